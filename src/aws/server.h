@@ -1,0 +1,47 @@
+/* The API server: one port for all services, on libmicrohttpd's threads. */
+#ifndef AWS_SERVER_H
+#define AWS_SERVER_H
+
+#include "aws/service.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "base/secret.h"
+
+#include <netinet/in.h>
+
+struct aws_server;
+
+struct aws_credential {
+    struct secret secret;
+    enum aws_role role;
+};
+
+struct aws_server_config {
+    struct sockaddr_storage address; /* port 0 asks the kernel */
+    unsigned threads;                /* 1 to 64 */
+    unsigned connections;            /* at once, in all */
+    unsigned idle_ms;                /* a connection without progress is closed */
+    const char *certificate_pem;     /* TLS when not NULL; contents, not path */
+    const char *key_pem;
+    const char *account_id;
+    const struct aws_service *const *services;
+    size_t service_count;
+    void *context; /* aws_call.context */
+    /* Looks a key up: 0, ERR_NOT_FOUND, or another error (the store is gone: 503). Any server
+     * thread. */
+    int (*credential)(void *context, const char *access_key_id,
+                      struct aws_credential *ret_credential, struct err *err);
+    /* One line per finished call, for the access log. May be NULL. Any server thread. err NULL on
+     * success. */
+    void (*finished)(void *context, const struct aws_call *call, int http_status,
+                     int64_t duration_ns, const struct err *err);
+};
+
+/* Checks that every listed operation has a handler, binds, starts. */
+int aws_server_start(const struct aws_server_config *config, struct aws_server **ret_server,
+                     struct err *err) MUST_CHECK;
+const struct sockaddr_storage *aws_server_address(const struct aws_server *server);
+/* Finishes the calls under way, then stops. NULL is fine. */
+void aws_server_stop(struct aws_server *take_server);
+
+#endif

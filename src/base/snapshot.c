@@ -1,0 +1,87 @@
+/* Snapshots on liburcu's QSBR flavour: see snapshot.h. Retired objects wait in call_rcu's queue,
+ * which a thread of liburcu's empties. The thread sanitizer does not see liburcu's grace periods,
+ * so the happens-before edges they give are spelled out to it here, and nowhere else. */
+#include "base/snapshot.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+#include <urcu/call-rcu.h>
+#include <urcu/urcu-qsbr.h>
+
+#ifdef __SANITIZE_THREAD__
+#define SNAPSHOT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SNAPSHOT_TSAN 1
+#endif
+#endif
+
+#ifdef SNAPSHOT_TSAN
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+static char grace;
+#define READERS_DONE() __tsan_release(&grace)
+#define GRACE_OVER() __tsan_acquire(&grace)
+#else
+#define READERS_DONE() ((void)0)
+#define GRACE_OVER() ((void)0)
+#endif
+
+struct retired {
+    struct rcu_head head;
+    void (*dispose)(void *object);
+    void *object;
+};
+
+void snapshot_thread_begin(void)
+{
+    urcu_qsbr_register_thread();
+}
+
+void snapshot_thread_end(void)
+{
+    READERS_DONE();
+    urcu_qsbr_unregister_thread();
+}
+
+void snapshot_quiescent(void)
+{
+    READERS_DONE();
+    urcu_qsbr_quiescent_state();
+}
+
+void snapshot_offline(void)
+{
+    READERS_DONE();
+    urcu_qsbr_thread_offline();
+}
+
+void snapshot_online(void)
+{
+    urcu_qsbr_thread_online();
+}
+
+static void dispose_retired(struct rcu_head *head)
+{
+    GRACE_OVER();
+    struct retired *retired = CONTAINER_OF(head, struct retired, head);
+    retired->dispose(retired->object);
+    free(retired);
+}
+
+void snapshot_retire(void *take_object, void (*dispose)(void *object))
+{
+    struct retired *retired = memory_new(sizeof *retired);
+    retired->dispose = dispose;
+    retired->object = take_object;
+    READERS_DONE(); /* hands what the retirer wrote to the thread that disposes */
+    urcu_qsbr_call_rcu(&retired->head, dispose_retired);
+}
+
+void snapshot_drain(void)
+{
+    urcu_qsbr_barrier();
+    GRACE_OVER();
+}

@@ -1,0 +1,31 @@
+/* The answer path: a query packet in, a response packet out. Parse, find zone, find node, choose by
+ * policy, write.
+ *
+ * No allocation, no lock, no log, no system call. The caller (a worker, or TestDNSAnswer) is a
+ * registered snapshot reader and stays in one read section for the call. */
+#ifndef DNS_ANSWER_ANSWER_H
+#define DNS_ANSWER_ANSWER_H
+
+#include "base/macro.h"
+#include "base/random.h"
+#include "dns/zone/database.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct answer_context {
+    struct zone_set *zones;
+    struct random random;
+    uint16_t udp_limit; /* largest UDP response we send, 1232 unless configured */
+};
+
+/* query/length: the packet. source: where it came from. tcp: no truncation below 65,535. Returns
+ * the response's length in out, 0 for "send nothing" (not a query, too short to answer). out needs
+ * `size` bytes: 65,535 for TCP, at least 4,096 for UDP. Never more than size, and for UDP never
+ * more than what the client accepts. */
+size_t answer_query(struct answer_context *context, const uint8_t *query, size_t length,
+                    const struct sockaddr *source, bool tcp, uint8_t *out, size_t size) HOT;
+
+#endif

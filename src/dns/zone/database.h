@@ -1,0 +1,86 @@
+/* The zone database: from records and health to what the workers answer from.
+ *
+ * One thread (the compiler, in daemon/) owns a struct zone_database: it puts zones and records in,
+ * tells it of status changes, and publishes. Readers (DNS workers) see a struct zone_set: immutable
+ * in structure; which answer of a routed name is current is one pointer that the owner swaps. Cost
+ * is proportional to what changed: a status change touches only the names that depend on that check
+ * (through aliases too). Nothing here does I/O. */
+#ifndef DNS_ZONE_DATABASE_H
+#define DNS_ZONE_DATABASE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "model/status.h"
+#include "model/zone.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct zone_database;
+struct zone_set;
+
+struct zone_database *zone_database_new(void) MUST_CHECK;
+void zone_database_free(struct zone_database *take_database);
+
+/* Records are copied. Putting what is there replaces it. Changes become visible together at
+ * zone_database_publish, but for status changes, which are visible at once. A zone's records may
+ * come before the zone. */
+void zone_database_put_zone(struct zone_database *database, const struct model_zone *zone);
+void zone_database_delete_zone(struct zone_database *database, const char *zone_id);
+/* ERR_INVALID when a value does not parse (it was validated before it was stored; such a record is
+ * left out). */
+int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
+                             struct err *err) MUST_CHECK;
+void zone_database_delete_record(struct zone_database *database, const char *zone_id,
+                                 const char *name, uint16_t type, const char *set_identifier);
+/* The newest status table; borrowed for the call. Answers that depend on checks whose health
+ * changed are current in the readers' zone set when it returns. Returns how many answers were
+ * chosen anew. */
+size_t zone_database_set_status(struct zone_database *database, const struct model_status *status);
+/* Makes all puts and deletes since the last publish visible to readers. */
+void zone_database_publish(struct zone_database *database);
+
+/* What readers load (SNAPSHOT_LOAD inside a read section). Never NULL. Lives as long as the
+ * database. */
+struct zone_set *zone_database_readers(struct zone_database *database);
+
+/* ---- why: for `leeward dig`, `leeward status`; on the owner's thread ---- */
+
+struct zone_candidate {
+    const char *set_identifier;
+    const char *role;            /* "PRIMARY", "SECONDARY", "weight 10", "" ... */
+    const char *health_check_id; /* "" when none */
+    bool healthy;                /* its check, and its alias target where that is evaluated */
+    bool chosen;                 /* may be served now */
+    const char *reason;          /* a sentence: why healthy or not, why chosen or not */
+    const char **values;         /* presentation form; for an alias what it stands for now */
+    size_t value_count;
+    const char *alias; /* target name, "" when none */
+};
+
+struct zone_explanation {
+    const char *zone_id; /* "" when no zone holds the name */
+    const char *zone_name;
+    const char *name; /* the owner that was used: the name itself, or the wildcard */
+    const char *type;
+    const char *policy; /* "simple", "failover", ... "" when there is no record */
+    const char *note;   /* a sentence about the result: delegation, CNAME, NXDOMAIN, NODATA, all
+                           unhealthy ... */
+    struct zone_candidate *candidates;
+    size_t candidate_count;
+};
+
+/* What is answered for name/type and why. Memory from the arena. ERR_INVALID for a bad name. */
+int zone_database_explain(struct zone_database *database, const char *name, uint16_t type,
+                          struct arena *arena, struct zone_explanation *ret_explanation,
+                          struct err *err) MUST_CHECK;
+/* Calls visit for every group of records with a policy other than simple, until it returns false.
+ */
+void zone_database_each_routed(struct zone_database *database,
+                               bool (*visit)(void *context, const char *zone_id, const char *name,
+                                             uint16_t type),
+                               void *context);
+
+#endif

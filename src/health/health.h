@@ -1,0 +1,69 @@
+/* Health checking: probes, the counting of results, calculated checks, and the status table.
+ *
+ * One thread with one event loop owns every probe. It watches r53/check/ and r53/tags/healthcheck/
+ * in the store itself (a thread of its own feeds the loop), keeps going on the last known list when
+ * the store fails, and publishes struct model_status. A change to unhealthy is published at once
+ * (within the same turn of the loop); improvements are batched for up to 10 ms. */
+#ifndef HEALTH_HEALTH_H
+#define HEALTH_HEALTH_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "base/time.h"
+#include "model/status.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct health;
+
+struct health_config {
+    struct store *store;
+    const char *node;   /* this node's name, for node/<node>/latch/ */
+    const char *region; /* of this checker, as GetHealthCheckStatus shows it */
+    /* Called on the health thread after each publication; the table is valid until the callback
+     * publishes the next and readers have passed (base/snapshot.h): copy what you keep. Must not
+     * block. */
+    void (*published)(void *context, const struct model_status *status);
+    void *context;
+};
+
+/* Starts the thread. The first table is published before it returns. */
+int health_start(const struct health_config *config, struct health **ret_health, struct err *err)
+    MUST_CHECK;
+void health_stop(struct health *take_health);
+
+/* What one checker (site) last saw of one check. */
+struct health_observation {
+    const char *region;
+    const char *address; /* of the checker */
+    bool healthy;        /* the vote: the counted state */
+    struct wall since;   /* of the vote's last change */
+    const char *status; /* "Success: HTTP Status Code 200, OK", "Failure: Connection refused...", as
+                           Route 53 words it */
+    struct wall checked;      /* when the last result came; 0 before the first */
+    const char *last_failure; /* "" when there was none yet */
+    struct wall last_failure_at;
+    int64_t latency_us; /* of the last success; 0 when there was none */
+};
+
+struct health_view {
+    bool healthy; /* the verdict that DNS uses */
+    struct wall since;
+    bool latched;
+    struct health_observation *observations;
+    size_t count; /* 0 for CALCULATED */
+};
+
+/* Any thread. ERR_NOT_FOUND for an unknown id. Memory from the arena. */
+int health_describe(struct health *health, const char *check_id, struct arena *arena,
+                    struct health_view *ret_view, struct err *err) MUST_CHECK;
+/* Lets a latched check follow its results again. Any thread. */
+int health_reset_latch(struct health *health, const char *check_id, struct err *err) MUST_CHECK;
+
+/* The loop's lag: how late its 10 ms timer ran at worst since the last call. Any thread. */
+int64_t health_loop_lag_us(struct health *health);
+
+#endif

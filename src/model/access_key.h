@@ -1,0 +1,34 @@
+/* Access keys: who may call the API, and with which role. Thread: any. */
+#ifndef MODEL_ACCESS_KEY_H
+#define MODEL_ACCESS_KEY_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "base/secret.h"
+#include "base/time.h"
+
+#include <jansson.h>
+
+/* Each includes what stands before it. */
+enum model_role { MODEL_ROLE_VIEWER, MODEL_ROLE_OPERATOR, MODEL_ROLE_ADMIN };
+
+/* {"v":1,"Id":"LW...","Secret":..,"Role":"admin","Comment":..,"Created":seconds} */
+struct model_access_key {
+    const char *id; /* 16 to 128 characters of [A-Z0-9a-z] */
+    struct secret secret;
+    enum model_role role;
+    const char *comment;
+    struct wall created;
+};
+
+const char *model_role_name(enum model_role role);
+int model_role_parse(const char *name, enum model_role *ret_role) MUST_CHECK;
+/* A fresh id ("LWAK" and 16 of [A-Z2-7]) and secret (40 of [A-Za-z0-9+/]). */
+void model_access_key_generate(struct arena *arena, enum model_role role, const char *comment,
+                               struct wall now, struct model_access_key *ret_key);
+json_t *model_access_key_encode(const struct model_access_key *key) MUST_CHECK;
+int model_access_key_decode(const void *value, size_t size, struct arena *arena,
+                            struct model_access_key *ret_key, struct err *err) MUST_CHECK;
+
+#endif

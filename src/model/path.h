@@ -1,0 +1,52 @@
+/* Where records live in the store: every key is built here and nowhere else.
+ *
+ *   r53/zone/<zone id>                                   model_zone
+ *   r53/name/<name, reversed labels>/<zone id>           empty; finds zones by name, in AWS's order
+ *   r53/rrset/<zone id>/<reversed name>/<type>/<set id>  model_record_set
+ *   r53/check/<check id>                                 model_check
+ *   r53/tags/<resource type>/<resource id>               {"v":1,"Tags":[{"Key":..,"Value":..}]}
+ *   r53/ref/<kind>/<caller reference>                    idempotency: {"v":1,"Id":..}
+ *   r53/delegation/<id>                                  reusable delegation sets
+ *   r53/change/<change id>                               {"v":1,"Id","SubmittedAt","Comment"}; its
+ * created_revision is the revision DNS must have applied for INSYNC auth/key/<access key id>
+ * model_access_key node/<node name>/dns                                 what a DNS node has
+ * applied: {"v":1,"Revision":n} node/<node name>/latch/<check id>                    health:
+ * latched unhealthy since
+ *
+ * Components that clients choose (set identifiers, caller references) are percent-encoded, so that
+ * they contain neither '/' nor control characters. Thread: any. Memory: the caller's arena. */
+#ifndef MODEL_PATH_H
+#define MODEL_PATH_H
+
+#include "base/arena.h"
+#include "base/macro.h"
+
+#define PATH_ZONES "r53/zone/"
+#define PATH_ZONE_NAMES "r53/name/"
+#define PATH_RECORDS "r53/rrset/"
+#define PATH_CHECKS "r53/check/"
+#define PATH_TAGS "r53/tags/"
+#define PATH_CHECK_TAGS "r53/tags/healthcheck/"
+#define PATH_REFS "r53/ref/"
+#define PATH_DELEGATIONS "r53/delegation/"
+#define PATH_CHANGES "r53/change/"
+#define PATH_ROUTE53 "r53/"
+#define PATH_ACCESS_KEYS "auth/key/"
+#define PATH_NODES "node/"
+
+/* prefix followed by the percent-encoded component. */
+char *path_join(struct arena *arena, const char *prefix, const char *component) MUST_CHECK;
+/* "www.example.com." -> "com.example.www", each label percent-encoded, so that keys sort as
+ * ListResourceRecordSets wants them; the label separator sorts before every character of a label.
+ * The name is in canonical form (name_canonical). */
+char *path_reversed_name(struct arena *arena, const char *name) MUST_CHECK;
+/* r53/rrset/<zone>/ */
+char *path_zone_records(struct arena *arena, const char *zone_id) MUST_CHECK;
+/* r53/rrset/<zone>/<reversed name>/<type>/<set identifier>; set_identifier "" for a simple record.
+ */
+char *path_record(struct arena *arena, const char *zone_id, const char *name, const char *type,
+                  const char *set_identifier) MUST_CHECK;
+/* The last component, decoded; NULL when key does not start with prefix. */
+char *path_tail(struct arena *arena, const char *key, const char *prefix) MUST_CHECK;
+
+#endif

@@ -1,0 +1,55 @@
+/* What every service handler can reach: the store, and views of the data planes that the daemon
+ * registers (a handler never calls a data plane; views only read). aws_call.context points to this.
+ */
+#ifndef SERVICE_COMMON_CONTEXT_H
+#define SERVICE_COMMON_CONTEXT_H
+
+#include "aws/service.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct service_views {
+    void *context;
+    /* The answer of this node's DNS server, as it would be sent. resolver and client are textual
+     * addresses ("" when not given), client_bits the ECS prefix length.
+     * {"RecordName":..,"RecordType":..,"RecordData":[..],"ResponseCode":"NOERROR","Protocol":"UDP"}
+     */
+    int (*test_dns_answer)(void *context, const char *name, uint16_t type, const char *resolver,
+                           const char *client, unsigned client_bits, json_t **ret_answer,
+                           struct err *err);
+    /* Why: the policy and each candidate's health, as the leeward model's AnswerExplanation shape.
+     */
+    int (*explain)(void *context, const char *name, uint16_t type, json_t **ret_explanation,
+                   struct err *err);
+    /* Health of one check as the leeward model's CheckStatus shape:
+     * {"Healthy","Since","Latched","Observations":[{"Region","Address","Healthy","Since","Status",
+     * "Checked","LastFailure","LastFailureAt","LatencyMicroseconds"}]}. ERR_NOT_FOUND. */
+    int (*check_status)(void *context, const char *check_id, json_t **ret_status, struct err *err);
+    int (*reset_latch)(void *context, const char *check_id, struct err *err);
+    /* Routed groups and which candidate is served: array of AnswerExplanation. */
+    int (*routed)(void *context, json_t **ret_list, struct err *err);
+    /* Version, uptime, revision applied, DNS counters, health loop lag ...: NodeStatus shape. */
+    int (*node)(void *context, json_t **ret_node, struct err *err);
+};
+
+struct service_context {
+    struct store *store;
+    struct service_views views;
+    const char *const *regions; /* served by this daemon */
+    size_t region_count;
+    const char *const *name_servers; /* host names for delegation sets, four */
+};
+
+static inline struct service_context *service_context(const struct aws_call *call)
+{
+    return call->context;
+}
+
+#endif

@@ -1,0 +1,12 @@
+/* The SQLite store: embedded, durable, for one process. */
+#ifndef STORE_SQLITE_H
+#define STORE_SQLITE_H
+
+#include "store/store.h"
+
+/* Opens (and creates) <directory>/leeward.db in WAL mode with synchronous=FULL, and locks the
+ * directory against a second process (ERR_EXISTS, naming the lock file and the pid in it). Upgrades
+ * older schemas; refuses newer ones by name. */
+int store_sqlite_open(const char *directory, struct store **ret_store, struct err *err) MUST_CHECK;
+
+#endif
