@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-#include <urcu/call-rcu.h>
-#include <urcu/urcu-qsbr.h>
+#include <urcu-qsbr.h>
 
 #ifdef __SANITIZE_THREAD__
 #define SNAPSHOT_TSAN 1
@@ -37,30 +36,30 @@ struct retired {
 
 void snapshot_thread_begin(void)
 {
-    urcu_qsbr_register_thread();
+    rcu_register_thread();
 }
 
 void snapshot_thread_end(void)
 {
     READERS_DONE();
-    urcu_qsbr_unregister_thread();
+    rcu_unregister_thread();
 }
 
 void snapshot_quiescent(void)
 {
     READERS_DONE();
-    urcu_qsbr_quiescent_state();
+    rcu_quiescent_state();
 }
 
 void snapshot_offline(void)
 {
     READERS_DONE();
-    urcu_qsbr_thread_offline();
+    rcu_thread_offline();
 }
 
 void snapshot_online(void)
 {
-    urcu_qsbr_thread_online();
+    rcu_thread_online();
 }
 
 static void dispose_retired(struct rcu_head *head)
@@ -77,11 +76,11 @@ void snapshot_retire(void *take_object, void (*dispose)(void *object))
     retired->dispose = dispose;
     retired->object = take_object;
     READERS_DONE(); /* hands what the retirer wrote to the thread that disposes */
-    urcu_qsbr_call_rcu(&retired->head, dispose_retired);
+    call_rcu(&retired->head, dispose_retired);
 }
 
 void snapshot_drain(void)
 {
-    urcu_qsbr_barrier();
+    rcu_barrier();
     GRACE_OVER();
 }
