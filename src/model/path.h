@@ -46,6 +46,16 @@ char *path_zone_records(struct arena *arena, const char *zone_id) MUST_CHECK;
  */
 char *path_record(struct arena *arena, const char *zone_id, const char *name, const char *type,
                   const char *set_identifier) MUST_CHECK;
+/* Takes the key of a record set apart; strings live in the arena, the name is canonical again.
+ * -EINVAL when it is none. */
+struct path_record_parts {
+    const char *zone_id;
+    const char *name;
+    const char *type;
+    const char *set_identifier;
+};
+int path_record_split(struct arena *arena, const char *key, struct path_record_parts *ret_parts)
+    MUST_CHECK;
 /* The last component, decoded; NULL when key does not start with prefix. */
 char *path_tail(struct arena *arena, const char *key, const char *prefix) MUST_CHECK;
 

@@ -39,6 +39,10 @@ void zone_database_delete_record(struct zone_database *database, const char *zon
  * changed are current in the readers' zone set when it returns. Returns how many answers were
  * chosen anew. */
 size_t zone_database_set_status(struct zone_database *database, const struct model_status *status);
+/* A reload: everything there is counts as old until it is put again; zone_database_sweep then
+ * deletes what is still old (visible at the next publish). Readers keep their answers meanwhile. */
+void zone_database_mark(struct zone_database *database);
+void zone_database_sweep(struct zone_database *database);
 /* Makes all puts and deletes since the last publish visible to readers. */
 void zone_database_publish(struct zone_database *database);
 
