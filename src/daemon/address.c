@@ -1,0 +1,64 @@
+/* Addresses with ports, in text: the part of config.h that the command line and the file share.
+ * Main thread; pure. */
+#include "base/text.h"
+#include "daemon/config.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+int config_parse_address(const char *text, struct sockaddr_storage *ret_address, struct err *err)
+{
+    char host[INET6_ADDRSTRLEN];
+    const char *colon = strrchr(text, ':');
+    bool bracket = text[0] == '[' && colon != NULL && colon > text + 1 && colon[-1] == ']';
+    const char *start = bracket ? text + 1 : text;
+    int64_t port = 0;
+    if (colon == NULL || colon < start ||
+        text_copy_n(host, sizeof host, start, (size_t)(colon - start) - (bracket ? 1U : 0U)) != 0) {
+        return err_set(err, ERR_INVALID, "'%s' is not ADDR:PORT, such as 127.0.0.1:53 or [::1]:53",
+                       text);
+    }
+    if (text_to_i64(colon + 1, 0, 65535, &port) != 0) {
+        return err_set(err, ERR_INVALID, "'%s': the port is not a number from 0 to 65535", text);
+    }
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&address;
+    if (!bracket && inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)port);
+    } else if (bracket && inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)port);
+    } else {
+        return err_set(err, ERR_INVALID,
+                       "'%s': '%s' is not an IP address (names are not looked up; IPv6 goes in [])",
+                       text, host);
+    }
+    *ret_address = address;
+    return 0;
+}
+
+void config_format_address(const struct sockaddr_storage *address, char out[CONFIG_ADDRESS_TEXT])
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+    bool is_v6 = address->ss_family == AF_INET6;
+    const void *binary = is_v6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr;
+    (void)inet_ntop(address->ss_family, binary, host,
+                    sizeof host); /* "?" stays for another family */
+    (void)snprintf(out, CONFIG_ADDRESS_TEXT, is_v6 ? "[%s]:%u" : "%s:%u", host, /* fits */
+                   (unsigned)ntohs(is_v6 ? v6->sin6_port : v4->sin_port));
+}
+
+bool config_address_is_loopback(const struct sockaddr_storage *address)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+    if (address->ss_family == AF_INET6) {
+        return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    }
+    return (ntohl(v4->sin_addr.s_addr) >> 24U) == 127;
+}

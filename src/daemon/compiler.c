@@ -1,0 +1,193 @@
+/* The compiler thread: see compiler.h. A mailbox of two parts under one mutex: a queue of work
+ * items whose callers wait, and the newest status table. The database is touched by this thread
+ * only. */
+#include "daemon/compiler.h"
+
+#include "base/memory.h"
+#include "base/snapshot.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct work {
+    struct work *next;
+    void (*run)(struct zone_database *database, void *argument);
+    void *argument;
+    bool done;
+};
+
+struct compiler {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;     /* for the thread: something to do */
+    pthread_cond_t finished; /* for callers: some work is done */
+    struct work *first;
+    struct work **last;
+    struct model_status *status; /* not applied yet; NULL when there is none */
+    bool stop;
+    struct zone_database *database;
+    _Atomic int64_t delay_last_us;
+    _Atomic int64_t delay_worst_us;
+    _Atomic uint64_t flips;
+};
+
+static struct model_status *copy_status(const struct model_status *status)
+{
+    size_t size = sizeof *status + status->count * sizeof status->entries[0];
+    size_t text = 0;
+    for (size_t i = 0; i < status->count; i++) {
+        text += strlen(status->entries[i].check_id) + 1;
+    }
+    struct model_status *copy = memory_new(size + text);
+    (void)memcpy(copy, status, size);
+    char *at = (char *)copy + size;
+    for (size_t i = 0; i < status->count; i++) {
+        size_t length = strlen(status->entries[i].check_id) + 1;
+        (void)memcpy(at, status->entries[i].check_id, length);
+        copy->entries[i].check_id = at;
+        at += length;
+    }
+    return copy;
+}
+
+static void apply_status(struct compiler *compiler, const struct model_status *status)
+{
+    size_t flips = zone_database_set_status(compiler->database, status);
+    if (flips == 0) {
+        return;
+    }
+    int64_t delay = mono_since(mono_now(), status->decided) / TIME_US;
+    atomic_store_explicit(&compiler->delay_last_us, delay, memory_order_relaxed);
+    if (delay > atomic_load_explicit(&compiler->delay_worst_us, memory_order_relaxed)) {
+        atomic_store_explicit(&compiler->delay_worst_us, delay, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&compiler->flips, flips, memory_order_relaxed);
+}
+
+/* One message, the mutex held at call and return, not in between. */
+static void handle_one(struct compiler *compiler)
+{
+    struct model_status *status = compiler->status;
+    struct work *work = status == NULL ? compiler->first : NULL;
+    compiler->status = NULL;
+    if (work != NULL) {
+        compiler->first = work->next;
+        if (compiler->first == NULL) {
+            compiler->last = &compiler->first;
+        }
+    }
+    (void)pthread_mutex_unlock(&compiler->mutex);
+    if (status != NULL) {
+        apply_status(compiler, status);
+        free(status);
+    } else {
+        work->run(compiler->database, work->argument);
+    }
+    (void)pthread_mutex_lock(&compiler->mutex);
+    if (work != NULL) {
+        work->done = true;
+        (void)pthread_cond_broadcast(&compiler->finished);
+    }
+}
+
+static void *compiler_main(void *argument)
+{
+    struct compiler *compiler = argument;
+    snapshot_thread_begin(); /* TestDNSAnswer reads the zone set here */
+    (void)pthread_mutex_lock(&compiler->mutex);
+    while (!compiler->stop || compiler->first != NULL) {
+        if (compiler->first == NULL && compiler->status == NULL) {
+            snapshot_offline();
+            (void)pthread_cond_wait(&compiler->wake, &compiler->mutex);
+            snapshot_online();
+        } else {
+            handle_one(compiler);
+            snapshot_quiescent();
+        }
+    }
+    (void)pthread_mutex_unlock(&compiler->mutex);
+    snapshot_thread_end();
+    return NULL;
+}
+
+int compiler_start(struct compiler **ret_compiler, struct err *err)
+{
+    struct compiler *compiler = memory_new(sizeof *compiler);
+    (void)pthread_mutex_init(&compiler->mutex, NULL); /* these cannot fail on Linux */
+    (void)pthread_cond_init(&compiler->wake, NULL);
+    (void)pthread_cond_init(&compiler->finished, NULL);
+    compiler->last = &compiler->first;
+    compiler->database = zone_database_new();
+    int rc = pthread_create(&compiler->thread, NULL, compiler_main, compiler);
+    if (rc != 0) {
+        zone_database_free(compiler->database);
+        free(compiler);
+        return err_set_errno(err, rc, "starting the compiler thread");
+    }
+    *ret_compiler = compiler;
+    return 0;
+}
+
+void compiler_stop(struct compiler *take_compiler)
+{
+    struct compiler *compiler = take_compiler;
+    if (compiler == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&compiler->mutex);
+    compiler->stop = true;
+    (void)pthread_cond_signal(&compiler->wake);
+    (void)pthread_mutex_unlock(&compiler->mutex);
+    (void)pthread_join(compiler->thread, NULL);
+    zone_database_free(compiler->database);
+    free(compiler->status);
+    (void)pthread_cond_destroy(&compiler->finished);
+    (void)pthread_cond_destroy(&compiler->wake);
+    (void)pthread_mutex_destroy(&compiler->mutex);
+    free(compiler);
+}
+
+void compiler_run(struct compiler *compiler,
+                  void (*work)(struct zone_database *database, void *argument), void *argument)
+{
+    struct work item = {.run = work, .argument = argument};
+    (void)pthread_mutex_lock(&compiler->mutex);
+    *compiler->last = &item;
+    compiler->last = &item.next;
+    (void)pthread_cond_signal(&compiler->wake);
+    while (!item.done) {
+        (void)pthread_cond_wait(&compiler->finished, &compiler->mutex);
+    }
+    (void)pthread_mutex_unlock(&compiler->mutex);
+}
+
+void compiler_set_status(struct compiler *compiler, const struct model_status *status)
+{
+    struct model_status *fresh = copy_status(status);
+    (void)pthread_mutex_lock(&compiler->mutex);
+    struct model_status *old = compiler->status;
+    if (old != NULL && old->decided.ns < fresh->decided.ns && old->generation < fresh->generation) {
+        fresh->decided = old->decided; /* the delay counts from the oldest change not applied */
+    }
+    compiler->status = fresh;
+    (void)pthread_cond_signal(&compiler->wake);
+    (void)pthread_mutex_unlock(&compiler->mutex);
+    free(old);
+}
+
+struct zone_set *compiler_zones(struct compiler *compiler)
+{
+    return zone_database_readers(compiler->database);
+}
+
+struct compiler_delay compiler_delay(struct compiler *compiler)
+{
+    return (struct compiler_delay){
+        .last_us = atomic_load_explicit(&compiler->delay_last_us, memory_order_relaxed),
+        .worst_us = atomic_load_explicit(&compiler->delay_worst_us, memory_order_relaxed),
+        .flips = atomic_load_explicit(&compiler->flips, memory_order_relaxed)};
+}

@@ -1,0 +1,454 @@
+/* The feed: see feed.h. Two threads: the follower waits on the store's watch and hands batches to
+ * the compiler; the reporter keeps node/<node>/dns up to date under a lease, so that a node that is
+ * gone is not waited for. When the store fails, DNS keeps its answers and the follower starts over
+ * from a snapshot, with a pause that grows to FEED_RETRY_MAX_MS. Invariant: `applied` never names a
+ * revision whose records are not all in the zone set. */
+#include "daemon/feed.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "dns/wire/rdata.h"
+#include "model/path.h"
+#include "model/zone.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define FEED_PAGE 1000U /* records read from the store at once */
+#define FEED_RETRY_FIRST_MS 100
+#define FEED_RETRY_MAX_MS 5000
+#define FEED_LEASE_MS 15000
+#define FEED_KEEPALIVE_S 4
+
+struct feed {
+    struct store *store;
+    struct compiler *compiler;
+    char *node_key; /* node/<node>/dns */
+    pthread_t follower;
+    pthread_t reporter;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed; /* applied went up, or stop */
+    struct store_watch *watch;
+    int64_t watch_after;
+    bool stop;
+    _Atomic int64_t applied;
+    struct log_limit bad_records;
+};
+
+/* ---- applying, on the compiler thread ---- */
+
+struct application {
+    struct feed *feed;
+    const struct store_change *changes;
+    size_t count;
+};
+
+static void report_bad(struct feed *feed, const char *key, const struct err *err)
+{
+    if (log_limit_allows(&feed->bad_records, 10)) {
+        log_error("feed.record_left_out", F("key", key), F("reason", err),
+                  F("next", "the other records are served; delete or correct this one"));
+    }
+}
+
+static void put_zone(struct feed *feed, struct zone_database *database,
+                     const struct store_entry *entry, struct arena *arena)
+{
+    struct err err = ERR_INIT;
+    struct model_zone zone;
+    if (model_zone_decode(entry->value, entry->size, arena, &zone, &err) != 0) {
+        report_bad(feed, entry->key, &err);
+        return;
+    }
+    zone_database_put_zone(database, &zone);
+}
+
+static void put_record(struct feed *feed, struct zone_database *database,
+                       const struct store_entry *entry, struct arena *arena)
+{
+    struct err err = ERR_INIT;
+    struct model_record_set record;
+    char *zone_id = arena_strdup(arena, entry->key + strlen(PATH_RECORDS));
+    zone_id[strcspn(zone_id, "/")] = '\0';
+    int rc = model_record_set_decode(entry->value, entry->size, zone_id, arena, &record, &err);
+    rc = rc != 0 ? rc : zone_database_put_record(database, &record, &err);
+    if (rc != 0) {
+        report_bad(feed, entry->key, &err);
+    }
+}
+
+static void delete_record(struct feed *feed, struct zone_database *database, const char *key,
+                          struct arena *arena)
+{
+    struct path_record_parts parts;
+    struct err err = ERR_INIT;
+    uint16_t type = 0;
+    if (path_record_split(arena, key, &parts) == 0) {
+        type = rr_type_from_text(parts.type);
+    }
+    if (type == 0) {
+        (void)err_set(&err, ERR_CORRUPT, "not the key of a record"); /* reported below */
+        report_bad(feed, key, &err);
+        return;
+    }
+    zone_database_delete_record(database, parts.zone_id, parts.name, type, parts.set_identifier);
+}
+
+static void apply_change(struct feed *feed, struct zone_database *database,
+                         const struct store_change *change, struct arena *arena)
+{
+    const char *key = change->entry.key;
+    if (text_starts(key, PATH_ZONES)) {
+        if (change->type == STORE_PUT) {
+            put_zone(feed, database, &change->entry, arena);
+        } else {
+            zone_database_delete_zone(database, key + strlen(PATH_ZONES));
+        }
+    } else if (text_starts(key, PATH_RECORDS)) {
+        if (change->type == STORE_PUT) {
+            put_record(feed, database, &change->entry, arena);
+        } else {
+            delete_record(feed, database, key, arena);
+        }
+    }
+}
+
+static void apply(struct zone_database *database, void *argument)
+{
+    const struct application *application = argument;
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    for (size_t i = 0; i < application->count; i++) {
+        apply_change(application->feed, database, &application->changes[i], &arena);
+        if (arena.used > (1U << 20U)) { /* nothing decoded is kept */
+            arena_done(&arena);
+        }
+    }
+    zone_database_publish(database);
+}
+
+static void apply_changes(struct feed *feed, const struct store_change *changes, size_t count)
+{
+    struct application application = {.feed = feed, .changes = changes, .count = count};
+    compiler_run(feed->compiler, apply, &application);
+}
+
+static void set_applied(struct feed *feed, int64_t revision)
+{
+    (void)pthread_mutex_lock(&feed->mutex);
+    atomic_store_explicit(&feed->applied, revision, memory_order_release);
+    (void)pthread_cond_signal(&feed->changed);
+    (void)pthread_mutex_unlock(&feed->mutex);
+}
+
+/* ---- the snapshot ---- */
+
+/* A snapshot after a lost watch: what DNS knew before counts as old until the snapshot brings it
+ * again, and goes when it did not. Answers stay meanwhile. */
+static void begin_reload(struct zone_database *database, void *argument)
+{
+    (void)argument;
+    zone_database_mark(database);
+}
+
+static void end_reload(struct zone_database *database, void *argument)
+{
+    (void)argument;
+    zone_database_sweep(database);
+    zone_database_publish(database);
+}
+
+static int load_prefix(struct feed *feed, const char *prefix, int64_t *first_revision,
+                       int64_t *last_revision, struct err *err)
+{
+    char *after CLEANUP(memory_cleanup) = NULL;
+    for (bool more = true; more;) {
+        struct arena arena CLEANUP(arena_done);
+        struct store_list list;
+        arena_init(&arena, 0);
+        int rc = store_range(feed->store, prefix, after, FEED_PAGE, &arena, &list, err);
+        if (rc != 0) {
+            return err_wrap(err, "reading %s", prefix);
+        }
+        struct store_change *changes = arena_array(&arena, list.count, sizeof *changes);
+        for (size_t i = 0; i < list.count; i++) {
+            changes[i] = (struct store_change){.type = STORE_PUT, .entry = list.entries[i]};
+        }
+        apply_changes(feed, changes, list.count);
+        *first_revision = *first_revision == 0 ? list.revision : *first_revision;
+        *last_revision = list.revision;
+        more = list.more && list.count != 0;
+        if (more) {
+            free(after);
+            after = memory_strdup(list.entries[list.count - 1].key);
+        }
+    }
+    return 0;
+}
+
+/* Applies everything up to `target` from the watch, so that pages read at different revisions are
+ * one state. */
+static int catch_up(struct feed *feed, int64_t target, struct err *err)
+{
+    while (atomic_load_explicit(&feed->applied, memory_order_acquire) < target) {
+        struct store_batch batch;
+        int rc = store_watch_next(feed->watch, -1, &batch, err);
+        if (rc != 0) {
+            return rc;
+        }
+        apply_changes(feed, batch.changes, batch.count);
+        set_applied(feed, batch.revision);
+    }
+    return 0;
+}
+
+static int open_watch(struct feed *feed, int64_t after, struct err *err)
+{
+    struct store_watch *watch = NULL;
+    int rc = store_watch_open(feed->store, PATH_ROUTE53, after, &watch, err);
+    if (rc != 0) {
+        return rc;
+    }
+    (void)pthread_mutex_lock(&feed->mutex);
+    struct store_watch *old = feed->watch;
+    feed->watch = watch;
+    bool stop = feed->stop;
+    (void)pthread_mutex_unlock(&feed->mutex);
+    store_watch_close(old);
+    if (stop) {
+        store_watch_interrupt(watch);
+    }
+    return 0;
+}
+
+/* Records before zones: a zone becomes visible with all it has. */
+static int load_snapshot(struct feed *feed, struct err *err)
+{
+    int64_t first = 0;
+    int64_t last = 0;
+    compiler_run(feed->compiler, begin_reload, NULL);
+    int rc = load_prefix(feed, PATH_RECORDS, &first, &last, err);
+    rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &first, &last, err);
+    rc = rc != 0 ? rc : open_watch(feed, first, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (first == last) {
+        set_applied(feed, last);
+    } else {
+        atomic_store_explicit(&feed->applied, first, memory_order_release);
+    }
+    compiler_run(feed->compiler, end_reload, NULL);
+    return catch_up(feed, last, err);
+}
+
+/* ---- the threads ---- */
+
+/* Sleeps, but wakes at once when the feed stops. Returns whether it goes on. */
+static bool pause_ms(struct feed *feed, int64_t milliseconds)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+    int64_t ns = until.tv_nsec + milliseconds * TIME_MS;
+    until.tv_sec += (time_t)(ns / TIME_S);
+    until.tv_nsec = (long)(ns % TIME_S);
+    (void)pthread_mutex_lock(&feed->mutex);
+    int rc = 0;
+    while (!feed->stop && rc != ETIMEDOUT) {
+        rc = pthread_cond_timedwait(&feed->changed, &feed->mutex, &until);
+    }
+    bool going = !feed->stop;
+    (void)pthread_mutex_unlock(&feed->mutex);
+    return going;
+}
+
+static int follow(struct feed *feed, struct err *err)
+{
+    for (;;) {
+        struct store_batch batch;
+        int rc = store_watch_next(feed->watch, -1, &batch, err);
+        if (rc != 0) {
+            return rc;
+        }
+        if (batch.count != 0) {
+            apply_changes(feed, batch.changes, batch.count);
+        }
+        set_applied(feed, batch.revision);
+    }
+}
+
+static void *follower_main(void *argument)
+{
+    struct feed *feed = argument;
+    int64_t wait_ms = FEED_RETRY_FIRST_MS;
+    for (;;) {
+        struct err err = ERR_INIT;
+        (void)follow(feed, &err); /* only returns with an error */
+        if (err.kind == ERR_CANCELLED) {
+            return NULL;
+        }
+        do {
+            log_warn("feed.interrupted", F("reason", &err), F("retry_ms", wait_ms),
+                     F("next", "DNS keeps its answers; the feed starts over from a snapshot"));
+            if (!pause_ms(feed, wait_ms)) {
+                return NULL;
+            }
+            wait_ms = MIN(wait_ms * 2, (int64_t)FEED_RETRY_MAX_MS);
+            err_clear(&err);
+        } while (load_snapshot(feed, &err) != 0 && err.kind != ERR_CANCELLED);
+        if (err.kind == ERR_CANCELLED) {
+            return NULL;
+        }
+        wait_ms = FEED_RETRY_FIRST_MS;
+        log_info("feed.restored", F("revision", feed_applied_revision(feed)));
+    }
+}
+
+/* Writes the revision under the lease, granting one where there is none (any more). */
+static int report(struct feed *feed, int64_t revision, int64_t *lease, struct err *err)
+{
+    int rc = *lease != 0 ? 0 : store_lease_grant(feed->store, FEED_LEASE_MS, lease, err);
+    if (rc != 0) {
+        return rc;
+    }
+    char value[64];
+    int length = snprintf(value, sizeof value, "{\"v\":1,\"Revision\":%" PRId64 "}", revision);
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    store_txn_put_leased(txn, feed->node_key, value, (size_t)length, *lease);
+    int64_t written = 0;
+    rc = store_commit(feed->store, txn, &written, err);
+    if (rc != 0 && err->kind == ERR_NOT_FOUND) { /* the lease ran out: the next call grants anew */
+        *lease = 0;
+    }
+    return rc;
+}
+
+/* Waits until `applied` differs from reported, or the keepalive is due. Returns whether to go on.
+ */
+static bool wait_for_progress(struct feed *feed, int64_t reported)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+    until.tv_sec += FEED_KEEPALIVE_S;
+    (void)pthread_mutex_lock(&feed->mutex);
+    int rc = 0;
+    while (!feed->stop && rc != ETIMEDOUT &&
+           atomic_load_explicit(&feed->applied, memory_order_acquire) == reported) {
+        rc = pthread_cond_timedwait(&feed->changed, &feed->mutex, &until);
+    }
+    bool going = !feed->stop;
+    (void)pthread_mutex_unlock(&feed->mutex);
+    return going;
+}
+
+static void *reporter_main(void *argument)
+{
+    struct feed *feed = argument;
+    int64_t lease = 0;
+    int64_t reported = -1;
+    while (wait_for_progress(feed, reported)) {
+        struct err err = ERR_INIT;
+        int64_t applied = feed_applied_revision(feed);
+        int rc = applied != reported || lease == 0
+                     ? report(feed, applied, &lease, &err)
+                     : store_lease_keepalive(feed->store, lease, &err);
+        if (rc == 0) {
+            reported = applied;
+            continue;
+        }
+        if (err.kind == ERR_NOT_FOUND) {
+            lease = 0;
+        } else {
+            log_warn("feed.report_failed", F("reason", &err),
+                     F("next", "changes stay PENDING until it succeeds; tried again in a second"));
+        }
+        reported = -1;
+        if (err.kind != ERR_NOT_FOUND && !pause_ms(feed, 1000)) {
+            break;
+        }
+    }
+    if (lease != 0) {
+        struct err err = ERR_INIT;
+        (void)store_lease_revoke(feed->store, lease, &err); /* else it runs out by itself */
+    }
+    return NULL;
+}
+
+static void feed_free(struct feed *feed)
+{
+    store_watch_close(feed->watch);
+    (void)pthread_cond_destroy(&feed->changed);
+    (void)pthread_mutex_destroy(&feed->mutex);
+    free(feed->node_key);
+    free(feed);
+}
+
+static struct feed *feed_new(struct store *store, struct compiler *compiler, const char *node)
+{
+    struct feed *feed = memory_new(sizeof *feed);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&feed->mutex, NULL);
+    (void)pthread_cond_init(&feed->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    feed->store = store;
+    feed->compiler = compiler;
+    feed->node_key = memory_printf("%s%s/dns", PATH_NODES, node);
+    return feed;
+}
+
+static void interrupt(struct feed *feed)
+{
+    (void)pthread_mutex_lock(&feed->mutex);
+    feed->stop = true;
+    (void)pthread_cond_broadcast(&feed->changed);
+    store_watch_interrupt(feed->watch);
+    (void)pthread_mutex_unlock(&feed->mutex);
+}
+
+int feed_start(struct store *store, struct compiler *compiler, const char *node,
+               struct feed **ret_feed, struct err *err)
+{
+    struct feed *feed = feed_new(store, compiler, node);
+    int rc = load_snapshot(feed, err);
+    if (rc != 0) {
+        feed_free(feed);
+        return err_wrap(err, "loading zones");
+    }
+    rc = pthread_create(&feed->follower, NULL, follower_main, feed);
+    if (rc != 0) {
+        feed_free(feed);
+        return err_set_errno(err, rc, "starting the feed");
+    }
+    rc = pthread_create(&feed->reporter, NULL, reporter_main, feed);
+    if (rc != 0) {
+        interrupt(feed);
+        (void)pthread_join(feed->follower, NULL);
+        feed_free(feed);
+        return err_set_errno(err, rc, "starting the feed's reporter");
+    }
+    *ret_feed = feed;
+    return 0;
+}
+
+void feed_stop(struct feed *take_feed)
+{
+    if (take_feed != NULL) {
+        interrupt(take_feed);
+        (void)pthread_join(take_feed->follower, NULL);
+        (void)pthread_join(take_feed->reporter, NULL);
+        feed_free(take_feed);
+    }
+}
+
+int64_t feed_applied_revision(struct feed *feed)
+{
+    return atomic_load_explicit(&feed->applied, memory_order_acquire);
+}

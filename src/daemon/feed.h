@@ -1,0 +1,25 @@
+/* The feed: carries zones and records from the store to the compiler, from a snapshot and then by a
+ * watch, and writes down how far DNS has come (node/<node>/dns), which is what GetChange waits for.
+ */
+#ifndef DAEMON_FEED_H
+#define DAEMON_FEED_H
+
+#include "base/err.h"
+#include "base/macro.h"
+#include "daemon/compiler.h"
+#include "store/store.h"
+
+#include <stdint.h>
+
+struct feed;
+
+/* Loads everything there is before it returns, so that DNS can start with it; then follows in
+ * threads of its own. */
+int feed_start(struct store *store, struct compiler *compiler, const char *node,
+               struct feed **ret_feed, struct err *err) MUST_CHECK;
+/* NULL is fine. */
+void feed_stop(struct feed *take_feed);
+/* The store revision DNS serves. Any thread. */
+int64_t feed_applied_revision(struct feed *feed);
+
+#endif

@@ -1,0 +1,50 @@
+/* Every setting of leewardd, once: this table makes the struct, the flags, the parser, the checks,
+ * --help and docs/configuration.md (`make docs`). Included by config.h and config.c only.
+ *
+ * TEXT(member, "yaml.name", "flag", "VALUE", "default", reloadable, "help")
+ * LIST(member, "yaml.name", "flag", "VALUE", "default, default", reloadable, "help")
+ * NUMBER(member, "yaml.name", "flag", default, low, high, reloadable, "help")
+ * FLAG(member, "yaml.name", "flag", default, reloadable, "help")
+ */
+#ifndef DAEMON_OPTIONS_H
+#define DAEMON_OPTIONS_H
+
+#define CONFIG_OPTIONS(TEXT, LIST, NUMBER, FLAG)                                                   \
+    TEXT(data, "data", "data", "DIR", "/var/lib/leeward", false,                                   \
+         "directory of the embedded store and of everything else that is kept")                    \
+    LIST(regions, "regions", "region", "NAME", "us-east-1", false,                                 \
+         "regions this daemon serves; the first is the region of its health checker")              \
+    TEXT(node, "node", "node", "NAME", "", false,                                                  \
+         "name of this daemon among the others; default: the host's name")                         \
+    TEXT(account, "account", "account", "ID", "123456789012", false, "account id in ARNs")         \
+    TEXT(store, "store", "store", "STORE", "sqlite", false,                                        \
+         "sqlite, or etcd://ADDR:PORT,... for several sites")                                      \
+    TEXT(log_level, "log-level", "log-level", "LEVEL", "info", true, "debug, info, warn or error") \
+    TEXT(api_address, "api.address", "api", "ADDR:PORT", "127.0.0.1:4566", false,                  \
+         "where the API listens; away from loopback it needs a certificate")                       \
+    NUMBER(api_threads, "api.threads", "api-threads", 4, 1, 64, false, "threads of the API")       \
+    NUMBER(api_connections, "api.connections", "api-connections", 2048, 16, 65536, false,          \
+           "connections to the API at once; further ones wait or are refused")                     \
+    NUMBER(api_idle_ms, "api.idle-ms", "api-idle-ms", 15000, 100, 600000, false,                   \
+           "an API connection without progress is closed after this long")                         \
+    TEXT(api_certificate, "api.certificate", "api-certificate", "FILE", "", false,                 \
+         "PEM file with the API's certificate chain; turns TLS on")                                \
+    TEXT(api_key, "api.key", "api-key", "FILE", "", false, "PEM file with the certificate's key")  \
+    FLAG(api_plaintext, "api.plaintext", "api-plaintext", false, false,                            \
+         "allow an API without TLS away from loopback (behind a proxy that adds it)")              \
+    LIST(dns_addresses, "dns.addresses", "dns", "ADDR:PORT", "127.0.0.1:5300", false,              \
+         "where DNS answers, over UDP and TCP")                                                    \
+    NUMBER(dns_workers, "dns.workers", "dns-workers", 0, 0, 64, false,                             \
+           "DNS threads; 0: one a processor")                                                      \
+    NUMBER(dns_udp_limit, "dns.udp-limit", "dns-udp-limit", 1232, 512, 4096, false,                \
+           "largest UDP response, bytes")                                                          \
+    NUMBER(dns_tcp_connections, "dns.tcp-connections", "dns-tcp-connections", 2000, 1, 100000,     \
+           false, "DNS connections over TCP at once")                                              \
+    NUMBER(dns_tcp_idle_ms, "dns.tcp-idle-ms", "dns-tcp-idle-ms", 10000, 100, 600000, false,       \
+           "a DNS connection without a query is closed after this long")                           \
+    LIST(name_servers, "dns.name-servers", "name-server", "NAME",                                  \
+         "ns-1.leeward.internal, ns-2.leeward.internal, ns-3.leeward.internal, "                   \
+         "ns-4.leeward.internal",                                                                  \
+         false, "the four host names that new zones are delegated to")
+
+#endif
