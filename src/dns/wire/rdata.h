@@ -34,8 +34,9 @@ enum rr_type {
 
 /* Type number of "A", "AAAA", "TYPE65280"...; 0 when unknown. */
 uint16_t rr_type_from_text(const char *text);
-/* Writes "A" or "TYPE1234"; out needs 16 bytes. */
-void rr_type_to_text(uint16_t type, char out[16]);
+#define RR_TYPE_TEXT 16U
+/* Writes "A" or "TYPE1234". */
+void rr_type_to_text(uint16_t type, char out[RR_TYPE_TEXT]);
 
 #define RDATA_LIMIT 65535U
 /* One Value of a ResourceRecord of one of Route 53's types (A AAAA CAA CNAME DS MX NAPTR NS PTR SOA

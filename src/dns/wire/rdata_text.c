@@ -1,0 +1,253 @@
+/* Wire RDATA to presentation form: see rdata.h. Called where values are shown (explanations, the
+ * command line, tests), any thread; keeps nothing.
+ *
+ * RDATA may come from anywhere, so every length is checked; what does not fit its type exactly is
+ * refused. */
+#include "base/bytes.h"
+#include "base/text.h"
+#include "dns/wire/name.h"
+#include "dns/wire/rdata.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Text under construction: like a bounded string, with a sticky error. */
+struct text {
+    char *data;
+    size_t size;
+    size_t at;
+    bool failed;
+};
+
+static void put(struct text *out, const char *data, size_t length)
+{
+    if (out->failed || length >= out->size - out->at) {
+        out->failed = true;
+        return;
+    }
+    (void)memcpy(out->data + out->at, data, length);
+    out->at += length;
+    out->data[out->at] = '\0';
+}
+
+static void puts_text(struct text *out, const char *text)
+{
+    put(out, text, strlen(text));
+}
+
+static void put_number(struct text *out, uint32_t value)
+{
+    char digits[16];
+    (void)snprintf(digits, sizeof digits, "%u", (unsigned)value);
+    puts_text(out, digits);
+}
+
+static void put_hex(struct text *out, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        char digits[3];
+        text_hex(data + i, 1, digits);
+        put(out, digits, 2);
+    }
+}
+
+static void put_quoted(struct text *out, const uint8_t *data, size_t size)
+{
+    put(out, "\"", 1);
+    for (size_t i = 0; i < size; i++) {
+        char escape[5];
+        int length = 1;
+        escape[0] = (char)data[i];
+        if (data[i] == '"' || data[i] == '\\') {
+            length = snprintf(escape, sizeof escape, "\\%c", data[i]);
+        } else if (data[i] < ' ' || data[i] > '~') {
+            length = snprintf(escape, sizeof escape, "\\%03o", (unsigned)data[i]);
+        }
+        put(out, escape, (size_t)length);
+    }
+    put(out, "\"", 1);
+}
+
+static void show_name(struct bytes_reader *in, struct text *out)
+{
+    int length = name_check(in->data + in->at, bytes_left(in));
+    const uint8_t *wire = length > 0 ? bytes_get(in, (size_t)length) : NULL;
+    if (wire == NULL) {
+        in->failed = true;
+        return;
+    }
+    char text[NAME_TEXT_LIMIT];
+    name_to_text(wire, true, text);
+    puts_text(out, text);
+}
+
+static void show_string(struct bytes_reader *in, struct text *out)
+{
+    uint8_t length = bytes_get_u8(in);
+    const uint8_t *data = bytes_get(in, length);
+    if (data != NULL) {
+        put_quoted(out, data, length);
+    }
+}
+
+static void show_address(struct bytes_reader *in, struct text *out, int family)
+{
+    char text[INET6_ADDRSTRLEN];
+    const uint8_t *address = bytes_get(in, family == AF_INET ? 4 : 16);
+    if (address != NULL && inet_ntop(family, address, text, sizeof text) != NULL) {
+        puts_text(out, text);
+    }
+}
+
+static void show_strings(struct bytes_reader *in, struct text *out)
+{
+    do {
+        if (out->at != 0) {
+            put(out, " ", 1);
+        }
+        show_string(in, out);
+    } while (!in->failed && bytes_left(in) != 0);
+}
+
+static void show_caa(struct bytes_reader *in, struct text *out)
+{
+    put_number(out, bytes_get_u8(in));
+    put(out, " ", 1);
+    uint8_t length = bytes_get_u8(in);
+    const uint8_t *tag = bytes_get(in, length);
+    for (size_t i = 0; tag != NULL && i < length; i++) {
+        char lower = text_lower((char)tag[i]);
+        in->failed = in->failed || (!text_is_digit(lower) && (lower < 'a' || lower > 'z'));
+    }
+    if (tag == NULL || length == 0 || in->failed) {
+        in->failed = true;
+        return;
+    }
+    put(out, (const char *)tag, length);
+    put(out, " ", 1);
+    size_t left = bytes_left(in);
+    put_quoted(out, bytes_get(in, left), left);
+}
+
+static void show_ds(struct bytes_reader *in, struct text *out)
+{
+    put_number(out, bytes_get_u16(in));
+    put(out, " ", 1);
+    put_number(out, bytes_get_u8(in));
+    put(out, " ", 1);
+    put_number(out, bytes_get_u8(in));
+    put(out, " ", 1);
+    size_t left = bytes_left(in);
+    if (left == 0) {
+        in->failed = true;
+        return;
+    }
+    put_hex(out, bytes_get(in, left), left);
+}
+
+static void show_unknown(struct bytes_reader *in, struct text *out)
+{
+    size_t left = bytes_left(in);
+    puts_text(out, "\\# ");
+    put_number(out, (uint32_t)left);
+    if (left != 0) {
+        put(out, " ", 1);
+        put_hex(out, bytes_get(in, left), left);
+    }
+}
+
+/* One letter a field: 2 and 4 numbers of so many bytes, n a name, s a character-string. */
+static const char *layout(uint16_t type)
+{
+    switch (type) {
+    case RR_NS:
+    case RR_CNAME:
+    case RR_PTR:
+        return "n";
+    case RR_MX:
+        return "2n";
+    case RR_SRV:
+        return "222n";
+    case RR_SOA:
+        return "nn44444";
+    case RR_NAPTR:
+        return "22sssn";
+    default:
+        return NULL;
+    }
+}
+
+static void show_fields(struct bytes_reader *in, struct text *out, const char *fields)
+{
+    for (const char *field = fields; *field != '\0' && !in->failed; field++) {
+        if (field != fields) {
+            put(out, " ", 1);
+        }
+        switch (*field) {
+        case '2':
+            put_number(out, bytes_get_u16(in));
+            break;
+        case '4':
+            put_number(out, bytes_get_u32(in));
+            break;
+        case 's':
+            show_string(in, out);
+            break;
+        default:
+            show_name(in, out);
+            break;
+        }
+    }
+}
+
+static void show(uint16_t type, struct bytes_reader *in, struct text *out)
+{
+    const char *fields = layout(type);
+    if (fields != NULL) {
+        show_fields(in, out, fields);
+        return;
+    }
+    switch (type) {
+    case RR_A:
+        show_address(in, out, AF_INET);
+        break;
+    case RR_AAAA:
+        show_address(in, out, AF_INET6);
+        break;
+    case RR_TXT:
+    case RR_SPF:
+        show_strings(in, out);
+        break;
+    case RR_CAA:
+        show_caa(in, out);
+        break;
+    case RR_DS:
+        show_ds(in, out);
+        break;
+    default:
+        show_unknown(in, out);
+        break;
+    }
+}
+
+int rdata_to_text(uint16_t type, const uint8_t *rdata, size_t length, char *out, size_t size)
+{
+    if (size == 0) {
+        return -ENOSPC;
+    }
+    struct bytes_reader in = bytes_reader(rdata, length);
+    struct text text = {.data = out, .size = size};
+    out[0] = '\0';
+    show(type, &in, &text);
+    if (in.failed || bytes_left(&in) != 0) {
+        out[0] = '\0';
+        return -EINVAL;
+    }
+    if (text.failed) {
+        out[0] = '\0';
+        return -ENOSPC;
+    }
+    return 0;
+}
