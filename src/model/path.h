@@ -1,18 +1,24 @@
 /* Where records live in the store: every key is built here and nowhere else.
  *
  *   r53/zone/<zone id>                                   model_zone
- *   r53/name/<name, reversed labels>/<zone id>           empty; finds zones by name, in AWS's order
- *   r53/rrset/<zone id>/<reversed name>/<type>/<set id>  model_record_set
+ *   r53/name/<reversed name>!/<zone id>                  empty object; finds zones by name, in
+ *                                                        AWS's order
+ *   r53/rrset/<zone id>/<reversed name>!/<type>/<set id> model_record_set
  *   r53/check/<check id>                                 model_check
  *   r53/tags/<resource type>/<resource id>               {"v":1,"Tags":[{"Key":..,"Value":..}]}
  *   r53/ref/<kind>/<caller reference>                    idempotency: {"v":1,"Id":..}
  *   r53/delegation/<id>                                  reusable delegation sets
  *   r53/change/<change id>                               {"v":1,"Id","SubmittedAt","Comment"}; its
- * created_revision is the revision DNS must have applied for INSYNC auth/key/<access key id>
- * model_access_key node/<node name>/dns                                 what a DNS node has
- * applied: {"v":1,"Revision":n} node/<node name>/latch/<check id>                    health:
- * latched unhealthy since
+ *                                                        created_revision is the revision that DNS
+ *                                                        must have applied for INSYNC
+ *   auth/key/<access key id>                             model_access_key
+ *   node/<node name>/dns                                 what a DNS node has applied:
+ *                                                        {"v":1,"Revision":n}
+ *   node/<node name>/latch/<check id>                    health: latched unhealthy since
  *
+ * A reversed name has a trailing dot: "com.example.www." (Route 53 sorts so: a name with '-' where
+ * another one ends comes first, because '-' sorts before '.'); the '!' behind it sorts before every
+ * character of a name, so a name comes before the names below it.
  * Components that clients choose (set identifiers, caller references) are percent-encoded, so that
  * they contain neither '/' nor control characters. Thread: any. Memory: the caller's arena. */
 #ifndef MODEL_PATH_H
@@ -36,13 +42,16 @@
 
 /* prefix followed by the percent-encoded component. */
 char *path_join(struct arena *arena, const char *prefix, const char *component) MUST_CHECK;
-/* "www.example.com." -> "com.example.www", each label percent-encoded, so that keys sort as
- * ListResourceRecordSets wants them; the label separator sorts before every character of a label.
- * The name is in canonical form (name_canonical). */
+/* "www.example.com." -> "com.example.www."; escapes stay as they are, as Route 53 sorts by the
+ * escaped text. The name is in canonical form (name_canonical). It is its own inverse. */
 char *path_reversed_name(struct arena *arena, const char *name) MUST_CHECK;
+/* r53/name/<reversed name>!/<zone id> */
+char *path_zone_name(struct arena *arena, const char *name, const char *zone_id) MUST_CHECK;
 /* r53/rrset/<zone>/ */
 char *path_zone_records(struct arena *arena, const char *zone_id) MUST_CHECK;
-/* r53/rrset/<zone>/<reversed name>/<type>/<set identifier>; set_identifier "" for a simple record.
+/* r53/rrset/<zone>/<reversed name>!/: all records of one name. */
+char *path_name_records(struct arena *arena, const char *zone_id, const char *name) MUST_CHECK;
+/* r53/rrset/<zone>/<reversed name>!/<type>/<set identifier>; set_identifier "" for a simple record.
  */
 char *path_record(struct arena *arena, const char *zone_id, const char *name, const char *type,
                   const char *set_identifier) MUST_CHECK;
@@ -56,6 +65,10 @@ struct path_record_parts {
 };
 int path_record_split(struct arena *arena, const char *key, struct path_record_parts *ret_parts)
     MUST_CHECK;
+/* r53/tags/<resource type>/<resource id> */
+char *path_tags(struct arena *arena, const char *resource_type, const char *resource_id) MUST_CHECK;
+/* r53/ref/<kind>/<caller reference> */
+char *path_reference(struct arena *arena, const char *kind, const char *reference) MUST_CHECK;
 /* The last component, decoded; NULL when key does not start with prefix. */
 char *path_tail(struct arena *arena, const char *key, const char *prefix) MUST_CHECK;
 
