@@ -446,7 +446,7 @@ static int from_naptr(struct value *value)
 static const struct {
     uint16_t type;
     int (*from)(struct value *value);
-} TYPES[] = {
+} types[] = {
     {RR_A, from_a},         {RR_AAAA, from_aaaa}, {RR_CNAME, from_name}, {RR_NS, from_name},
     {RR_PTR, from_name},    {RR_TXT, from_txt},   {RR_SPF, from_txt},    {RR_MX, from_mx},
     {RR_SRV, from_srv},     {RR_SOA, from_soa},   {RR_CAA, from_caa},    {RR_DS, from_ds},
@@ -456,12 +456,12 @@ static const struct {
 int rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t size, struct err *err)
 {
     size_t index = 0;
-    while (index < ARRAY_SIZE(TYPES) && TYPES[index].type != type) {
+    while (index < ARRAY_SIZE(types) && types[index].type != type) {
         index++;
     }
     char type_text[RR_TYPE_TEXT];
     rr_type_to_text(type, type_text);
-    if (index == ARRAY_SIZE(TYPES)) {
+    if (index == ARRAY_SIZE(types)) {
         return err_set(err, ERR_UNSUPPORTED, "records of type %s have no text form here",
                        type_text);
     }
@@ -472,7 +472,7 @@ int rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t size, 
         return fatal_whole(&value, code, "Value is too long");
     }
     split(&value);
-    int result = TYPES[index].from(&value);
+    int result = types[index].from(&value);
     if (result != 0) {
         return result;
     }
@@ -485,7 +485,7 @@ int rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t size, 
 static const struct {
     uint16_t type;
     const char *name;
-} TYPE_NAMES[] = {
+} type_names[] = {
     {RR_A, "A"},         {RR_NS, "NS"},       {RR_CNAME, "CNAME"},   {RR_SOA, "SOA"},
     {RR_PTR, "PTR"},     {RR_MX, "MX"},       {RR_TXT, "TXT"},       {RR_AAAA, "AAAA"},
     {RR_SRV, "SRV"},     {RR_NAPTR, "NAPTR"}, {RR_OPT, "OPT"},       {RR_DS, "DS"},
@@ -495,9 +495,9 @@ static const struct {
 
 uint16_t rr_type_from_text(const char *text)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(TYPE_NAMES); i++) {
-        if (text_equal_nocase(text, TYPE_NAMES[i].name)) {
-            return TYPE_NAMES[i].type;
+    for (size_t i = 0; i < ARRAY_SIZE(type_names); i++) {
+        if (text_equal_nocase(text, type_names[i].name)) {
+            return type_names[i].type;
         }
     }
     char head[5];
@@ -513,9 +513,9 @@ uint16_t rr_type_from_text(const char *text)
 
 void rr_type_to_text(uint16_t type, char out[RR_TYPE_TEXT])
 {
-    for (size_t i = 0; i < ARRAY_SIZE(TYPE_NAMES); i++) {
-        if (type == TYPE_NAMES[i].type) {
-            (void)snprintf(out, RR_TYPE_TEXT, "%s", TYPE_NAMES[i].name);
+    for (size_t i = 0; i < ARRAY_SIZE(type_names); i++) {
+        if (type == type_names[i].type) {
+            (void)snprintf(out, RR_TYPE_TEXT, "%s", type_names[i].name);
             return;
         }
     }

@@ -1,0 +1,336 @@
+/* Parsing of queries: see message.h. Called by the answer path on every packet, any thread; keeps
+ * nothing.
+ *
+ * Everything in a packet is hostile. Sections are read in order through one bounded reader; the
+ * first problem sets rcode and ends the parse, keeping what was read before it, so that the
+ * response can carry the question and OPT where those were sound. */
+#include "dns/wire/message.h"
+
+#include "dns/wire/rdata.h"
+
+#include <string.h>
+
+#define RECORD_FIXED 10U /* type, class, TTL, length */
+#define POINTER_MASK 0xc0U
+
+enum { TYPE_TSIG = 250 };
+
+/* Eight bytes at once; bytes from 'A' to 'Z' become lower case. Label lengths are at most 63, below
+ * 'A', so a whole name can be treated as one string of bytes. */
+static uint64_t lower_word(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t low = word & (ones * 0x7f);
+    uint64_t from_a = low + ones * (0x80 - 'A');
+    uint64_t past_z = low + ones * (0x7f - 'Z');
+    uint64_t upper = (from_a ^ past_z) & ~word & (ones * 0x80);
+    return word | upper >> 2U;
+}
+
+static void lower_name(uint8_t *out, const uint8_t *name, size_t size)
+{
+    size_t at = 0;
+    for (; at + 8 <= size; at += 8) {
+        uint64_t word;
+        (void)memcpy(&word, name + at, 8);
+        word = lower_word(word);
+        (void)memcpy(out + at, &word, 8);
+    }
+    if (at < size) {
+        uint64_t word = 0;
+        (void)memcpy(&word, name + at, size - at);
+        word = lower_word(word);
+        (void)memcpy(out + at, &word, size - at);
+    }
+}
+
+/* The question's name: uncompressed, since nothing stands before it. */
+static bool parse_name(struct message_query *query, struct bytes_reader *in)
+{
+    const uint8_t *name = in->data + in->at;
+    size_t left = MIN(bytes_left(in), NAME_WIRE_LIMIT);
+    size_t at = 0;
+    unsigned labels = 0;
+    while (at < left && name[at] != 0) {
+        if (name[at] > NAME_LABEL_LIMIT) {
+            return false;
+        }
+        query->label_at[labels++] = (uint8_t)at;
+        at += 1U + name[at];
+    }
+    if (at >= left) {
+        return false;
+    }
+    query->label_count = (uint8_t)labels;
+    query->name_size = (uint8_t)(at + 1);
+    lower_name(query->name, name, at + 1);
+    (void)bytes_get(in, at + 1);
+    return true;
+}
+
+/* Skips an owner name, compressed or not. Pointers are not followed: nothing here needs the name.
+ */
+static void skip_name(struct bytes_reader *in)
+{
+    size_t start = in->at;
+    for (;;) {
+        uint8_t size = bytes_get_u8(in);
+        if (in->failed || size == 0) {
+            return;
+        }
+        if ((size & POINTER_MASK) == POINTER_MASK) {
+            (void)bytes_get_u8(in);
+            return;
+        }
+        if (size > NAME_LABEL_LIMIT || in->at - start + size >= NAME_WIRE_LIMIT) {
+            in->failed = true;
+            return;
+        }
+        (void)bytes_get(in, size);
+    }
+}
+
+/* RFC 7871 section 6: what a query may carry. */
+static bool parse_subnet(struct message_query *query, struct bytes_reader *in)
+{
+    uint16_t family = bytes_get_u16(in);
+    uint8_t prefix = bytes_get_u8(in);
+    uint8_t scope = bytes_get_u8(in);
+    unsigned longest = family == 1 ? 32 : family == 2 ? 128 : 0;
+    size_t size = (prefix + 7U) / 8U;
+    if (in->failed || query->has_subnet || family > 2 || prefix > longest || scope != 0 ||
+        bytes_left(in) != size) {
+        return false;
+    }
+    struct message_subnet *subnet = &query->subnet;
+    *subnet = (struct message_subnet){.family = family, .prefix = prefix};
+    if (size != 0) {
+        (void)memcpy(subnet->address, bytes_get(in, size), size);
+        unsigned spare = (unsigned)size * 8U - prefix;
+        if ((subnet->address[size - 1] & ((1U << spare) - 1U)) != 0) {
+            return false;
+        }
+    }
+    query->has_subnet = true;
+    return true;
+}
+
+/* RFC 7873 section 5.2: of several the first counts. */
+static bool parse_cookie(struct message_query *query, struct bytes_reader *in)
+{
+    size_t size = bytes_left(in);
+    if (size != COOKIE_CLIENT_SIZE &&
+        (size < 2 * COOKIE_CLIENT_SIZE || size > COOKIE_CLIENT_SIZE + COOKIE_SERVER_LIMIT)) {
+        return false;
+    }
+    if (query->has_cookie) {
+        return true;
+    }
+    struct message_cookie *cookie = &query->cookie;
+    (void)memcpy(cookie->client, bytes_get(in, COOKIE_CLIENT_SIZE), COOKIE_CLIENT_SIZE);
+    cookie->server_size = (uint8_t)(size - COOKIE_CLIENT_SIZE);
+    (void)memcpy(cookie->server, bytes_get(in, cookie->server_size), cookie->server_size);
+    query->has_cookie = true;
+    return true;
+}
+
+static bool parse_option(struct message_query *query, uint16_t code, struct bytes_reader *in)
+{
+    switch (code) {
+    case EDNS_CLIENT_SUBNET:
+        return parse_subnet(query, in);
+    case EDNS_COOKIE:
+        return parse_cookie(query, in);
+    case EDNS_NSID:
+        query->wants_nsid = true;
+        return true;
+    case EDNS_TCP_KEEPALIVE:
+        query->wants_keepalive = true;
+        return true;
+    case EDNS_PADDING:
+        query->has_padding = true;
+        return true;
+    default:
+        return true;
+    }
+}
+
+/* The OPT record's class, TTL and options (RFC 6891 section 6.1); its owner and type are read. */
+static uint16_t parse_opt(struct message_query *query, struct bytes_reader *in)
+{
+    uint16_t udp_size = bytes_get_u16(in);
+    (void)bytes_get_u8(in); /* extended RCODE: nothing in a query */
+    uint8_t version = bytes_get_u8(in);
+    uint16_t flags = bytes_get_u16(in);
+    uint16_t size = bytes_get_u16(in);
+    if (in->failed || query->has_edns) {
+        return RCODE_FORMERR;
+    }
+    query->has_edns = true;
+    query->udp_size = udp_size;
+    query->edns_version = version;
+    query->dnssec_ok = (flags & 0x8000U) != 0;
+    if (size > bytes_left(in)) {
+        return RCODE_FORMERR;
+    }
+    struct bytes_reader options = bytes_reader(in->data + in->at, size);
+    (void)bytes_get(in, size);
+    if (version != 0) {
+        return RCODE_BADVERS;
+    }
+    while (bytes_left(&options) != 0) {
+        uint16_t code = bytes_get_u16(&options);
+        uint16_t length = bytes_get_u16(&options);
+        const uint8_t *data = bytes_get(&options, length);
+        if (data == NULL) {
+            return RCODE_FORMERR;
+        }
+        struct bytes_reader option = bytes_reader(data, length);
+        if (!parse_option(query, code, &option)) {
+            return RCODE_FORMERR;
+        }
+    }
+    return RCODE_NOERROR;
+}
+
+/* A record that is not looked into; its owner and type are read. */
+static uint16_t skip_record(struct bytes_reader *in)
+{
+    (void)bytes_get(in, RECORD_FIXED - 4);
+    (void)bytes_get(in, bytes_get_u16(in));
+    return in->failed ? RCODE_FORMERR : RCODE_NOERROR;
+}
+
+static uint16_t parse_additional(struct message_query *query, struct bytes_reader *in, bool last)
+{
+    size_t start = in->at;
+    skip_name(in);
+    bool root = in->at == start + 1;
+    uint16_t type = bytes_get_u16(in);
+    if (type == RR_OPT && !in->failed) {
+        return root ? parse_opt(query, in) : RCODE_FORMERR;
+    }
+    if (type == TYPE_TSIG) {
+        /* RFC 8945 section 5.1: the last record of the message. */
+        if (!last) {
+            return RCODE_FORMERR;
+        }
+        query->tsig_at = (uint16_t)start;
+    }
+    return skip_record(in);
+}
+
+/* An IXFR names the serial it has in an SOA record: RFC 1995 section 3. */
+static uint16_t parse_authority(struct message_query *query, struct bytes_reader *in)
+{
+    size_t start = in->at;
+    skip_name(in);
+    uint16_t type = bytes_get_u16(in);
+    uint16_t rcode = skip_record(in);
+    if (rcode != RCODE_NOERROR || type != RR_SOA || query->type != RR_IXFR) {
+        return RCODE_FORMERR;
+    }
+    query->ixfr_at = (uint16_t)start;
+    query->ixfr_size = (uint16_t)(in->at - start);
+    return RCODE_NOERROR;
+}
+
+/* What follows the question. */
+static uint16_t parse_rest(struct message_query *query, struct bytes_reader *in, unsigned authority,
+                           unsigned additional)
+{
+    if (authority > 1 || additional > MESSAGE_ADDITIONAL_LIMIT) {
+        return RCODE_FORMERR;
+    }
+    uint16_t rcode = RCODE_NOERROR;
+    if (authority == 1) {
+        rcode = parse_authority(query, in);
+    }
+    for (unsigned i = 0; i < additional && rcode == RCODE_NOERROR; i++) {
+        rcode = parse_additional(query, in, i + 1 == additional);
+    }
+    if (rcode == RCODE_NOERROR && bytes_left(in) != 0) {
+        return RCODE_FORMERR;
+    }
+    return rcode;
+}
+
+static void clear(struct message_query *query, const uint8_t *packet, size_t length)
+{
+    query->packet = packet;
+    query->length = (uint16_t)length;
+    query->question_size = 0;
+    query->type = 0;
+    query->class = 0;
+    query->rcode = RCODE_FORMERR;
+    query->name_size = 1;
+    query->label_count = 0;
+    query->name[0] = 0;
+    query->has_edns = false;
+    query->dnssec_ok = false;
+    query->edns_version = 0;
+    query->udp_size = 0;
+    query->has_subnet = false;
+    query->has_cookie = false;
+    query->wants_nsid = false;
+    query->wants_keepalive = false;
+    query->has_padding = false;
+    query->tsig_at = 0;
+    query->ixfr_size = 0;
+    query->ixfr_at = 0;
+}
+
+bool message_parse(struct message_query *ret_query, const uint8_t *packet, size_t length)
+{
+    struct message_query *query = ret_query;
+    struct bytes_reader in = bytes_reader(packet, length);
+    if (length < MESSAGE_HEADER_SIZE || length > MESSAGE_LIMIT) {
+        return false;
+    }
+    query->id = bytes_get_u16(&in);
+    query->flags = bytes_get_u16(&in);
+    uint16_t questions = bytes_get_u16(&in);
+    uint16_t answers = bytes_get_u16(&in);
+    uint16_t authority = bytes_get_u16(&in);
+    uint16_t additional = bytes_get_u16(&in);
+    if ((query->flags & MESSAGE_QR) != 0) {
+        return false;
+    }
+    clear(query, packet, length);
+    query->opcode = (uint8_t)(query->flags >> 11U & 0xfU);
+    if (query->opcode != OPCODE_QUERY) {
+        query->rcode = RCODE_NOTIMP;
+        return true;
+    }
+    if (questions == 1) {
+        bool named = parse_name(query, &in);
+        uint16_t type = bytes_get_u16(&in);
+        uint16_t class = bytes_get_u16(&in);
+        if (!named || in.failed) {
+            return true;
+        }
+        query->type = type;
+        query->class = class;
+        query->question_size = (uint16_t)(in.at - MESSAGE_QUESTION_AT);
+    }
+    if (questions > 1 || answers != 0) {
+        return true;
+    }
+    query->rcode = parse_rest(query, &in, authority, additional);
+    if (query->rcode == RCODE_NOERROR && questions == 0 && !query->has_cookie) {
+        query->rcode = RCODE_FORMERR;
+    }
+    return true;
+}
+
+size_t message_limit(const struct message_query *query, bool tcp, uint16_t udp_limit, size_t size)
+{
+    if (tcp) {
+        return MIN(size, MESSAGE_LIMIT);
+    }
+    size_t limit = MESSAGE_PLAIN_LIMIT;
+    if (query->has_edns && query->udp_size > MESSAGE_PLAIN_LIMIT) {
+        limit = MIN(query->udp_size, MAX(udp_limit, MESSAGE_PLAIN_LIMIT));
+    }
+    return MIN(limit, size);
+}
