@@ -87,6 +87,9 @@ static int read_values(const json_t *json, struct arena *arena, struct model_rec
     record->values = arena_array(arena, count, sizeof *record->values);
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_array_get(list, i);
+        if (!json_is_string(json_object_get(item, "Value"))) {
+            return err_set(err, ERR_INVALID, "Invalid request: a ResourceRecord has no Value");
+        }
         int rc = fields_text(item, "Value", arena, &record->values[i], err);
         if (rc != 0) {
             return rc;
