@@ -10,6 +10,9 @@
 #define CLEANUP(fn) __attribute__((__cleanup__(fn)))
 /* The result must be looked at; to ignore it on purpose, cast to void and say why. */
 #define MUST_CHECK __attribute__((__warn_unused_result__))
+/* Ignores such a result on purpose, with the reason beside it (gcc warns at a plain cast to void).
+ */
+#define IGNORE_RESULT(call) ((void)!(call))
 #define PRINTF(fmt, args) __attribute__((__format__(__printf__, fmt, args)))
 #define NORETURN __attribute__((__noreturn__))
 #define PURE __attribute__((__pure__))

@@ -515,7 +515,7 @@ void config_pending_restart(const struct config *running, const struct config *l
             buf_printf(&names, "%s%s", names.length != 0 ? ", " : "", options[i].name);
         }
     }
-    (void)text_copy(out, size, buf_text(&names)); /* the buffer's limit is the size */
+    IGNORE_RESULT(text_copy(out, size, buf_text(&names))); /* the buffer's limit is the size */
 }
 
 void config_print_help(FILE *out)

@@ -375,7 +375,8 @@ static void *reporter_main(void *argument)
     }
     if (lease != 0) {
         struct err err = ERR_INIT;
-        (void)store_lease_revoke(feed->store, lease, &err); /* else it runs out by itself */
+        IGNORE_RESULT(
+            store_lease_revoke(feed->store, lease, &err)); /* else it runs out by itself */
     }
     return NULL;
 }

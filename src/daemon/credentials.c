@@ -1,0 +1,139 @@
+/* Access keys: see credentials.h. Invariant: a secret leaves the process only in the one line that
+ * announces a fresh key. */
+#include "daemon/credentials.h"
+
+#include "base/text.h"
+#include "base/time.h"
+#include "model/access_key.h"
+#include "model/path.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int put_key(struct store *store, const struct model_access_key *key, bool only_if_none,
+                   struct arena *arena, struct err *err)
+{
+    json_t *json = model_access_key_encode(key);
+    char *value = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    if (value == NULL) {
+        return err_set(err, ERR_MEMORY, "encoding the access key");
+    }
+    const char *path = path_join(arena, PATH_ACCESS_KEYS, key->id);
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    if (only_if_none) {
+        store_txn_require_absent(txn, path);
+    }
+    store_txn_put(txn, path, value, strlen(value));
+    secret_wipe_memory(value, strlen(value));
+    free(value);
+    int64_t revision = 0;
+    return store_commit(store, txn, &revision, err);
+}
+
+static int find_key(struct store *store, const char *id, struct arena *arena,
+                    struct model_access_key *ret_key, struct err *err)
+{
+    struct store_entry entry;
+    int rc = store_get(store, path_join(arena, PATH_ACCESS_KEYS, id), arena, &entry, err);
+    return rc != 0 ? rc : model_access_key_decode(entry.value, entry.size, arena, ret_key, err);
+}
+
+static bool id_is_valid(const char *id)
+{
+    size_t length = strlen(id);
+    return length >= 3 && length <= 128 &&
+           strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == length;
+}
+
+static int use_environment(struct store *store, const char *id, const char *secret,
+                           struct arena *arena, struct err *err)
+{
+    struct model_access_key key;
+    int rc = find_key(store, id, arena, &key, err);
+    if (rc == 0 && key.role == MODEL_ROLE_ADMIN && key.secret.length == strlen(secret) &&
+        secret_same_bytes(key.secret.data, secret, key.secret.length)) {
+        return 0;
+    }
+    if (rc != 0 && err->kind != ERR_NOT_FOUND) {
+        return rc;
+    }
+    key = (struct model_access_key){.id = id,
+                                    .role = MODEL_ROLE_ADMIN,
+                                    .comment = "from the environment",
+                                    .created = wall_now()};
+    if (!id_is_valid(id) || secret_set(&key.secret, secret, strlen(secret)) != 0) {
+        return err_set(err, ERR_INVALID,
+                       "LEEWARD_ACCESS_KEY_ID needs 3 to 128 of A-Z, a-z, 0-9 and _, and "
+                       "LEEWARD_SECRET_ACCESS_KEY at most %u characters",
+                       SECRET_LIMIT);
+    }
+    rc = put_key(store, &key, false, arena, err);
+    secret_wipe(&key.secret);
+    return rc;
+}
+
+int credentials_prepare(struct store *store, FILE *out, struct err *err)
+{
+    const char *id =
+        getenv("LEEWARD_ACCESS_KEY_ID"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
+    const char *secret =
+        getenv("LEEWARD_SECRET_ACCESS_KEY"); /* NOLINT(concurrency-mt-unsafe): as above */
+    if (text_empty(id) != text_empty(secret)) {
+        return err_set(err, ERR_INVALID,
+                       "LEEWARD_ACCESS_KEY_ID and LEEWARD_SECRET_ACCESS_KEY go together");
+    }
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    if (!text_empty(id)) {
+        return use_environment(store, id, secret, &arena, err);
+    }
+    size_t keys = 0;
+    int rc = store_count(store, PATH_ACCESS_KEYS, &keys, err);
+    if (rc != 0 || keys != 0) {
+        return rc;
+    }
+    struct model_access_key key;
+    model_access_key_generate(&arena, MODEL_ROLE_ADMIN, "made at the first start", wall_now(),
+                              &key);
+    rc = put_key(store, &key, true, &arena, err);
+    if (rc == 0) {
+        (void)fprintf(out, "admin key (shown only now): %s %s\n", key.id, key.secret.data);
+        (void)fflush(out); /* a closed stdout is the caller's choice */
+    }
+    secret_wipe(&key.secret);
+    return rc;
+}
+
+static enum aws_role role_of(enum model_role role)
+{
+    switch (role) {
+    case MODEL_ROLE_ADMIN:
+        return AWS_ROLE_ADMIN;
+    case MODEL_ROLE_OPERATOR:
+        return AWS_ROLE_OPERATOR;
+    case MODEL_ROLE_VIEWER:
+        break;
+    }
+    return AWS_ROLE_VIEWER;
+}
+
+int credentials_lookup(struct store *store, const char *access_key_id,
+                       struct aws_credential *ret_credential, struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    struct model_access_key key;
+    if (!id_is_valid(access_key_id)) {
+        return err_set(err, ERR_NOT_FOUND, "no such access key");
+    }
+    int rc = find_key(store, access_key_id, &arena, &key, err);
+    if (rc != 0) {
+        return rc;
+    }
+    ret_credential->secret = key.secret;
+    ret_credential->role = role_of(key.role);
+    secret_wipe(&key.secret);
+    return 0;
+}

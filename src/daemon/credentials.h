@@ -1,0 +1,20 @@
+/* Access keys in the store: the first one, and looking one up for the API. */
+#ifndef DAEMON_CREDENTIALS_H
+#define DAEMON_CREDENTIALS_H
+
+#include "aws/server.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "store/store.h"
+
+#include <stdio.h>
+
+/* Before the API starts, main thread. With LEEWARD_ACCESS_KEY_ID and LEEWARD_SECRET_ACCESS_KEY in
+ * the environment that key is an admin key from now on; else, when the store holds no key at all,
+ * one is made and written to `out`, once. */
+int credentials_prepare(struct store *store, FILE *out, struct err *err) MUST_CHECK;
+/* As aws_server_config.credential wants it. Any thread. */
+int credentials_lookup(struct store *store, const char *access_key_id,
+                       struct aws_credential *ret_credential, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,235 @@
+/* The root object: see daemon.h. Starts the rooms in the order in which each needs the one before,
+ * and stops them in reverse; a half-started daemon is stopped the same way. Called by main. */
+#include "daemon/daemon.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/secret.h"
+#include "base/snapshot.h"
+#include "base/text.h"
+#include "daemon/credentials.h"
+#include "service/leeward/leeward.h"
+#include "service/route53/route53.h"
+#include "service/sts/sts.h"
+#include "store/sqlite.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PEM_LIMIT (1U << 20U)
+
+static const struct aws_service *const services[] = {&service_route53, &service_sts,
+                                                     &service_leeward};
+
+static int open_store(struct daemon *daemon, struct err *err)
+{
+    const char *directory = daemon->config->data;
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+        return err_set_errno(err, errno, "data directory %s (choose one with --data)", directory);
+    }
+    return store_sqlite_open(directory, &daemon->store, err);
+}
+
+static void status_published(void *context, const struct model_status *status)
+{
+    struct daemon *daemon = context;
+    compiler_set_status(daemon->compiler, status);
+}
+
+static int start_health(struct daemon *daemon, struct err *err)
+{
+    struct health_config config = {.store = daemon->store,
+                                   .node = daemon->node,
+                                   .region = daemon->config->regions.items[0],
+                                   .published = status_published,
+                                   .context = daemon};
+    return health_start(&config, &daemon->health, err);
+}
+
+static unsigned processors(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (unsigned)MIN(count, 64L);
+}
+
+static int start_dns(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    struct sockaddr_storage *addresses =
+        arena_array(&arena, config->dns_addresses.count, sizeof *addresses);
+    for (size_t i = 0; i < config->dns_addresses.count; i++) {
+        int rc = config_parse_address(config->dns_addresses.items[i], &addresses[i], err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    struct dns_server_config dns = {
+        .addresses = addresses,
+        .address_count = config->dns_addresses.count,
+        .workers = config->dns_workers != 0 ? (unsigned)config->dns_workers : processors(),
+        .udp_limit = (uint16_t)config->dns_udp_limit,
+        .tcp_connections = (unsigned)config->dns_tcp_connections,
+        .tcp_idle_ms = (unsigned)config->dns_tcp_idle_ms,
+        .zones = compiler_zones(daemon->compiler)};
+    return dns_server_start(&dns, &daemon->dns, err);
+}
+
+static int read_pem(const char *path, char **ret_text, struct err *err)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return err_set_errno(err, errno, "%s", path);
+    }
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, PEM_LIMIT);
+    char chunk[4096];
+    for (size_t got = fread(chunk, 1, sizeof chunk, file); got != 0;
+         got = fread(chunk, 1, sizeof chunk, file)) {
+        buf_put(&text, chunk, got);
+    }
+    bool failed = ferror(file) != 0;
+    (void)fclose(file); /* only read from */
+    secret_wipe_memory(chunk, sizeof chunk);
+    size_t length = 0;
+    char *taken = failed ? NULL : buf_take(&text, &length);
+    if (taken == NULL) {
+        return err_set(err, ERR_IO, "%s: cannot be read, or is larger than %u bytes", path,
+                       PEM_LIMIT);
+    }
+    *ret_text = taken;
+    return 0;
+}
+
+static int lookup(void *context, const char *access_key_id, struct aws_credential *ret_credential,
+                  struct err *err)
+{
+    const struct service_context *services_context = context;
+    return credentials_lookup(services_context->store, access_key_id, ret_credential, err);
+}
+
+/* The access log: changes and failures always, reads at debug. */
+static void call_finished(void *context, const struct aws_call *call, int http_status,
+                          int64_t duration_ns, const struct err *err)
+{
+    (void)context;
+    const char *operation = call->operation != NULL ? call->operation : "";
+    bool read = text_starts(operation, "Get") || text_starts(operation, "List") ||
+                text_starts(operation, "Describe") || text_starts(operation, "Test");
+    struct log_field fields[] = {
+        F("service", call->service),
+        F("operation", operation),
+        F("status", http_status),
+        F("microseconds", duration_ns / TIME_US),
+        F("key", call->access_key_id),
+        F("source", call->source),
+        F("request", call->request_id),
+        F("code", err != NULL && call->error_code != NULL ? call->error_code : ""),
+        F("error", err != NULL ? err->message : ""),
+    };
+    size_t count = err != NULL ? ARRAY_SIZE(fields) : ARRAY_SIZE(fields) - 2;
+    enum log_level level = http_status >= 500 ? LOG_ERROR : (read ? LOG_DEBUG : LOG_INFO);
+    log_write(level, "api.call", fields, count);
+}
+
+static int start_api(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct aws_server_config api = {.threads = (unsigned)config->api_threads,
+                                    .connections = (unsigned)config->api_connections,
+                                    .idle_ms = (unsigned)config->api_idle_ms,
+                                    .account_id = config->account,
+                                    .services = services,
+                                    .service_count = ARRAY_SIZE(services),
+                                    .context = &daemon->services,
+                                    .credential = lookup,
+                                    .finished = call_finished};
+    int rc = config_parse_address(config->api_address, &api.address, err);
+    if (rc == 0 && config->api_certificate[0] != '\0') {
+        rc = read_pem(config->api_certificate, &daemon->certificate, err);
+        rc = rc != 0 ? rc : read_pem(config->api_key, &daemon->key, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    api.certificate_pem = daemon->certificate;
+    api.key_pem = daemon->key;
+    return aws_server_start(&api, &daemon->api, err);
+}
+
+static void set_node_name(struct daemon *daemon)
+{
+    const char *wanted = daemon->config->node;
+    if (wanted[0] == '\0' || text_copy(daemon->node, sizeof daemon->node, wanted) != 0) {
+        if (gethostname(daemon->node, sizeof daemon->node) != 0) {
+            IGNORE_RESULT(text_copy(daemon->node, sizeof daemon->node, "leeward")); /* fits */
+        }
+        daemon->node[sizeof daemon->node - 1] = '\0';
+    }
+    for (char *p = daemon->node; *p != '\0'; p++) {
+        *p = *p == '/' ? '-' : *p; /* it becomes part of keys */
+    }
+}
+
+static int start_rooms(struct daemon *daemon, struct err *err)
+{
+    int rc = open_store(daemon, err);
+    rc = rc != 0 ? rc : credentials_prepare(daemon->store, stdout, err);
+    rc = rc != 0 ? rc : compiler_start(&daemon->compiler, err);
+    rc = rc != 0 ? rc : start_health(daemon, err);
+    rc = rc != 0 ? rc
+                 : feed_start(daemon->store, daemon->compiler, daemon->node, &daemon->feed, err);
+    rc = rc != 0 ? rc : start_dns(daemon, err);
+    daemon->services = (struct service_context){.store = daemon->store,
+                                                .views = views_of(daemon),
+                                                .regions = daemon->config->regions.items,
+                                                .region_count = daemon->config->regions.count,
+                                                .name_servers = daemon->config->name_servers.items};
+    return rc != 0 ? rc : start_api(daemon, err);
+}
+
+int daemon_start(const struct config *config, struct daemon **ret_daemon, struct err *err)
+{
+    struct daemon *daemon = memory_new(sizeof *daemon);
+    daemon->config = config;
+    daemon->started = mono_now();
+    set_node_name(daemon);
+    int rc = start_rooms(daemon, err);
+    if (rc != 0) {
+        daemon_stop(daemon);
+        return rc;
+    }
+    *ret_daemon = daemon;
+    return 0;
+}
+
+static void free_secret_text(char *text)
+{
+    if (text != NULL) {
+        secret_wipe_memory(text, strlen(text));
+        free(text);
+    }
+}
+
+void daemon_stop(struct daemon *take_daemon)
+{
+    struct daemon *daemon = take_daemon;
+    if (daemon == NULL) {
+        return;
+    }
+    aws_server_stop(daemon->api);
+    dns_server_stop(daemon->dns);
+    feed_stop(daemon->feed);
+    health_stop(daemon->health);
+    compiler_stop(daemon->compiler);
+    snapshot_drain();
+    store_close(daemon->store);
+    free_secret_text(daemon->key);
+    free(daemon->certificate);
+    free(daemon);
+}

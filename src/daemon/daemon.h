@@ -1,0 +1,45 @@
+/* The root object of leewardd: every room's object, in the order they start. Only daemon/ sees it.
+ * Main thread, but for what views.c reads. */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include "aws/server.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "base/time.h"
+#include "daemon/compiler.h"
+#include "daemon/config.h"
+#include "daemon/feed.h"
+#include "dns/server/server.h"
+#include "health/health.h"
+#include "service/common/context.h"
+#include "store/store.h"
+
+#include <limits.h>
+
+struct daemon {
+    const struct config *config;
+    char node[HOST_NAME_MAX + 1];
+    struct mono started;
+    struct store *store;
+    struct compiler *compiler;
+    struct health *health;
+    struct feed *feed;
+    struct dns_server *dns;
+    struct aws_server *api;
+    struct service_context services;
+    char *certificate; /* PEM texts, or NULL */
+    char *key;
+};
+
+/* Starts everything; when it returns 0, API and DNS answer. The config outlives the daemon. After
+ * an error nothing runs. */
+int daemon_start(const struct config *config, struct daemon **ret_daemon, struct err *err)
+    MUST_CHECK;
+/* Stops in reverse. NULL is fine. */
+void daemon_stop(struct daemon *take_daemon);
+
+/* views.c: what the services may look at. */
+struct service_views views_of(struct daemon *daemon);
+
+#endif

@@ -1,0 +1,130 @@
+/* leewardd: parse, build the root object, run until a signal, tear down. See README for what it is.
+ */
+#include "base/log.h"
+#include "base/text.h"
+#include "daemon/daemon.h"
+#include "daemon/notify.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static void print_address(const char *what, const struct sockaddr_storage *address)
+{
+    char text[CONFIG_ADDRESS_TEXT];
+    config_format_address(address, text);
+    (void)printf("%s %s\n", what, text); /* a closed stdout is the caller's choice */
+}
+
+/* The lines that tell a supervisor, or a test, where things listen. */
+static void announce(const struct daemon *daemon)
+{
+    print_address("api", aws_server_address(daemon->api));
+    for (size_t i = 0; i < daemon->config->dns_addresses.count; i++) {
+        print_address("dns", dns_server_address(daemon->dns, i));
+    }
+    (void)puts("ready");
+    (void)fflush(stdout);
+    notify_systemd("READY=1");
+    log_info("daemon.ready", F("node", daemon->node), F("version", LEEWARD_VERSION),
+             F("data", daemon->config->data));
+}
+
+static void apply_log_level(const struct config *config)
+{
+    enum log_level level = LOG_INFO;
+    if (log_parse_level(config->log_level, &level) == 0) { /* checked when it was loaded */
+        log_set_level(level);
+    }
+}
+
+static void reload(int argc, char *const *argv, const struct config *running)
+{
+    enum config_action action = CONFIG_RUN;
+    struct config *fresh CLEANUP(config_cleanup) = NULL;
+    struct err err = ERR_INIT;
+    char text[256];
+    (void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", /* fits */
+                   (long long)(mono_now().ns / TIME_US));
+    notify_systemd(text);
+    if (config_load(argc, argv, &action, &fresh, &err) != 0) {
+        log_error("config.rejected", F("reason", &err), F("next", "the running settings stay"));
+    } else {
+        apply_log_level(fresh);
+        config_pending_restart(running, fresh, text, sizeof text);
+        log_info("config.reloaded", F("log_level", fresh->log_level), F("needs_restart", text));
+    }
+    notify_systemd("READY=1");
+}
+
+/* Blocked in every thread, taken one by one here. */
+static void block_signals(sigset_t *set)
+{
+    (void)sigemptyset(set); /* none of these can fail with valid signals */
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+    (void)sigaddset(set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); /* NOLINT(cert-err33-c): cannot fail for SIGPIPE */
+}
+
+/* Thousands of checks and connections at once: as many descriptors as we may have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* the soft limit is enough for small set-ups */
+    }
+}
+
+static int run(const struct config *config, int argc, char *const *argv)
+{
+    sigset_t signals;
+    struct daemon *daemon = NULL;
+    struct err err = ERR_INIT;
+    block_signals(&signals);
+    raise_descriptor_limit();
+    apply_log_level(config);
+    if (daemon_start(config, &daemon, &err) != 0) {
+        log_error("daemon.start_failed", F("reason", &err));
+        return EXIT_FAILURE;
+    }
+    announce(daemon);
+    int signal_number = 0;
+    while (sigwait(&signals, &signal_number) == 0 && signal_number == SIGHUP) {
+        reload(argc, argv, config);
+    }
+    log_info("daemon.stopping", F("signal", signal_number));
+    notify_systemd("STOPPING=1");
+    daemon_stop(daemon);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    enum config_action action = CONFIG_RUN;
+    struct config *config CLEANUP(config_cleanup) = NULL;
+    struct err err = ERR_INIT;
+    if (config_load(argc, argv, &action, &config, &err) != 0) {
+        (void)fprintf(stderr, "leewardd: %s\n", err.message); /* nowhere else to say it */
+        return 2;
+    }
+    switch (action) {
+    case CONFIG_HELP:
+        config_print_help(stdout);
+        return EXIT_SUCCESS;
+    case CONFIG_REFERENCE:
+        config_print_reference(stdout);
+        return EXIT_SUCCESS;
+    case CONFIG_VERSION:
+        (void)puts("leewardd " LEEWARD_VERSION);
+        return EXIT_SUCCESS;
+    case CONFIG_RUN:
+        break;
+    }
+    return run(config, argc, argv);
+}

@@ -1,0 +1,308 @@
+/* Views: what service handlers may see of the data planes (service/common/context.h), as JSON trees
+ * with the names of the leeward model (aws/overlay/leeward). Called on API threads; questions about
+ * zones run on the compiler thread, which owns them. Nothing here changes anything but reset_latch.
+ */
+#include "daemon/daemon.h"
+#include "daemon/response.h"
+#include "dns/answer/answer.h"
+#include "dns/wire/rdata.h"
+#include "model/path.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#define ROUTED_LIMIT 1000U /* groups shown by one status call */
+
+/* A moment as the API shows it; absent when it has not come yet. */
+static void set_time(json_t *object, const char *name, struct wall when)
+{
+    if (when.ns != 0) {
+        char text[TIME_TEXT];
+        wall_format_ms(when, text);
+        (void)json_object_set_new(object, name,
+                                  json_string(text)); /* out of memory shows as absent */
+    }
+}
+
+/* ---- explain, routed: on the compiler thread ---- */
+
+static json_t *candidate_json(const struct zone_candidate *candidate)
+{
+    json_t *values = json_array();
+    for (size_t i = 0; i < candidate->value_count; i++) {
+        (void)json_array_append_new(values, json_string(candidate->values[i])); /* as set_time */
+    }
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:s, s:o}", "SetIdentifier",
+                     candidate->set_identifier, "Role", candidate->role, "HealthCheckId",
+                     candidate->health_check_id, "Healthy", candidate->healthy, "Chosen",
+                     candidate->chosen, "Reason", candidate->reason, "Alias", candidate->alias,
+                     "Values", values);
+}
+
+static json_t *explanation_json(const struct zone_explanation *explanation)
+{
+    json_t *candidates = json_array();
+    for (size_t i = 0; i < explanation->candidate_count; i++) {
+        (void)json_array_append_new(candidates, candidate_json(&explanation->candidates[i]));
+    }
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "ZoneId", explanation->zone_id,
+                     "ZoneName", explanation->zone_name, "Name", explanation->name, "Type",
+                     explanation->type, "Policy", explanation->policy, "Note", explanation->note,
+                     "Candidates", candidates);
+}
+
+struct explain_question {
+    const char *name;
+    uint16_t type;
+    json_t *answer;
+    struct err *err;
+    int rc;
+};
+
+static void explain_work(struct zone_database *database, void *argument)
+{
+    struct explain_question *question = argument;
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    struct zone_explanation explanation;
+    question->rc = zone_database_explain(database, question->name, question->type, &arena,
+                                         &explanation, question->err);
+    if (question->rc == 0) {
+        question->answer = explanation_json(&explanation);
+    }
+}
+
+static int view_explain(void *context, const char *name, uint16_t type, json_t **ret_explanation,
+                        struct err *err)
+{
+    struct daemon *daemon = context;
+    struct explain_question question = {.name = name, .type = type, .err = err};
+    compiler_run(daemon->compiler, explain_work, &question);
+    if (question.rc == 0) {
+        *ret_explanation = question.answer;
+    }
+    return question.rc;
+}
+
+struct routed_question {
+    struct zone_database *database;
+    json_t *list;
+};
+
+static bool visit_routed(void *context, const char *zone_id, const char *name, uint16_t type)
+{
+    struct routed_question *question = context;
+    struct err err = ERR_INIT;
+    struct explain_question explain = {.name = name, .type = type, .err = &err};
+    (void)zone_id; /* the explanation names it */
+    explain_work(question->database, &explain);
+    if (explain.rc == 0) {
+        (void)json_array_append_new(question->list, explain.answer); /* as set_time */
+    }
+    return json_array_size(question->list) < ROUTED_LIMIT;
+}
+
+static void routed_work(struct zone_database *database, void *argument)
+{
+    struct routed_question *question = argument;
+    question->database = database;
+    zone_database_each_routed(database, visit_routed, question);
+}
+
+static int view_routed(void *context, json_t **ret_list, struct err *err)
+{
+    struct daemon *daemon = context;
+    struct routed_question question = {.list = json_array()};
+    (void)err; /* nothing can fail */
+    compiler_run(daemon->compiler, routed_work, &question);
+    *ret_list = question.list;
+    return 0;
+}
+
+/* ---- TestDNSAnswer: a real query through the answer path ---- */
+
+struct test_question {
+    struct zone_set *zones;
+    const uint8_t *query;
+    size_t query_size;
+    struct sockaddr_storage source;
+    uint16_t udp_limit;
+    uint8_t *response;
+    size_t response_size;
+};
+
+static void test_work(struct zone_database *database, void *argument)
+{
+    struct test_question *question = argument;
+    (void)database; /* asked as a worker asks: through the readers' zone set */
+    struct answer_context context = {.zones = question->zones, .udp_limit = question->udp_limit};
+    random_init(&context.random, 0);
+    question->response_size = answer_query(&context, question->query, question->query_size,
+                                           (const struct sockaddr *)(const void *)&question->source,
+                                           true, question->response, RESPONSE_SIZE_LIMIT);
+}
+
+static int parse_source(const char *text, struct sockaddr_storage *ret_source, struct err *err)
+{
+    struct sockaddr_storage source = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&source;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&source;
+    if (inet_pton(AF_INET, text[0] != '\0' ? text : "127.0.0.1", &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+    } else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+    } else {
+        return err_set(err, ERR_INVALID, "'%s' is not an IP address", text);
+    }
+    *ret_source = source;
+    return 0;
+}
+
+static int view_test_dns_answer(void *context, const char *name, uint16_t type,
+                                const char *resolver, const char *client, unsigned client_bits,
+                                json_t **ret_answer, struct err *err)
+{
+    struct daemon *daemon = context;
+    uint8_t query[RESPONSE_QUERY_LIMIT];
+    struct test_question question = {.zones = compiler_zones(daemon->compiler),
+                                     .query = query,
+                                     .udp_limit = (uint16_t)daemon->config->dns_udp_limit};
+    int rc = parse_source(resolver, &question.source, err);
+    rc = rc != 0 ? rc
+                 : response_make_query(name, type, client, client_bits, query, &question.query_size,
+                                       err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    question.response = arena_alloc(&arena, RESPONSE_SIZE_LIMIT);
+    compiler_run(daemon->compiler, test_work, &question);
+    return response_to_json(name, type, question.response, question.response_size, ret_answer, err);
+}
+
+/* ---- health ---- */
+
+static json_t *observation_json(const struct health_observation *observation)
+{
+    json_t *object =
+        json_pack("{s:s, s:s, s:b, s:s, s:s, s:I}", "Region", observation->region, "Address",
+                  observation->address, "Healthy", observation->healthy, "Status",
+                  observation->status, "LastFailure", observation->last_failure,
+                  "LatencyMicroseconds", (json_int_t)observation->latency_us);
+    if (object != NULL) {
+        set_time(object, "Since", observation->since);
+        set_time(object, "Checked", observation->checked);
+        set_time(object, "LastFailureAt", observation->last_failure_at);
+    }
+    return object;
+}
+
+static int view_check_status(void *context, const char *check_id, json_t **ret_status,
+                             struct err *err)
+{
+    struct daemon *daemon = context;
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    struct health_view view;
+    int rc = health_describe(daemon->health, check_id, &arena, &view, err);
+    if (rc != 0) {
+        return rc;
+    }
+    json_t *observations = json_array();
+    for (size_t i = 0; i < view.count; i++) {
+        (void)json_array_append_new(observations, observation_json(&view.observations[i]));
+    }
+    json_t *status = json_pack("{s:b, s:b, s:o}", "Healthy", view.healthy, "Latched", view.latched,
+                               "Observations", observations);
+    if (status == NULL) {
+        return err_set(err, ERR_MEMORY, "describing the health check");
+    }
+    set_time(status, "Since", view.since);
+    *ret_status = status;
+    return 0;
+}
+
+static int view_reset_latch(void *context, const char *check_id, struct err *err)
+{
+    struct daemon *daemon = context;
+    return health_reset_latch(daemon->health, check_id, err);
+}
+
+/* ---- the node ---- */
+
+static json_t *counters_json(const struct daemon *daemon)
+{
+    struct dns_counters counters;
+    dns_server_counters(daemon->dns, &counters);
+    json_t *list = json_array();
+#define X(name, help)                                                                              \
+    (void)json_array_append_new(                                                                   \
+        list, json_pack("{s:s, s:I}", "Name", #name, "Value", (json_int_t)counters.name));
+    DNS_COUNTERS(X)
+#undef X
+    return list;
+}
+
+static json_t *addresses_json(const struct daemon *daemon)
+{
+    json_t *list = json_array();
+    char text[CONFIG_ADDRESS_TEXT];
+    for (size_t i = 0; i < daemon->config->dns_addresses.count; i++) {
+        config_format_address(dns_server_address(daemon->dns, i), text);
+        (void)json_array_append_new(list, json_string(text)); /* as set_time */
+    }
+    return list;
+}
+
+static json_t *regions_json(const struct daemon *daemon)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < daemon->config->regions.count; i++) {
+        (void)json_array_append_new(list, json_string(daemon->config->regions.items[i]));
+    }
+    return list;
+}
+
+static int view_node(void *context, json_t **ret_node, struct err *err)
+{
+    struct daemon *daemon = context;
+    int64_t revision = 0;
+    int rc = store_revision(daemon->store, &revision, err);
+    if (rc != 0) {
+        return rc;
+    }
+    char api[CONFIG_ADDRESS_TEXT];
+    config_format_address(aws_server_address(daemon->api), api);
+    struct compiler_delay delay = compiler_delay(daemon->compiler);
+    int64_t uptime = mono_since(mono_now(), daemon->started) / TIME_S;
+    json_t *node =
+        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:I, s:I}", "Name",
+                  daemon->node, "Version", LEEWARD_VERSION, "Regions", regions_json(daemon),
+                  "UptimeSeconds", (json_int_t)uptime, "StoreRevision", (json_int_t)revision,
+                  "DnsRevision", (json_int_t)feed_applied_revision(daemon->feed), "ApiAddress", api,
+                  "DnsAddresses", addresses_json(daemon), "DnsCounters", counters_json(daemon),
+                  "HealthLoopLagMicroseconds", (json_int_t)health_loop_lag_us(daemon->health),
+                  "AnswersFlipped", (json_int_t)delay.flips, "LastFlipMicroseconds",
+                  (json_int_t)delay.last_us, "WorstFlipMicroseconds", (json_int_t)delay.worst_us);
+    if (node == NULL) {
+        return err_set(err, ERR_MEMORY, "describing the node");
+    }
+    *ret_node = node;
+    return 0;
+}
+
+struct service_views views_of(struct daemon *daemon)
+{
+    return (struct service_views){.context = daemon,
+                                  .test_dns_answer = view_test_dns_answer,
+                                  .explain = view_explain,
+                                  .check_status = view_check_status,
+                                  .reset_latch = view_reset_latch,
+                                  .routed = view_routed,
+                                  .node = view_node};
+}
