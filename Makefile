@@ -1,0 +1,88 @@
+# Every habit is one target; `make help` lists them. The work is done by meson and by the programs in tools/.
+#
+# Build folders: build (plain), build-asan, build-tsan, build-fuzz. NO_INSTALL=1 never installs a package.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+TIME ?= 60
+PYTHON = /usr/bin/python3
+PACKAGES = tools/install-packages
+
+MAKEFLAGS += --no-print-directory
+export NO_INSTALL
+
+.PHONY: help build demo test check unit integration format check-format lint tidy asan tsan fuzz bench \
+	bench-failover bench-health docs install clean
+
+build: ## build build/leewardd and build/leeward
+	@$(PACKAGES) build
+	@tools/build plain
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## show a region failing over; KEEP=1 leaves it running
+	@$(PACKAGES) demo
+	@KEEP=$(KEEP) tools/demo
+
+test: ## every test: unit, sim, corpus, integration, sanitizers, lint; ends with "N passed, N failed"
+	@$(PACKAGES) build test lint
+	@$(PYTHON) tools/run-tests all
+
+check: ## what a developer runs before each commit: format, lint, unit, sim, corpus
+	@$(PACKAGES) build lint test
+	@$(PYTHON) tools/run-tests check
+
+unit: build ## the unit, sim and corpus tests alone
+	@meson test -C build --no-rebuild --print-errorlogs
+
+integration: build ## the integration tests alone; ONLY=expression selects some (pytest -k)
+	@$(PACKAGES) test
+	@$(PYTHON) tools/run-tests integration $(if $(ONLY),--only '$(ONLY)')
+
+format: ## rewrite the sources in the one format
+	@$(PACKAGES) lint
+	@tools/format
+
+check-format: ## say which sources are not in the one format
+	@$(PACKAGES) lint
+	@tools/format --check
+
+lint: build ## check the room graph, headers, documents: seconds
+	@tools/lint-rooms
+
+tidy: build ## clang-tidy over every source that changed since it was last clean
+	@$(PACKAGES) lint
+	@tools/tidy
+
+asan: ## unit, sim, corpus and the marked integration tests under the address and undefined-behaviour sanitizers
+	@$(PACKAGES) build test
+	@$(PYTHON) tools/run-tests asan
+
+tsan: ## the same under the thread sanitizer
+	@$(PACKAGES) build test
+	@$(PYTHON) tools/run-tests tsan
+
+fuzz: ## run each fuzzer for TIME seconds; ONLY=name picks one
+	@$(PACKAGES) build fuzz
+	@tools/fuzz $(TIME) $(ONLY)
+
+bench: bench-failover bench-health ## every benchmark, each beside its peer
+
+bench-failover: build ## from the death of an endpoint to the changed answer, gdnsd beside it
+	@$(PACKAGES) bench
+	@bench/failover
+
+bench-health: build ## thousands of health checks on one event loop
+	@$(PACKAGES) bench
+	@bench/health
+
+docs: build ## check that every path, function and target the documents name exists
+	@tools/lint-rooms docs
+
+install: build ## install below PREFIX (default /usr/local), itself below DESTDIR
+	@meson configure build -Dprefix="$(PREFIX)"
+	@DESTDIR="$(abspath $(DESTDIR))" meson install -C build --quiet
+
+clean: ## remove the build folders
+	rm -rf build build-asan build-tsan build-fuzz
