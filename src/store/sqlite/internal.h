@@ -1,0 +1,151 @@
+/* The SQLite backend's inside: connections, statements, and the writer. Private to this folder.
+ *
+ * One writer connection, used by whichever thread leads a group of commits (writer.c), and a small
+ * pool of readers (reader.c), so that a read never waits for an fsync. A connection belongs to one
+ * thread at a time; its statements are prepared once. Invariant: all tables change only inside the
+ * writer's transaction, which ends in one COMMIT with its fsync before anybody is told. */
+#ifndef STORE_SQLITE_INTERNAL_H
+#define STORE_SQLITE_INTERNAL_H
+
+#include "store/backend.h"
+#include "store/hub.h"
+#include "store/leases.h"
+#include "store/txn.h"
+
+#include <pthread.h>
+
+#include <sqlite3.h>
+
+#define SQLITE_READERS 4U
+
+/* X(name, sql) */
+#define SQLITE_STATEMENTS(X)                                                                       \
+    X(BEGIN_READ, "BEGIN")                                                                         \
+    X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                              \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(META, "SELECT revision, compacted FROM meta")                                                \
+    X(SET_META, "UPDATE meta SET revision = ?1, compacted = ?2")                                   \
+    X(GET, "SELECT key, value, created, changed, version, lease FROM entry WHERE key = ?1")        \
+    X(RANGE, "SELECT key, value, created, changed, version, lease FROM entry"                      \
+             " WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3")                                \
+    X(COUNT, "SELECT count(*) FROM entry WHERE key >= ?1 AND key < ?2")                            \
+    X(STAMP, "SELECT created, changed, version FROM entry WHERE key = ?1")                         \
+    X(PUT, "INSERT OR REPLACE INTO entry (key, value, created, changed, version, lease)"           \
+           " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                     \
+    X(LOG_PUT, "INSERT INTO history (revision, sequence, type, key, value, created, version,"      \
+               " lease) VALUES (?4, ?7, 0, ?1, ?2, ?3, ?5, ?6)")                                   \
+    X(DELETE, "DELETE FROM entry WHERE key >= ?1 AND key < ?2")                                    \
+    X(LOG_DELETE, "INSERT INTO history (revision, sequence, type, key, value, created, version,"   \
+                  " lease) SELECT ?3, ?4 + row_number() OVER (ORDER BY key), 1, key, NULL, 0, 0,"  \
+                  " 0 FROM entry WHERE key >= ?1 AND key < ?2")                                    \
+    X(DELETE_LEASED, "DELETE FROM entry WHERE lease = ?1 AND lease != 0")                          \
+    X(LOG_DELETE_LEASED,                                                                           \
+      "INSERT INTO history (revision, sequence, type, key, value, created, version, lease)"        \
+      " SELECT ?2, row_number() OVER (ORDER BY key), 1, key, NULL, 0, 0, 0 FROM entry"             \
+      " WHERE lease = ?1 AND lease != 0")                                                          \
+    X(CHANGES, "SELECT revision, type, key, value, created, version, lease FROM history"           \
+               " WHERE revision > ?3 AND key >= ?1 AND key < ?2 ORDER BY revision, sequence")      \
+    X(TRIM, "DELETE FROM history WHERE revision <= ?1")                                            \
+    X(LEASE_ADD, "INSERT INTO lease (id, ttl_ms) VALUES (?1, ?2)")                                 \
+    X(LEASE_DROP, "DELETE FROM lease WHERE id = ?1")                                               \
+    X(LEASES, "SELECT id, ttl_ms FROM lease")
+
+enum sqlite_statement {
+#define X(name, sql) SQL_##name,
+    SQLITE_STATEMENTS(X)
+#undef X
+        SQL_COUNT_OF
+};
+
+struct sqlite_connection {
+    sqlite3 *db;
+    const char *file; /* the store's, for messages */
+    sqlite3_stmt *statements[SQL_COUNT_OF];
+};
+
+struct sqlite_request;
+
+struct sqlite_store {
+    struct store base;
+    char *file;    /* <directory>/leeward.db */
+    int directory; /* descriptor of the lock file */
+    struct store_hub hub;
+    struct store_leases leases;
+
+    pthread_mutex_t writer_lock; /* over the five below; not held during a transaction */
+    pthread_cond_t writer_free;
+    bool writer_busy; /* somebody leads: the connection is theirs */
+    struct sqlite_request *first;
+    struct sqlite_request **last;
+    struct sqlite_connection writer;
+    int64_t revision;  /* of the last committed transaction; the leader's */
+    int64_t compacted; /* as revision */
+
+    pthread_mutex_t reader_lock; /* over the two below */
+    pthread_cond_t reader_free;
+    struct sqlite_connection readers[SQLITE_READERS];
+    bool reader_busy[SQLITE_READERS];
+};
+
+/* ---- connection.c ---- */
+
+/* Opens file, sets the connection up, prepares nothing yet. */
+int sqlite_connection_open(struct sqlite_connection *connection, const char *file, int flags,
+                           struct err *err) MUST_CHECK;
+void sqlite_connection_close(struct sqlite_connection *connection);
+/* Fills err from the connection's last error: full disk, I/O, damage (naming the file), memory. */
+int sqlite_failure(const struct sqlite_connection *connection, int code, const char *doing,
+                   struct err *err) COLD;
+/* The statement, prepared, reset and without bindings; NULL with err filled. */
+sqlite3_stmt *sqlite_statement(struct sqlite_connection *connection, enum sqlite_statement which,
+                               struct err *err) MUST_CHECK;
+/* Runs a statement that gives no rows, and resets it. */
+int sqlite_run(struct sqlite_connection *connection, sqlite3_stmt *statement, const char *doing,
+               struct err *err) MUST_CHECK;
+/* Both in one, for statements without parameters. */
+int sqlite_execute(struct sqlite_connection *connection, enum sqlite_statement which,
+                   struct err *err) MUST_CHECK;
+/* Ends a transaction that is open, whatever state it is in. */
+void sqlite_roll_back(struct sqlite_connection *connection);
+/* The lowest bytes that sort behind every key under prefix: the prefix's successor, or more 0xff
+ * bytes than a key has. Borrowed by the statement for its run. */
+struct sqlite_bound {
+    unsigned char data[STORE_KEY_LIMIT + 1];
+    int size;
+};
+void sqlite_bound_after_prefix(const char *prefix, struct sqlite_bound *ret_bound);
+/* Parameters 1 and 2: from prefix to its bound. */
+void sqlite_bind_prefix(sqlite3_stmt *statement, const char *prefix,
+                        const struct sqlite_bound *bound);
+int sqlite_read_meta(struct sqlite_connection *connection, int64_t *ret_revision,
+                     int64_t *ret_compacted, struct err *err) MUST_CHECK;
+/* Creates or upgrades the tables; refuses files that are not ours or from a newer version. */
+int sqlite_prepare_schema(struct sqlite_connection *connection, struct err *err) MUST_CHECK;
+
+/* ---- reader.c: the reads of backend.h ---- */
+
+int sqlite_store_get(struct store *store, const char *key, struct arena *arena,
+                     struct store_entry *ret_entry, struct err *err);
+int sqlite_store_range(struct store *store, const char *prefix, const char *after, size_t limit,
+                       struct arena *arena, struct store_list *ret_list, struct err *err);
+int sqlite_store_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err);
+int sqlite_store_revision(struct store *store, int64_t *ret_revision, struct err *err);
+int sqlite_store_changes(struct store *store, const char *prefix, int64_t after,
+                         struct arena *arena, struct store_batch *ret_batch, struct err *err);
+
+/* ---- writer.c: the writes of backend.h ---- */
+
+int sqlite_store_commit(struct store *store, const struct store_txn *txn, int64_t *ret_revision,
+                        struct err *err);
+int sqlite_store_compact(struct store *store, int64_t revision, struct err *err);
+int sqlite_store_lease_grant(struct store *store, int64_t ttl_ms, int64_t *ret_lease,
+                             struct err *err);
+int sqlite_lease_end(void *context, int64_t lease, struct err *err);
+
+static inline struct sqlite_store *sqlite_store_of(struct store *store)
+{
+    return CONTAINER_OF(store, struct sqlite_store, base);
+}
+
+#endif
