@@ -21,7 +21,8 @@ struct aws_server_config {
     unsigned threads;                /* 1 to 64 */
     unsigned connections;            /* at once, in all */
     unsigned idle_ms;                /* a connection without progress is closed */
-    const char *certificate_pem;     /* TLS when not NULL; contents, not path */
+    unsigned request_ms;         /* a request must have arrived, an answer left; 0: twice idle_ms */
+    const char *certificate_pem; /* TLS when not NULL; contents, not path */
     const char *key_pem;
     const char *account_id;
     const struct aws_service *const *services;
