@@ -119,8 +119,8 @@ static bool parse_subnet(struct message_query *query, struct bytes_reader *in)
 static bool parse_cookie(struct message_query *query, struct bytes_reader *in)
 {
     size_t size = bytes_left(in);
-    if (size != COOKIE_CLIENT_SIZE &&
-        (size < 2 * COOKIE_CLIENT_SIZE || size > COOKIE_CLIENT_SIZE + COOKIE_SERVER_LIMIT)) {
+    if (size != COOKIE_CLIENT_SIZE && (size < COOKIE_CLIENT_SIZE + COOKIE_SERVER_LEAST ||
+                                       size > COOKIE_CLIENT_SIZE + COOKIE_SERVER_LIMIT)) {
         return false;
     }
     if (query->has_cookie) {

@@ -81,6 +81,7 @@ enum extended_error {
 };
 
 #define COOKIE_CLIENT_SIZE 8U
+#define COOKIE_SERVER_LEAST 8U
 #define COOKIE_SERVER_LIMIT 32U
 
 /* Set only when the query's has_subnet is. Checked: bits behind the prefix are zero. */
@@ -93,7 +94,7 @@ struct message_subnet {
 /* Set only when the query's has_cookie is. */
 struct message_cookie {
     uint8_t client[COOKIE_CLIENT_SIZE];
-    uint8_t server_size; /* 0, or 8 to COOKIE_SERVER_LIMIT */
+    uint8_t server_size; /* 0, or COOKIE_SERVER_LEAST to _LIMIT */
     uint8_t server[COOKIE_SERVER_LIMIT];
 };
 

@@ -1,0 +1,218 @@
+/* Starting and stopping the DNS server: see server.h. Called by daemon/ on its main thread; owns
+ * the workers and all sockets. Everything is allocated and bound before the first thread starts, so
+ * that a failure leaves nothing behind. */
+#include "dns/server/server.h"
+
+#include "base/memory.h"
+#include "dns/server/socket.h"
+#include "dns/server/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct dns_server {
+    struct sockaddr_storage *addresses;
+    size_t address_count;
+    struct worker **workers; /* each in an allocation of its own: no cache line is shared */
+    size_t worker_count;
+    _Atomic unsigned tcp_open;
+};
+
+/* The n-th processor this process may use, counting round; -1 when that cannot be said. */
+static int nth_processor(unsigned n)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) == 0) {
+        return -1;
+    }
+    n %= (unsigned)CPU_COUNT(&set);
+    for (int processor = 0; processor < CPU_SETSIZE; processor++) {
+        if (CPU_ISSET((size_t)processor, &set) && n-- == 0) {
+            return processor;
+        }
+    }
+    return -1;
+}
+
+static struct worker *worker_new(struct dns_server *server, const struct dns_server_config *config,
+                                 unsigned index)
+{
+    struct worker *worker = memory_new(sizeof *worker);
+    worker->epoll_fd = -1;
+    worker->wake = (struct endpoint){.kind = ENDPOINT_WAKE, .fd = -1};
+    worker->processor = config->pin_workers ? nth_processor(index) : -1;
+    worker->endpoints = memory_array(2 * config->address_count, sizeof *worker->endpoints);
+    worker->answer.zones = config->zones;
+    worker->answer.udp_limit = config->udp_limit;
+    random_init(&worker->answer.random, 0);
+    udp_init(&worker->udp);
+    tcp_init(&worker->tcp);
+    worker->tcp.limit = config->tcp_connections;
+    unsigned per_source =
+        config->tcp_per_source != 0 ? config->tcp_per_source : config->tcp_connections / 2;
+    /* The kernel spreads a client's connections over the workers, so each has a share. */
+    worker->tcp.per_source = MAX(1U, (per_source + config->workers - 1) / config->workers);
+    worker->tcp.idle_ns = config->tcp_idle_ms * TIME_MS;
+    worker->tcp.open = &server->tcp_open;
+    return worker;
+}
+
+static void add_endpoint(struct worker *worker, enum endpoint_kind kind, int fd, bool wildcard)
+{
+    worker->endpoints[worker->endpoint_count++] =
+        (struct endpoint){.kind = kind, .fd = fd, .wildcard = wildcard};
+}
+
+static int watch_endpoint(struct worker *worker, struct endpoint *endpoint)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = endpoint};
+    return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, endpoint->fd, &event) == 0 ? 0 : -errno;
+}
+
+static int worker_prepare(struct worker *worker, struct err *err)
+{
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->epoll_fd < 0 || worker->wake.fd < 0) {
+        return err_set_errno(err, errno, "preparing a DNS worker");
+    }
+    int result = watch_endpoint(worker, &worker->wake);
+    for (size_t i = 0; i < worker->endpoint_count && result == 0; i++) {
+        result = watch_endpoint(worker, &worker->endpoints[i]);
+    }
+    return result == 0 ? 0 : err_set_errno(err, -result, "preparing a DNS worker");
+}
+
+static int open_address(struct dns_server *server, size_t index, struct err *err)
+{
+    struct sockaddr_storage *address = &server->addresses[index];
+    int udp[DNS_WORKERS_LIMIT];
+    int tcp[DNS_WORKERS_LIMIT];
+    int result = socket_open(address, server->worker_count, udp, tcp, err);
+    if (result != 0) {
+        return result;
+    }
+    for (size_t i = 0; i < server->worker_count; i++) {
+        add_endpoint(server->workers[i], ENDPOINT_UDP, udp[i], socket_is_wildcard(address));
+        add_endpoint(server->workers[i], ENDPOINT_LISTENER, tcp[i], false);
+    }
+    return 0;
+}
+
+static int start_threads(struct dns_server *server, struct err *err)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all); /* cannot fail */
+    /* Signals are the main thread's. */
+    int result = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (result != 0) {
+        return err_set_errno(err, result, "starting a DNS worker");
+    }
+    for (size_t i = 0; i < server->worker_count && result == 0; i++) {
+        struct worker *worker = server->workers[i];
+        result = pthread_create(&worker->thread, NULL, worker_run, worker);
+        worker->started = result == 0;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* what was there can be set */
+    return result == 0 ? 0 : err_set_errno(err, result, "starting a DNS worker");
+}
+
+int dns_server_start(const struct dns_server_config *config, struct dns_server **ret_server,
+                     struct err *err)
+{
+    assert(config->workers >= 1 && config->workers <= DNS_WORKERS_LIMIT);
+    struct dns_server *server = memory_new(sizeof *server);
+    server->address_count = config->address_count;
+    server->addresses = memory_array(config->address_count, sizeof *server->addresses);
+    (void)memcpy(server->addresses, config->addresses,
+                 config->address_count * sizeof *server->addresses);
+    server->workers = memory_array(config->workers, sizeof(struct worker *));
+    for (; server->worker_count < config->workers; server->worker_count++) {
+        server->workers[server->worker_count] =
+            worker_new(server, config, (unsigned)server->worker_count);
+    }
+    int result = 0;
+    for (size_t i = 0; i < server->address_count && result == 0; i++) {
+        result = open_address(server, i, err);
+    }
+    for (size_t i = 0; i < server->worker_count && result == 0; i++) {
+        result = worker_prepare(server->workers[i], err);
+    }
+    if (result == 0) {
+        result = start_threads(server, err);
+    }
+    if (result != 0) {
+        dns_server_stop(server);
+        return result;
+    }
+    *ret_server = server;
+    return 0;
+}
+
+const struct sockaddr_storage *dns_server_address(const struct dns_server *server, size_t index)
+{
+    assert(index < server->address_count);
+    return &server->addresses[index];
+}
+
+void dns_server_counters(const struct dns_server *server, struct dns_counters *ret_counters)
+{
+    *ret_counters = (struct dns_counters){0};
+    for (size_t i = 0; i < server->worker_count; i++) {
+        const struct worker_counters *counters = &server->workers[i]->counters;
+#define X(name, help)                                                                              \
+    ret_counters->name += atomic_load_explicit(&counters->name, memory_order_relaxed);
+        DNS_COUNTERS(X)
+#undef X
+    }
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0) {
+        (void)close(fd); /* nothing was written that could be lost */
+    }
+}
+
+static void worker_free(struct worker *worker)
+{
+    tcp_done(worker);
+    for (size_t i = 0; i < worker->endpoint_count; i++) {
+        close_fd(worker->endpoints[i].fd);
+    }
+    close_fd(worker->wake.fd);
+    close_fd(worker->epoll_fd);
+    free(worker->endpoints);
+    free(worker);
+}
+
+void dns_server_stop(struct dns_server *take_server)
+{
+    struct dns_server *server = take_server;
+    if (server == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < server->worker_count; i++) {
+        if (server->workers[i]->started) {
+            /* Cannot fail: the counter of a fresh eventfd has room. */
+            (void)eventfd_write(server->workers[i]->wake.fd, 1);
+        }
+    }
+    for (size_t i = 0; i < server->worker_count; i++) {
+        if (server->workers[i]->started) {
+            (void)pthread_join(server->workers[i]->thread, NULL); /* it was created */
+        }
+        worker_free(server->workers[i]);
+    }
+    free(server->workers);
+    free(server->addresses);
+    free(server);
+}

@@ -1,0 +1,502 @@
+/* TCP connections: see tcp.h. Called by the worker's loop, on its thread; connections belong to
+ * the worker. A closed connection stays allocated until the round of events ends, because an event
+ * for it may still be in hand. */
+#include "dns/server/tcp.h"
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/snapshot.h"
+#include "dns/server/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PREFIX 2U           /* length before each message: RFC 1035 section 4.2.2 */
+#define MESSAGE_MOST 65535U /* what the prefix can say */
+#define BUFFER_FIRST 1024U  /* most queries fit; it grows when one does not */
+#define SCRATCH_SIZE ((size_t)2 * (PREFIX + MESSAGE_MOST))
+#define ACCEPTS_A_TURN 64
+#define EVICT_AFTER (500 * TIME_MS) /* a younger connection is not closed to make room */
+#define PAUSE (100 * TIME_MS)
+#define FLAGS_BYTE 2U
+#define TRUNCATED 0x02U
+#define SOURCE_SIZE 9U
+
+struct tcp_connection {
+    struct endpoint endpoint; /* first: what epoll points at */
+    struct tcp_connection *older;
+    struct tcp_connection *newer; /* in the list of closed ones: the next */
+    struct tcp_connection *bucket_next;
+    struct tcp_connection **bucket_link; /* what points at this one in its bucket */
+    union socket_address address;
+    uint8_t source[SOURCE_SIZE]; /* family, then IPv4 address or IPv6 /64 */
+    bool ended;                  /* the client sends no more */
+    uint32_t events;             /* that epoll watches for */
+    int64_t active_ns;           /* of the last whole query, or pending output taken */
+    uint8_t *in;
+    size_t in_size;
+    size_t in_capacity;
+    uint8_t *out; /* what the client has not taken yet; NULL when nothing is */
+    size_t out_size;
+    size_t out_at;
+};
+
+void tcp_init(struct tcp *tcp)
+{
+    tcp->scratch = memory_new(SCRATCH_SIZE);
+    tcp->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* ---- lists ---- */
+
+static void list_remove(struct tcp *tcp, struct tcp_connection *connection)
+{
+    *(connection->older != NULL ? &connection->older->newer : &tcp->oldest) = connection->newer;
+    *(connection->newer != NULL ? &connection->newer->older : &tcp->newest) = connection->older;
+}
+
+static void list_append(struct tcp *tcp, struct tcp_connection *connection)
+{
+    connection->older = tcp->newest;
+    connection->newer = NULL;
+    *(tcp->newest != NULL ? &tcp->newest->newer : &tcp->oldest) = connection;
+    tcp->newest = connection;
+}
+
+static void touch(struct worker *worker, struct tcp_connection *connection)
+{
+    connection->active_ns = worker->now.ns;
+    list_remove(&worker->tcp, connection);
+    list_append(&worker->tcp, connection);
+}
+
+static struct tcp_connection **bucket_of(struct tcp *tcp, const uint8_t source[SOURCE_SIZE])
+{
+    return &tcp->buckets[hash_bytes(hash_process_key(), source, SOURCE_SIZE) % TCP_BUCKETS];
+}
+
+static void source_of(const union socket_address *address, uint8_t source[SOURCE_SIZE])
+{
+    (void)memset(source, 0, SOURCE_SIZE);
+    source[0] = (uint8_t)address->any.sa_family;
+    if (address->any.sa_family == AF_INET) {
+        (void)memcpy(source + 1, &address->v4.sin_addr, 4);
+    } else {
+        (void)memcpy(source + 1, &address->v6.sin6_addr, SOURCE_SIZE - 1);
+    }
+}
+
+/* ---- closing ---- */
+
+static void connection_close(struct worker *worker, struct tcp_connection *connection)
+{
+    struct tcp *tcp = &worker->tcp;
+    if (connection->endpoint.fd < 0) {
+        return;
+    }
+    (void)close(connection->endpoint.fd); /* also leaves epoll; the peer learns all there is */
+    connection->endpoint.fd = -1;
+    list_remove(tcp, connection);
+    *connection->bucket_link = connection->bucket_next;
+    if (connection->bucket_next != NULL) {
+        connection->bucket_next->bucket_link = connection->bucket_link;
+    }
+    atomic_fetch_sub_explicit(tcp->open, 1, memory_order_relaxed);
+    free(connection->in);
+    free(connection->out);
+    connection->in = NULL;
+    connection->out = NULL;
+    connection->newer = tcp->closed;
+    tcp->closed = connection;
+}
+
+static void free_closed(struct tcp *tcp)
+{
+    while (tcp->closed != NULL) {
+        struct tcp_connection *connection = tcp->closed;
+        tcp->closed = connection->newer;
+        free(connection);
+    }
+}
+
+void tcp_done(struct worker *worker)
+{
+    struct tcp *tcp = &worker->tcp;
+    while (tcp->oldest != NULL) {
+        connection_close(worker, tcp->oldest);
+    }
+    free_closed(tcp);
+    if (tcp->reserve_fd >= 0) {
+        (void)close(tcp->reserve_fd); /* never written */
+    }
+    free(tcp->scratch);
+    tcp->scratch = NULL;
+}
+
+/* Closes the connection, which has been silent longest among those considered, to make room for
+ * another one. False when it is too young to be called idle, or NULL. */
+static bool evict(struct worker *worker, struct tcp_connection *connection)
+{
+    if (connection == NULL || worker->now.ns - connection->active_ns < EVICT_AFTER) {
+        return false;
+    }
+    worker_count(&worker->counters.tcp_refused, 1);
+    connection_close(worker, connection);
+    return true;
+}
+
+/* ---- accepting ---- */
+
+/* Whether one more connection from the source may be had, after making room where possible. */
+static bool source_admitted(struct worker *worker, const uint8_t source[SOURCE_SIZE])
+{
+    struct tcp_connection *oldest = NULL;
+    unsigned count = 0;
+    for (struct tcp_connection *other = *bucket_of(&worker->tcp, source); other != NULL;
+         other = other->bucket_next) {
+        if (memcmp(other->source, source, SOURCE_SIZE) != 0) {
+            continue;
+        }
+        count++;
+        if (oldest == NULL || other->active_ns < oldest->active_ns) {
+            oldest = other;
+        }
+    }
+    return count < worker->tcp.per_source || evict(worker, oldest);
+}
+
+static void watch(struct worker *worker, struct tcp_connection *connection, uint32_t events)
+{
+    if (connection->events == events) {
+        return;
+    }
+    struct epoll_event event = {.events = events, .data.ptr = &connection->endpoint};
+    int operation = connection->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    if (epoll_ctl(worker->epoll_fd, operation, connection->endpoint.fd, &event) != 0) {
+        connection_close(worker, connection);
+        return;
+    }
+    connection->events = events;
+}
+
+/* Takes fd in, or closes it. */
+static void admit(struct worker *worker, int fd, const union socket_address *address)
+{
+    struct tcp *tcp = &worker->tcp;
+    uint8_t source[SOURCE_SIZE];
+    source_of(address, source);
+    bool room = source_admitted(worker, source);
+    if (room && atomic_fetch_add_explicit(tcp->open, 1, memory_order_relaxed) >= tcp->limit) {
+        room = evict(worker, tcp->oldest);
+        if (!room) {
+            atomic_fetch_sub_explicit(tcp->open, 1, memory_order_relaxed);
+        }
+    }
+    if (!room) {
+        worker_count(&worker->counters.tcp_refused, 1);
+        (void)close(fd); /* nothing was written */
+        return;
+    }
+    struct tcp_connection *connection = memory_new(sizeof *connection);
+    connection->endpoint = (struct endpoint){.kind = ENDPOINT_CONNECTION, .fd = fd};
+    connection->address = *address;
+    connection->active_ns = worker->now.ns;
+    (void)memcpy(connection->source, source, SOURCE_SIZE);
+    list_append(tcp, connection);
+    connection->bucket_link = bucket_of(tcp, source);
+    connection->bucket_next = *connection->bucket_link;
+    if (connection->bucket_next != NULL) {
+        connection->bucket_next->bucket_link = &connection->bucket_next;
+    }
+    *connection->bucket_link = connection;
+    worker_count(&worker->counters.tcp_accepted, 1);
+    int on = 1;
+    /* An answer waits for nothing; without the option it is only slower. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    watch(worker, connection, EPOLLIN);
+}
+
+static void set_listeners(struct worker *worker, uint32_t events)
+{
+    for (size_t i = 0; i < worker->endpoint_count; i++) {
+        struct endpoint *endpoint = &worker->endpoints[i];
+        struct epoll_event event = {.events = events, .data.ptr = endpoint};
+        if (endpoint->kind == ENDPOINT_LISTENER) {
+            /* Cannot fail: it is registered. */
+            (void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, endpoint->fd, &event);
+        }
+    }
+}
+
+/* Descriptors are out: an idle connection goes, or the one that waits is closed by means of the
+ * descriptor kept for this; else listeners rest for a moment, so that epoll does not spin. False:
+ * stop accepting for now. */
+static bool shed(struct worker *worker, const struct endpoint *listener)
+{
+    struct tcp *tcp = &worker->tcp;
+    if (evict(worker, tcp->oldest)) {
+        return true;
+    }
+    if (tcp->reserve_fd >= 0) {
+        (void)close(tcp->reserve_fd); /* never written */
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0) {
+            (void)close(fd); /* nothing was written */
+            worker_count(&worker->counters.tcp_refused, 1);
+        }
+        tcp->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd >= 0) {
+            return true;
+        }
+    } else {
+        tcp->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    tcp->paused = true;
+    tcp->resume_ns = worker->now.ns + PAUSE;
+    set_listeners(worker, 0);
+    return false;
+}
+
+void tcp_accept(struct worker *worker, const struct endpoint *listener)
+{
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        union socket_address address = {0};
+        socklen_t size = sizeof address;
+        int fd = accept4(listener->fd, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            admit(worker, fd, &address);
+            continue;
+        }
+        if (errno == EAGAIN) {
+            return;
+        }
+        bool out = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+        if (out && !shed(worker, listener)) {
+            return;
+        }
+        /* Everything else is about a connection that is gone already (accept(2)). */
+    }
+}
+
+/* ---- serving ---- */
+
+/* Sends what is pending. False when the connection was closed. */
+static bool flush(struct worker *worker, struct tcp_connection *connection)
+{
+    while (connection->out != NULL) {
+        ssize_t sent = send(connection->endpoint.fd, connection->out + connection->out_at,
+                            connection->out_size - connection->out_at, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) {
+            continue;
+        }
+        if (sent < 0 && errno == EAGAIN) {
+            return true;
+        }
+        if (sent < 0) {
+            connection_close(worker, connection);
+            return false;
+        }
+        connection->out_at += (size_t)sent;
+        if (connection->out_at == connection->out_size) {
+            free(connection->out);
+            connection->out = NULL;
+            touch(worker, connection);
+        }
+    }
+    return true;
+}
+
+/* Sends size bytes of scratch; what is not taken becomes pending. False when the connection was
+ * closed. */
+static bool send_scratch(struct worker *worker, struct tcp_connection *connection, size_t size)
+{
+    ssize_t sent = send(connection->endpoint.fd, worker->tcp.scratch, size, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        connection_close(worker, connection);
+        return false;
+    }
+    size_t taken = sent > 0 ? (size_t)sent : 0;
+    if (taken == size) {
+        return true;
+    }
+    connection->out = malloc(size - taken);
+    if (connection->out == NULL) {
+        connection_close(worker, connection);
+        return false;
+    }
+    (void)memcpy(connection->out, worker->tcp.scratch + taken, size - taken);
+    connection->out_size = size - taken;
+    connection->out_at = 0;
+    return true;
+}
+
+/* Length of the message at `at` of the input; 0 when its prefix is not there yet. */
+static size_t message_at(const struct tcp_connection *connection, size_t at)
+{
+    if (connection->in_size - at < PREFIX) {
+        return 0;
+    }
+    return (size_t)connection->in[at] << 8U | connection->in[at + 1];
+}
+
+/* Answers whole queries from the input into scratch, as many as fit for certain. Returns the bytes
+ * in scratch and removes what was answered. */
+static size_t answer_input(struct worker *worker, struct tcp_connection *connection)
+{
+    uint8_t *scratch = worker->tcp.scratch;
+    struct worker_counters *counters = &worker->counters;
+    size_t at = 0;
+    size_t used = 0;
+    unsigned queries = 0;
+    unsigned answers = 0;
+    unsigned truncated = 0;
+    snapshot_online();
+    while (SCRATCH_SIZE - used >= PREFIX + MESSAGE_MOST) {
+        size_t length = message_at(connection, at);
+        if (length == 0 || connection->in_size - at - PREFIX < length) {
+            break;
+        }
+        size_t size =
+            answer_query(&worker->answer, connection->in + at + PREFIX, length,
+                         &connection->address.any, true, scratch + used + PREFIX, MESSAGE_MOST);
+        at += PREFIX + length;
+        queries++;
+        if (size != 0) {
+            truncated += (scratch[used + PREFIX + FLAGS_BYTE] & TRUNCATED) != 0;
+            scratch[used] = (uint8_t)(size >> 8U);
+            scratch[used + 1] = (uint8_t)size;
+            used += PREFIX + size;
+            answers++;
+        }
+    }
+    snapshot_offline();
+    if (queries != 0) {
+        connection->in_size -= at;
+        (void)memmove(connection->in, connection->in + at, connection->in_size);
+        worker_count(&counters->queries_tcp, queries);
+        worker_count(&counters->responses, answers);
+        worker_count(&counters->truncated, truncated);
+        worker_count(&counters->dropped, queries - answers);
+        touch(worker, connection);
+    }
+    return used;
+}
+
+/* Whether the input holds a whole query. */
+static bool has_query(const struct tcp_connection *connection)
+{
+    size_t length = message_at(connection, 0);
+    return length != 0 && connection->in_size - PREFIX >= length;
+}
+
+/* Answers and sends as far as the client lets us; then watches for what comes next. */
+static void progress(struct worker *worker, struct tcp_connection *connection)
+{
+    if (!flush(worker, connection)) {
+        return;
+    }
+    while (connection->out == NULL && has_query(connection)) {
+        size_t used = answer_input(worker, connection);
+        if (used != 0 && !send_scratch(worker, connection, used)) {
+            return;
+        }
+    }
+    if (connection->out != NULL) {
+        watch(worker, connection, EPOLLOUT);
+        return;
+    }
+    /* A message of no bytes has no answer and no end: whoever sends it speaks something else. */
+    bool garbage = connection->in_size >= PREFIX && message_at(connection, 0) == 0;
+    if (connection->ended || garbage) {
+        connection_close(worker, connection);
+        return;
+    }
+    if (connection->in_size == 0) {
+        free(connection->in);
+        connection->in = NULL;
+        connection->in_capacity = 0;
+    }
+    watch(worker, connection, EPOLLIN);
+}
+
+/* Makes room for at least the message that has begun. */
+static bool reserve(struct tcp_connection *connection)
+{
+    size_t want = MAX(BUFFER_FIRST, PREFIX + message_at(connection, 0));
+    if (want <= connection->in_capacity) {
+        return true;
+    }
+    uint8_t *fresh = realloc(connection->in, want);
+    if (fresh == NULL) {
+        return false;
+    }
+    connection->in = fresh;
+    connection->in_capacity = want;
+    return true;
+}
+
+static void receive(struct worker *worker, struct tcp_connection *connection)
+{
+    if (!reserve(connection)) {
+        connection_close(worker, connection);
+        return;
+    }
+    ssize_t got = recv(connection->endpoint.fd, connection->in + connection->in_size,
+                       connection->in_capacity - connection->in_size, 0);
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EINTR) {
+            connection_close(worker, connection);
+        }
+        return;
+    }
+    connection->ended = got == 0;
+    connection->in_size += (size_t)got;
+    progress(worker, connection);
+}
+
+void tcp_serve(struct worker *worker, struct endpoint *endpoint, uint32_t events)
+{
+    struct tcp_connection *connection = CONTAINER_OF(endpoint, struct tcp_connection, endpoint);
+    if (connection->endpoint.fd < 0) {
+        return;
+    }
+    if (connection->out != NULL) {
+        progress(worker, connection);
+    } else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+        receive(worker, connection);
+    }
+}
+
+int tcp_tick(struct worker *worker)
+{
+    struct tcp *tcp = &worker->tcp;
+    while (tcp->oldest != NULL && worker->now.ns - tcp->oldest->active_ns >= tcp->idle_ns) {
+        worker_count(&worker->counters.tcp_timeout, 1);
+        connection_close(worker, tcp->oldest);
+    }
+    free_closed(tcp);
+    int64_t wake = INT64_MAX;
+    if (tcp->oldest != NULL) {
+        wake = tcp->oldest->active_ns + tcp->idle_ns;
+    }
+    if (tcp->paused && worker->now.ns >= tcp->resume_ns) {
+        tcp->paused = false;
+        set_listeners(worker, EPOLLIN);
+    }
+    if (tcp->paused) {
+        wake = MIN(wake, tcp->resume_ns);
+    }
+    if (wake == INT64_MAX) {
+        return -1;
+    }
+    /* Rounded up, so that it is due when epoll returns. */
+    int64_t wait = (wake - worker->now.ns + TIME_MS - 1) / TIME_MS;
+    return (int)MIN(MAX(wait, 0), 60000);
+}

@@ -1,0 +1,60 @@
+/* A worker's loop: see worker.h. Started by server.c, one thread each; it shares nothing with other
+ * workers but the count of open TCP connections. While it waits it is outside any read section. */
+#include "dns/server/worker.h"
+
+#include "base/snapshot.h"
+
+#include <sched.h>
+#include <sys/epoll.h>
+
+#define EVENTS_A_ROUND 64
+
+static void stay_on(int processor)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)processor, &set);
+    /* Refused when the processor was taken from us meanwhile: any other will do. */
+    (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+static void serve(struct worker *worker, struct endpoint *endpoint, uint32_t events)
+{
+    switch (endpoint->kind) {
+    case ENDPOINT_UDP:
+        udp_serve(worker, endpoint);
+        break;
+    case ENDPOINT_LISTENER:
+        tcp_accept(worker, endpoint);
+        break;
+    case ENDPOINT_CONNECTION:
+        tcp_serve(worker, endpoint, events);
+        break;
+    case ENDPOINT_WAKE:
+    default:
+        worker->stopping = true;
+        break;
+    }
+}
+
+void *worker_run(void *argument)
+{
+    struct worker *worker = argument;
+    struct epoll_event events[EVENTS_A_ROUND];
+    snapshot_thread_begin();
+    snapshot_offline();
+    if (worker->processor >= 0) {
+        stay_on(worker->processor);
+    }
+    worker->now = mono_now();
+    while (!worker->stopping) {
+        int wait = tcp_tick(worker);
+        int count = epoll_wait(worker->epoll_fd, events, EVENTS_A_ROUND, wait);
+        worker->now = mono_now();
+        for (int i = 0; i < count; i++) {
+            serve(worker, events[i].data.ptr, events[i].events);
+        }
+    }
+    snapshot_thread_end();
+    return NULL;
+}

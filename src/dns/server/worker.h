@@ -1,0 +1,63 @@
+/* One worker: a thread, its sockets, its buffers and its counters; private to this room.
+ *
+ * Everything here belongs to the worker's thread, but for the counters (read by any) and wake_fd
+ * (written by the one who stops it). server.c fills it in before the thread starts and frees it
+ * after the thread has ended. */
+#ifndef DNS_SERVER_WORKER_H
+#define DNS_SERVER_WORKER_H
+
+#include "base/macro.h"
+#include "base/time.h"
+#include "dns/answer/answer.h"
+#include "dns/server/server.h"
+#include "dns/server/tcp.h"
+#include "dns/server/udp.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What an epoll event points at. */
+enum endpoint_kind { ENDPOINT_WAKE, ENDPOINT_UDP, ENDPOINT_LISTENER, ENDPOINT_CONNECTION };
+
+struct endpoint {
+    enum endpoint_kind kind;
+    int fd;
+    bool wildcard; /* of a UDP socket: answers must name their source address */
+};
+
+struct worker_counters {
+#define X(name, help) _Atomic uint64_t name;
+    DNS_COUNTERS(X)
+#undef X
+};
+
+struct worker {
+    pthread_t thread;
+    bool started;
+    int processor; /* to stay on, -1: any */
+    int epoll_fd;
+    struct endpoint wake;       /* an eventfd: written once, to stop */
+    struct endpoint *endpoints; /* UDP sockets, then listeners */
+    size_t endpoint_count;
+    struct mono now; /* of this round */
+    bool stopping;
+    struct answer_context answer;
+    struct worker_counters counters;
+    struct udp udp;
+    struct tcp tcp;
+};
+
+/* One writer, so no locked instruction is needed. */
+static inline void worker_count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+/* The thread's function; argument is the worker. */
+void *worker_run(void *argument);
+
+#endif
