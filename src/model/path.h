@@ -6,8 +6,9 @@
  *   r53/rrset/<zone id>/<reversed name>!/<type>/<set id> model_record_set
  *   r53/check/<check id>                                 model_check
  *   r53/tags/<resource type>/<resource id>               {"v":1,"Tags":[{"Key":..,"Value":..}]}
- *   r53/ref/<kind>/<caller reference>                    idempotency: {"v":1,"Id":..}
- *   r53/delegation/<id>                                  reusable delegation sets
+ *   r53/guard/children                                   {"v":1}: written whenever a calculated
+ * check takes children, compared by deletions r53/ref/<kind>/<caller reference> idempotency:
+ * {"v":1,"Id":..} r53/delegation/<id>                                  reusable delegation sets
  *   r53/change/<change id>                               {"v":1,"Id","SubmittedAt","Comment"}; its
  *                                                        created_revision is the revision that DNS
  *                                                        must have applied for INSYNC
@@ -31,6 +32,7 @@
 #define PATH_ZONE_NAMES "r53/name/"
 #define PATH_RECORDS "r53/rrset/"
 #define PATH_CHECKS "r53/check/"
+#define PATH_CHECK_GUARD "r53/guard/children"
 #define PATH_TAGS "r53/tags/"
 #define PATH_CHECK_TAGS "r53/tags/healthcheck/"
 #define PATH_REFS "r53/ref/"

@@ -1,0 +1,64 @@
+/* A change batch between its stages: change.c reads the request and the records it touches and
+ * writes the result; batch_apply.c applies the changes one after the other; batch_judge.c judges
+ * what each touched name would be afterwards. Private to this room; everything lives in the call's
+ * arena.
+ *
+ * A slot is one record set that exists at a touched name or that a change names; slots are sorted
+ * by key, so the slots of a name stand together, and those of a name and type too. */
+#ifndef SERVICE_ROUTE53_BATCH_H
+#define SERVICE_ROUTE53_BATCH_H
+
+#include "service/route53/zone.h"
+
+enum batch_action { BATCH_CREATE, BATCH_DELETE, BATCH_UPSERT };
+
+struct batch_item {
+    enum batch_action action;
+    struct model_record_set record;
+    const char *type; /* its text */
+    json_t *tree;     /* as it will be stored; kept */
+    const char *key;
+};
+
+struct batch_slot {
+    const char *key;
+    const char *type;                     /* text */
+    struct store_entry stored;            /* what is there; key NULL when there is nothing */
+    const struct model_record_set *after; /* NULL: it will not be there */
+    json_t *tree;                         /* set when a change of this batch put it */
+    enum batch_action last;               /* of the changes so far */
+    unsigned changes;
+};
+
+struct batch {
+    struct aws_call *call;
+    struct store_txn *txn;
+    struct route53_zone zone;
+    struct batch_item *items;
+    size_t item_count;
+    struct batch_slot *slots;
+    size_t slot_count;
+    json_t *messages; /* one a problem; kept */
+};
+
+/* Adds a problem to the batch; it goes on to find the others. */
+void batch_problem(struct batch *batch, const char *format, ...) PRINTF(2, 3);
+/* The slot of a key; NULL when the name was not touched or the record is neither there nor asked
+ * for. */
+struct batch_slot *batch_find(const struct batch *batch, const char *key);
+
+/* batch_record.c: a record set as it is stored: canonical names, bare ids, "v". A new reference. */
+json_t *batch_record_normal(const json_t *record, const struct model_record_set *model);
+/* Whether two of them are the same record set, whatever the order of their values. Nothing is
+ * changed (jansson's iterators take no const). */
+bool batch_record_same(json_t *a, json_t *b);
+
+/* batch_apply.c: applies every item to its slot. */
+int batch_apply(struct batch *batch, struct err *err) MUST_CHECK;
+/* batch_judge.c: judges every touched name; adds compares for what it read elsewhere. */
+int batch_judge(struct batch *batch, struct err *err) MUST_CHECK;
+/* batch_alias.c: the alias target of a slot that this batch puts. */
+int batch_judge_alias(struct batch *batch, const struct batch_slot *slot, struct err *err)
+    MUST_CHECK;
+
+#endif

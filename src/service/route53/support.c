@@ -1,0 +1,156 @@
+/* Shared parts of the Route 53 handlers: see support.h. Called by every file of this room on API
+ * threads; everything lives in the call's arena. Invariant: route53_transact commits at most once
+ * with success, and nothing is written when it fails. */
+#include "service/route53/support.h"
+
+#include "base/random.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *route53_text(const json_t *object, const char *member)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+    return text != NULL ? text : "";
+}
+
+static void release(void *tree)
+{
+    json_decref(tree);
+}
+
+json_t *route53_keep(struct aws_call *call, json_t *take_tree)
+{
+    if (take_tree != NULL) {
+        arena_defer(call->arena, release, take_tree);
+    }
+    return take_tree;
+}
+
+int route53_answer(json_t *take_answer, json_t **ret_out, struct err *err)
+{
+    if (take_answer == NULL) {
+        return err_set(err, ERR_MEMORY, "making the answer");
+    }
+    *ret_out = take_answer;
+    return 0;
+}
+
+int route53_parse(struct aws_call *call, const struct store_entry *entry, json_t **ret_tree,
+                  struct err *err)
+{
+    json_error_t error;
+    json_t *tree =
+        route53_keep(call, json_loadb(entry->value, entry->size, JSON_REJECT_DUPLICATES, &error));
+    if (!json_is_object(tree)) {
+        return err_set(err, ERR_CORRUPT, "the value of %s is not a JSON object", entry->key);
+    }
+    *ret_tree = tree;
+    return 0;
+}
+
+int route53_put(struct store_txn *txn, const char *key, const json_t *value, struct err *err)
+{
+    char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+    if (text == NULL) {
+        return err_set(err, ERR_MEMORY, "writing %s", key);
+    }
+    store_txn_put(txn, key, text, strlen(text));
+    free(text);
+    return 0;
+}
+
+const char *route53_bare_id(const char *id)
+{
+    static const char *const prefixes[] = {"hostedzone/", "change/", "delegationset/",
+                                           "healthcheck/"};
+    const char *bare = id[0] == '/' ? id + 1 : id;
+    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+        if (text_starts(bare, prefixes[i])) {
+            return bare + strlen(prefixes[i]);
+        }
+    }
+    return id;
+}
+
+char *route53_new_id(struct aws_call *call, char initial, size_t length)
+{
+    char *id = arena_alloc(call->arena, length + 2);
+    id[0] = initial;
+    random_text(id + 1, length, ROUTE53_ID_ALPHABET);
+    return id;
+}
+
+int route53_check_key(struct aws_call *call, const char *key, const char *member, struct err *err)
+{
+    if (strlen(key) > STORE_KEY_LIMIT) {
+        return aws_error(call, err, "InvalidInput", "%s is too long when it is encoded", member);
+    }
+    return 0;
+}
+
+int route53_page_size(struct aws_call *call, const json_t *in, size_t limit, size_t *ret_size,
+                      struct err *err)
+{
+    const char *text = route53_text(in, "MaxItems");
+    int64_t size = (int64_t)limit;
+    if (text[0] != '\0' && text_to_i64(text, 1, INT64_MAX, &size) != 0) {
+        return aws_error(call, err, "InvalidInput",
+                         "MaxItems must be a positive number, not '%.64s'", text);
+    }
+    *ret_size = MIN((size_t)size, limit);
+    return 0;
+}
+
+int route53_page(struct aws_call *call, const char *prefix, const char *from, size_t size,
+                 struct store_list *ret_list, struct err *err)
+{
+    struct store *store = service_context(call)->store;
+    struct store_entry first;
+    if (from == NULL) {
+        return store_range(store, prefix, NULL, size + 1, call->arena, ret_list, err);
+    }
+    int rc = store_get(store, from, call->arena, &first, err);
+    if (rc == -ENOENT) {
+        err_clear(err);
+        return store_range(store, prefix, from, size + 1, call->arena, ret_list, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    struct store_list rest;
+    rc = store_range(store, prefix, from, size, call->arena, &rest, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct store_entry *entries = arena_array(call->arena, rest.count + 1, sizeof *entries);
+    entries[0] = first;
+    for (size_t i = 0; i < rest.count; i++) {
+        entries[i + 1] = rest.entries[i];
+    }
+    *ret_list = (struct store_list){
+        .entries = entries, .count = rest.count + 1, .more = rest.more, .revision = rest.revision};
+    return 0;
+}
+
+int route53_transact(struct aws_call *call, route53_step step, void *state, struct err *err)
+{
+    for (unsigned attempt = 0; attempt < ROUTE53_ATTEMPTS; attempt++) {
+        struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+        int64_t revision = 0;
+        err_clear(err);
+        int rc = step(call, txn, state, err);
+        if (rc != 0) {
+            return rc;
+        }
+        rc = store_commit(service_context(call)->store, txn, &revision, err);
+        if (rc == 0 || err->kind != ERR_CONFLICT) {
+            return rc;
+        }
+    }
+    return aws_error(call, err, "PriorRequestNotComplete",
+                     "The request was rejected because Route 53 was still processing a prior "
+                     "request.");
+}

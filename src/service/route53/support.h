@@ -1,0 +1,88 @@
+/* What the handlers of this room share: ids, trees, paging, and transactions that are tried again
+ * when somebody else was faster. Private to this room. Thread: the call's. Memory: trees that are
+ * "kept" are released with the call's arena. */
+#ifndef SERVICE_ROUTE53_SUPPORT_H
+#define SERVICE_ROUTE53_SUPPORT_H
+
+#include "aws/service.h"
+#include "base/macro.h"
+#include "service/common/context.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+/* ---- limits: everything a client can make grow has one ---- */
+
+#define ROUTE53_ZONES_LIMIT 10000U
+#define ROUTE53_ZONES_BY_NAME_LIMIT 100U
+#define ROUTE53_CHECKS_LIMIT 10000U
+#define ROUTE53_DELEGATION_SETS_LIMIT 100U
+#define ROUTE53_RECORDS_LIMIT 10000 /* of a zone: Route 53's own quota */
+#define ROUTE53_TAGS_LIMIT 10U
+#define ROUTE53_PAGE_LIMIT 100U
+#define ROUTE53_RECORDS_PAGE_LIMIT 300U
+
+#define ROUTE53_NAME_SERVERS 4U
+
+/* Upper-case letters and digits: what Route 53's ids are made of. */
+#define ROUTE53_ID_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+/* ---- trees ---- */
+
+/* "" when the member is absent. */
+const char *route53_text(const json_t *object, const char *member);
+/* Releases the tree with the call's arena; gives it back. */
+json_t *route53_keep(struct aws_call *call, json_t *take_tree);
+/* Hands a finished answer out; ERR_MEMORY when it could not be made. */
+int route53_answer(json_t *take_answer, json_t **ret_out, struct err *err) MUST_CHECK;
+/* A store value as a kept tree. ERR_CORRUPT names the key. */
+int route53_parse(struct aws_call *call, const struct store_entry *entry, json_t **ret_tree,
+                  struct err *err) MUST_CHECK;
+/* Puts a tree as the key's value. */
+int route53_put(struct store_txn *txn, const char *key, const json_t *value, struct err *err)
+    MUST_CHECK;
+
+/* ---- ids ---- */
+
+/* Without "/hostedzone/", "/change/", "/delegationset/" or "/healthcheck/" in front, with or
+ * without the first '/'. Borrowed from id. */
+const char *route53_bare_id(const char *id);
+/* initial and `length` random characters. */
+char *route53_new_id(struct aws_call *call, char initial, size_t length) MUST_CHECK;
+/* A key that the store can hold; InvalidInput naming the member otherwise. */
+int route53_check_key(struct aws_call *call, const char *key, const char *member, struct err *err)
+    MUST_CHECK;
+
+/* ---- paging ---- */
+
+/* MaxItems (a string in this API): limit when absent, and where it is larger, as Route 53 does.
+ * InvalidInput unless it is a positive number. */
+int route53_page_size(struct aws_call *call, const json_t *in, size_t limit, size_t *ret_size,
+                      struct err *err) MUST_CHECK;
+/* The entries from the key `from` on, that one included, at most size and one more (for the next
+ * page's start). from NULL: from the first. */
+int route53_page(struct aws_call *call, const char *prefix, const char *from, size_t size,
+                 struct store_list *ret_list, struct err *err) MUST_CHECK;
+
+/* ---- transactions ---- */
+
+/* Reads, judges, and fills txn with compares on all it read. An error ends the call. */
+typedef int (*route53_step)(struct aws_call *call, struct store_txn *txn, void *state,
+                            struct err *err);
+/* Runs step and commits; again, from the reads on, when a compare failed because of a concurrent
+ * change. After ROUTE53_ATTEMPTS of them: PriorRequestNotComplete, which clients try again. */
+#define ROUTE53_ATTEMPTS 32
+int route53_transact(struct aws_call *call, route53_step step, void *state, struct err *err)
+    MUST_CHECK;
+
+/* ---- changes (change_status.c) ---- */
+
+/* Puts a change record into txn and gives the ChangeInfo of the answer (kept). Removes a few change
+ * records that are older than a week. comment may be "". */
+int route53_change_put(struct aws_call *call, struct store_txn *txn, const char *comment,
+                       json_t **ret_info, struct err *err) MUST_CHECK;
+
+#endif
