@@ -63,6 +63,25 @@ int health_describe(struct health *health, const char *check_id, struct arena *a
 /* Lets a latched check follow its results again. Any thread. */
 int health_reset_latch(struct health *health, const char *check_id, struct err *err) MUST_CHECK;
 
+/* What the health threads have done since they started. X(name, help) */
+#define HEALTH_COUNTERS(X)                                                                         \
+    X(probes_started, "probes begun")                                                              \
+    X(probes_passed, "probes that found their endpoint healthy")                                   \
+    X(probes_failed, "probes that did not")                                                        \
+    X(probes_late, "probes begun more than 50 ms after their time")                                \
+    X(probes_overdue, "probes that had to wait for the former one of the same check")              \
+    X(publications, "status tables published")                                                     \
+    X(store_errors, "errors of the store while reading checks or keeping latches")
+
+struct health_counters {
+#define X(name, help) uint64_t name;
+    HEALTH_COUNTERS(X)
+#undef X
+};
+
+/* Any thread. */
+void health_count(struct health *health, struct health_counters *ret_counters);
+
 /* The loop's lag: how late its 10 ms timer ran at worst since the last call. Any thread. */
 int64_t health_loop_lag_us(struct health *health);
 

@@ -1,0 +1,71 @@
+/* Inside of the check table: one entry. Private to check_table.c and check_view.c.
+ *
+ * An entry without a record is a placeholder: a calculated check names it as a child, and it may
+ * come into being later. Entries point at each other, parents to children and back; an entry lives
+ * while it has a record or parents. Guarded by the table's mutex for readers of other threads: the
+ * table's array, and everything in an entry down to `latency_us`. */
+#ifndef HEALTH_CHECK_ENTRY_H
+#define HEALTH_CHECK_ENTRY_H
+
+#include "health/calculate.h"
+#include "health/check_table.h"
+#include "health/count.h"
+#include "health/publisher.h"
+#include "health/runner.h"
+
+#include <pthread.h>
+
+/* What a calculated check is calculated from. */
+struct child_list {
+    struct check_entry **entries;
+    enum calculate_child *states; /* room for a calculation */
+    size_t count;
+};
+
+struct check_entry {
+    char *id;
+    struct check_record *record; /* NULL: a placeholder */
+    struct count_state count;
+    struct count_outcome outcome;
+    struct wall since;      /* of outcome.healthy */
+    struct wall vote_since; /* of count.raw */
+    char status[PROBE_TEXT];
+    struct wall checked;
+    char last_failure[PROBE_TEXT];
+    struct wall last_failure_at;
+    char source[PROBE_ADDRESS];
+    int64_t latency_us;
+
+    /* The loop's alone. */
+    struct check_table *table;
+    struct count_rules rules;
+    struct runner *runner; /* NULL: nothing to probe */
+    struct check_entry **parents;
+    size_t parent_count;
+    size_t parent_capacity;
+    struct child_list children;
+};
+
+struct check_table {
+    struct check_table_config config;
+    char *region;
+    struct publisher *publisher;
+    pthread_mutex_t mutex;
+    struct check_entry **entries; /* sorted by id */
+    size_t count;
+    size_t capacity;
+    size_t present;             /* entries with a record */
+    struct status_names *names; /* of the next table; NULL after a change of the list */
+};
+
+/* Where the id is, or would be. Loop, or with the mutex held. */
+size_t check_table_position(const struct check_table *table, const char *check_id);
+/* NULL when there is none; may be a placeholder. Loop, or with the mutex held. */
+struct check_entry *check_table_find(const struct check_table *table, const char *check_id);
+
+/* check_view.c: the status table as the publisher wants it. */
+struct model_status *check_view_build(void *table);
+void check_view_dispose(void *status);
+void check_view_forget_names(struct check_table *table);
+
+#endif

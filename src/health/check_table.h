@@ -1,0 +1,55 @@
+/* Every check this node knows: its record, its counted state and outcome, what was last seen, its
+ * runner; and the status table that is built from them.
+ *
+ * The health loop owns it: it alone changes anything. check_table_describe and _knows may be called
+ * from any thread, until check_table_close: a mutex guards what they read, and is held for one
+ * copy. Ownership: records are the table's. Invariant: `healthy` of an entry is what its rules make
+ * of its votes, its children and its latch; whatever changes them goes through settle(). */
+#ifndef HEALTH_CHECK_TABLE_H
+#define HEALTH_CHECK_TABLE_H
+
+#include "base/hash.h"
+#include "base/macro.h"
+#include "health/check_record.h"
+#include "health/counters.h"
+#include "health/health.h"
+#include "health/latch.h"
+#include "health/probe/probe.h"
+
+#include <uv.h>
+
+struct check_table;
+
+struct check_table_config {
+    uv_loop_t *loop;
+    struct probe_engine *engine;
+    struct counters *counters;
+    struct hash_key spread; /* spreads the phases of probes */
+    const char *region;     /* copied */
+    struct latch_writer *latches;
+    void (*published)(void *context, const struct model_status *status);
+    void *context;
+};
+
+struct check_table *check_table_new(const struct check_table_config *config) MUST_CHECK;
+/* Adds or replaces. latched: what was stored for a check that is new here; else NULL.
+ *
+ * A replaced check keeps its state, so that an update alone moves no answer. When its endpoint
+ * changed the count of consecutive results starts again; when it was disabled and is not any more
+ * it begins as a new one. The latch stays for as long as the check has its tag. */
+void check_table_put(struct check_table *table, struct check_record *take_record,
+                     const struct latch_entry *latched);
+/* The check vanishes: its probe stops, its latch is deleted. */
+void check_table_remove(struct check_table *table, const char *check_id);
+void check_table_reset_latch(struct check_table *table, const char *check_id);
+/* Publishes now, changed or not. */
+void check_table_publish(struct check_table *table);
+/* Frees it once the loop has run its closing callbacks. No thread may read it any more. */
+void check_table_close(struct check_table *take_table);
+
+/* Any thread. */
+int check_table_describe(struct check_table *table, const char *check_id, struct arena *arena,
+                         struct health_view *ret_view, struct err *err) MUST_CHECK;
+bool check_table_knows(struct check_table *table, const char *check_id);
+
+#endif

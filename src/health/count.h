@@ -1,0 +1,64 @@
+/* From results to an outcome, in two pure steps: consecutive results are counted into this
+ * checker's vote, and the verdict of the votes (vote.h) becomes the outcome that DNS uses, after
+ * inversion, disabling and the latch (spec/route53.md "Health checks").
+ *
+ * Called by check_table.c for every result, and by the simulation. No clock, no I/O, no globals.
+ * Invariant: `raw` changes only with the last of a threshold's worth of consecutive results that
+ * all disagree with it; `latched` is set only when a verdict makes a healthy check unhealthy. */
+#ifndef HEALTH_COUNT_H
+#define HEALTH_COUNT_H
+
+#include "base/macro.h"
+#include "model/check.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct count_rules {
+    uint32_t failures_down; /* consecutive failures that turn it unhealthy, from 1 */
+    uint32_t successes_up;  /* consecutive successes that turn it healthy, from 1 */
+    bool inverted;
+    bool disabled;
+    bool latch;
+};
+
+/* The rules of a check: its threshold both ways, or its tags. */
+struct count_rules count_rules_of(const struct model_check *check);
+
+/* ---- this checker's results ---- */
+
+struct count_state {
+    bool raw;     /* what the results say: this checker's vote */
+    uint32_t run; /* consecutive results that disagree with raw */
+};
+
+/* Before the first result: healthy. */
+struct count_state count_begin(void);
+struct count_state count_result(const struct count_rules *rules, const struct count_state *state,
+                                bool passed);
+/* The endpoint became another one: the state stays (an update alone moves no answer), the count of
+ * consecutive results starts again. */
+struct count_state count_target_changed(const struct count_state *state);
+
+/* ---- the outcome ---- */
+
+struct count_outcome {
+    bool latched; /* unhealthy until reset, whatever the verdict */
+    bool healthy;
+};
+
+enum count_cause {
+    COUNT_VERDICT,       /* the verdict may have changed: a fall latches */
+    COUNT_RULES_CHANGED, /* the rules changed: never latches by itself */
+    COUNT_LATCH_RESET,   /* it follows the verdict again, and latches at the next fall */
+};
+
+/* latched: what was stored; dropped when the rules have no latch. An inverted check is unhealthy
+ * until a first failure, as on Route 53; that does not latch it. */
+struct count_outcome count_outcome_begin(const struct count_rules *rules, bool verdict,
+                                         bool latched);
+struct count_outcome count_outcome_step(const struct count_rules *rules,
+                                        const struct count_outcome *outcome, bool verdict,
+                                        enum count_cause cause);
+
+#endif

@@ -1,0 +1,363 @@
+/* The health room's life and its messages: starts the loop thread, the watcher and the latch
+ * writer, and carries what they say to the loop. See health.h.
+ *
+ * Threads: the loop thread owns the check table and the probes; everybody else puts messages into
+ * the inbox and wakes the loop. Ownership: a message owns its record and id until the loop takes
+ * them. Invariant: the loop never waits for the store, the watcher or a caller. */
+#include "health/health.h"
+
+#include "base/memory.h"
+#include "health/check_table.h"
+#include "health/counters.h"
+#include "health/latch.h"
+#include "health/settings.h"
+#include "health/thread.h"
+#include "health/watch.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uv.h>
+
+#define LAG_PERIOD_MS 10
+
+enum message_kind { MESSAGE_CHANGED, MESSAGE_REMOVED, MESSAGE_RESET_LATCH, MESSAGE_STOP };
+
+struct message {
+    struct message *next;
+    enum message_kind kind;
+    struct check_record *record; /* MESSAGE_CHANGED */
+    char *check_id;              /* MESSAGE_REMOVED, MESSAGE_RESET_LATCH */
+};
+
+struct health {
+    struct health_config config;
+    struct counters counters;
+    struct watch *watch;
+    struct latch_writer *latches;
+    struct arena stored_arena;
+    struct latch_list stored; /* latches at the start, until the first list is applied */
+
+    uv_loop_t loop;
+    struct probe_engine *engine;
+    struct check_table *table;
+    pthread_t thread;
+    sem_t first_published;
+
+    uv_async_t wake;
+    pthread_mutex_t inbox_mutex;
+    struct message *inbox_head;
+    struct message *inbox_tail;
+
+    uv_timer_t lag_timer;
+    struct mono lag_due;
+    _Atomic int64_t lag_ns; /* worst since it was asked for */
+};
+
+/* ---- the inbox ---- */
+
+static void post(struct health *health, struct message message)
+{
+    struct message *copy = memory_dup(&message, sizeof message);
+    copy->next = NULL;
+    thread_lock(&health->inbox_mutex);
+    if (health->inbox_tail != NULL) {
+        health->inbox_tail->next = copy;
+    } else {
+        health->inbox_head = copy;
+    }
+    health->inbox_tail = copy;
+    thread_unlock(&health->inbox_mutex);
+    (void)uv_async_send(&health->wake); /* fails only on a handle of another kind */
+}
+
+static void on_changed(void *context, struct check_record *take_record)
+{
+    post(context, (struct message){.kind = MESSAGE_CHANGED, .record = take_record});
+}
+
+static void on_removed(void *context, const char *check_id)
+{
+    post(context, (struct message){.kind = MESSAGE_REMOVED, .check_id = memory_strdup(check_id)});
+}
+
+static struct message *take_inbox(struct health *health)
+{
+    thread_lock(&health->inbox_mutex);
+    struct message *list = health->inbox_head;
+    health->inbox_head = NULL;
+    health->inbox_tail = NULL;
+    thread_unlock(&health->inbox_mutex);
+    return list;
+}
+
+static void stop_loop(struct health *health);
+
+static void handle_message(struct health *health, const struct message *message)
+{
+    switch (message->kind) {
+    case MESSAGE_CHANGED:
+        check_table_put(health->table, message->record,
+                        latch_find(&health->stored, message->record->check.id));
+        break;
+    case MESSAGE_REMOVED:
+        check_table_remove(health->table, message->check_id);
+        break;
+    case MESSAGE_RESET_LATCH:
+        check_table_reset_latch(health->table, message->check_id);
+        break;
+    case MESSAGE_STOP:
+        stop_loop(health);
+        break;
+    }
+}
+
+static void handle_inbox(struct health *health)
+{
+    struct message *message = take_inbox(health);
+    while (message != NULL) {
+        struct message *next = message->next;
+        if (health->table != NULL) {
+            handle_message(health, message);
+        } else {
+            check_record_free(message->record); /* it was stopped */
+        }
+        free(message->check_id);
+        free(message);
+        message = next;
+    }
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    handle_inbox(wake->data);
+}
+
+/* ---- the loop thread ---- */
+
+static void on_lag_timer(uv_timer_t *timer)
+{
+    struct health *health = timer->data;
+    struct mono now = mono_now();
+    int64_t lag = mono_since(now, health->lag_due);
+    int64_t worst = atomic_load_explicit(&health->lag_ns, memory_order_relaxed);
+    while (lag > worst &&
+           !atomic_compare_exchange_weak_explicit(&health->lag_ns, &worst, lag,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+    health->lag_due = (struct mono){now.ns + LAG_PERIOD_MS * TIME_MS};
+    uv_update_time(&health->loop);
+    (void)uv_timer_start(timer, on_lag_timer, LAG_PERIOD_MS, 0); /* has a callback */
+}
+
+/* The loop ends once all of these are closed. */
+static void stop_loop(struct health *health)
+{
+    /* Runners before the engine: they cancel their probes. */
+    check_table_close(health->table);
+    health->table = NULL;
+    probe_engine_close(health->engine);
+    health->engine = NULL;
+    uv_close((uv_handle_t *)&health->wake, NULL);
+    uv_close((uv_handle_t *)&health->lag_timer, NULL);
+}
+
+/* A latch of a check that is gone is deleted. */
+static void apply_first_list(struct health *health)
+{
+    handle_inbox(health);
+    for (size_t i = 0; i < health->stored.count; i++) {
+        const struct latch_entry *entry = &health->stored.entries[i];
+        if (!check_table_knows(health->table, entry->check_id)) {
+            latch_write(health->latches, entry->check_id, false, entry->since);
+        }
+    }
+    health->stored = (struct latch_list){.entries = NULL};
+    arena_done(&health->stored_arena);
+}
+
+static void *run_loop(void *argument)
+{
+    struct health *health = argument;
+    thread_begin("health");
+    apply_first_list(health);
+    check_table_publish(health->table);
+    (void)sem_post(&health->first_published); /* far from its limit */
+    health->lag_due = mono_now();
+    on_lag_timer(&health->lag_timer);
+    (void)uv_run(&health->loop, UV_RUN_DEFAULT); /* 0: every handle is closed */
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void free_health(struct health *health)
+{
+    handle_inbox(health); /* what nobody took */
+    arena_done(&health->stored_arena);
+    (void)pthread_mutex_destroy(&health->inbox_mutex); /* nobody is left */
+    (void)sem_destroy(&health->first_published);       /* nobody is left */
+    free(health);
+}
+
+/* The loop and what lives on it, before the thread has it. */
+static int open_loop(struct health *health, const struct probe_settings *probes, struct err *err)
+{
+    const struct health_config *config = &health->config;
+    int rc = uv_loop_init(&health->loop);
+    if (rc != 0) {
+        return err_set_errno(err, -rc, "cannot make the health loop");
+    }
+    rc = uv_async_init(&health->loop, &health->wake, on_wake);
+    if (rc != 0) {
+        (void)uv_loop_close(&health->loop); /* nothing is open */
+        return err_set_errno(err, -rc, "cannot make the health loop's wake-up handle");
+    }
+    health->wake.data = health;
+    (void)uv_timer_init(&health->loop, &health->lag_timer); /* always 0 */
+    health->lag_timer.data = health;
+    rc = probe_engine_new(&health->loop, probes, &health->engine, err);
+    if (rc != 0) {
+        stop_loop(health);
+        (void)uv_run(&health->loop, UV_RUN_DEFAULT); /* closes the handles */
+        (void)uv_loop_close(&health->loop);          /* nothing is open any more */
+        return rc;
+    }
+    struct hash_key plain = {.k0 = 0, .k1 = 0};
+    struct check_table_config table = {
+        .loop = &health->loop,
+        .engine = health->engine,
+        .counters = &health->counters,
+        .spread = {.k0 = hash_bytes(&plain, config->node, strlen(config->node)), .k1 = 0},
+        .region = config->region,
+        .latches = health->latches,
+        .published = config->published,
+        .context = config->context,
+    };
+    health->table = check_table_new(&table);
+    return 0;
+}
+
+static void close_loop(struct health *health)
+{
+    (void)uv_run(&health->loop, UV_RUN_DEFAULT); /* closes the handles, on this thread */
+    (void)uv_loop_close(&health->loop);          /* nothing is open any more */
+}
+
+/* Steps in order; each undoes what came before when it fails. */
+static int start_threads(struct health *health, const struct probe_settings *probes,
+                         struct err *err)
+{
+    struct watch_config watch = {
+        .store = health->config.store,
+        .counters = &health->counters,
+        .changed = on_changed,
+        .removed = on_removed,
+        .context = health,
+    };
+    int rc = latch_writer_start(health->config.store, health->config.node, &health->counters,
+                                &health->latches, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = open_loop(health, probes, err);
+    if (rc != 0) {
+        latch_writer_stop(health->latches);
+        return rc;
+    }
+    rc = watch_new(&watch, &health->watch, err);
+    if (rc == 0) {
+        rc = pthread_create(&health->thread, NULL, run_loop, health);
+        if (rc != 0) {
+            rc = err_set_errno(err, rc, "cannot start the health thread");
+        }
+    }
+    if (rc != 0) {
+        watch_free(health->watch);
+        stop_loop(health);
+        close_loop(health);
+        latch_writer_stop(health->latches);
+        return rc;
+    }
+    while (sem_wait(&health->first_published) != 0) {
+        /* interrupted by a signal */
+    }
+    return 0;
+}
+
+int health_start_with(const struct health_config *config, const struct probe_settings *probes,
+                      struct health **ret_health, struct err *err)
+{
+    struct health *health = memory_new(sizeof *health);
+    health->config = *config;
+    arena_init(&health->stored_arena, 0);
+    (void)pthread_mutex_init(&health->inbox_mutex, NULL); /* cannot fail on Linux */
+    (void)sem_init(&health->first_published, 0, 0);       /* cannot fail with these */
+    int rc = latch_load(config->store, config->node, &health->stored_arena, &health->stored, err);
+    if (rc == 0) {
+        rc = start_threads(health, probes, err);
+    }
+    if (rc != 0) {
+        free_health(health);
+        return err_wrap(err, "starting health checks");
+    }
+    rc = watch_start(health->watch, err);
+    if (rc != 0) {
+        health_stop(health);
+        return err_wrap(err, "starting health checks");
+    }
+    *ret_health = health;
+    return 0;
+}
+
+int health_start(const struct health_config *config, struct health **ret_health, struct err *err)
+{
+    struct probe_settings probes = {.limits = PROBE_ROUTE53_LIMITS};
+    return health_start_with(config, &probes, ret_health, err);
+}
+
+void health_stop(struct health *take_health)
+{
+    if (take_health == NULL) {
+        return;
+    }
+    watch_free(take_health->watch);
+    post(take_health, (struct message){.kind = MESSAGE_STOP});
+    (void)pthread_join(take_health->thread, NULL); /* ours, joined once */
+    (void)uv_loop_close(&take_health->loop);       /* nothing is open any more */
+    latch_writer_stop(take_health->latches);
+    free_health(take_health);
+}
+
+/* ---- questions ---- */
+
+int health_describe(struct health *health, const char *check_id, struct arena *arena,
+                    struct health_view *ret_view, struct err *err)
+{
+    return check_table_describe(health->table, check_id, arena, ret_view, err);
+}
+
+int health_reset_latch(struct health *health, const char *check_id, struct err *err)
+{
+    if (!check_table_knows(health->table, check_id)) {
+        return err_set(err, ERR_NOT_FOUND, "no health check with id %s", check_id);
+    }
+    post(health,
+         (struct message){.kind = MESSAGE_RESET_LATCH, .check_id = memory_strdup(check_id)});
+    return 0;
+}
+
+void health_count(struct health *health, struct health_counters *ret_counters)
+{
+#define X(name, help)                                                                              \
+    ret_counters->name = atomic_load_explicit(&health->counters.name, memory_order_relaxed);
+    HEALTH_COUNTERS(X)
+#undef X
+}
+
+int64_t health_loop_lag_us(struct health *health)
+{
+    return atomic_exchange_explicit(&health->lag_ns, 0, memory_order_relaxed) / TIME_US;
+}

@@ -1,0 +1,97 @@
+/* Inside of the probe engine: what engine.c, http.c, tcp.c and multi.c share. Private to
+ * health/probe. Everything belongs to the loop's thread.
+ *
+ * A probe goes through phases; each phase has one limit, kept by one timer of the probe. The kind
+ * (http.c, tcp.c) opens and closes the connection, engine.c resolves, times and reports. */
+#ifndef HEALTH_PROBE_ENGINE_H
+#define HEALTH_PROBE_ENGINE_H
+
+#include "health/probe/lookup.h"
+#include "health/probe/probe.h"
+#include "health/probe/response.h"
+
+#include <netinet/in.h>
+#include <stdarg.h>
+
+#include <curl/curl.h>
+#include <uv.h>
+
+/* Finished probes that are kept for the next; more are freed. */
+#define ENGINE_IDLE_LIMIT 256U
+
+enum probe_phase {
+    PHASE_CONNECT, /* the name, TCP and TLS */
+    PHASE_STATUS,  /* waiting for the status line */
+    PHASE_BODY,    /* the rest of the response */
+};
+
+struct probe {
+    struct probe_engine *engine;
+    struct probe *next; /* in the list of idle or of active probes */
+    struct probe *previous;
+    const struct model_check *check; /* borrowed while active */
+    probe_done done;
+    void *context;
+    enum probe_phase phase;
+    struct mono started;
+    uv_timer_t limit; /* of the phase */
+    bool decided;     /* result is final; the timer delivers it */
+    struct probe_result result;
+    struct lookup *lookup; /* while the name is being resolved */
+    struct sockaddr_storage address;
+    char address_text[PROBE_ADDRESS]; /* "" before it is known */
+
+    /* http.c */
+    CURL *easy; /* kept over the probe's lives */
+    bool in_multi;
+    struct curl_slist *headers;
+    struct curl_slist *connect_to;
+    char error[CURL_ERROR_SIZE];
+    struct response response;
+
+    /* tcp.c */
+    struct tcp_socket *tcp;
+};
+
+struct probe_engine {
+    uv_loop_t *loop;
+    struct probe_limits limits;
+    char *ca_file;
+    struct lookup_pool *lookups;
+    struct multi *multi;
+    struct probe *active;
+    struct probe *idle;
+    size_t idle_count;
+    size_t handles; /* closing probes and the engine's own hold on itself */
+    bool closed;
+};
+
+/* ---- engine.c, for the kinds ---- */
+
+/* The next phase begins now: its limit replaces the former (unless the whole probe has one). */
+void engine_enter(struct probe *probe, enum probe_phase phase);
+/* Decides the probe; the callback runs from the loop. Later decisions are ignored. */
+void engine_pass(struct probe *probe, const char *format, ...) PRINTF(2, 3);
+void engine_fail(struct probe *probe, const char *format, ...) PRINTF(2, 3);
+/* The same, from within a libuv callback or the multi's harvest: reports, and the probe is gone. */
+void engine_report(struct probe *take_probe);
+
+/* ---- the kinds: the address is known; begin. close: whatever the state, at once, no callback
+ * after. ---- */
+
+void http_open(struct probe *probe);
+void http_close(struct probe *probe);
+/* The transfer ended with this code: decides and reports. */
+void http_ended(struct probe *take_probe, CURLcode code);
+void tcp_open(struct probe *probe);
+void tcp_close(struct probe *probe);
+
+/* ---- multi.c: libcurl's multi handle driven by the loop ---- */
+
+int multi_new(uv_loop_t *loop, struct multi **ret_multi, struct err *err) MUST_CHECK;
+/* No transfer may be in it. */
+void multi_close(struct multi *take_multi);
+int multi_add(struct multi *multi, CURL *easy) MUST_CHECK;
+void multi_remove(struct multi *multi, CURL *easy);
+
+#endif

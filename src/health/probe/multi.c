@@ -1,0 +1,165 @@
+/* libcurl's multi handle on a libuv loop: libcurl says which sockets and which time it waits for,
+ * libuv watches them, and each event goes back by curl_multi_socket_action.
+ *
+ * Called by http.c on the health loop. Ownership: one watch per socket, made when libcurl first
+ * names it and closed when libcurl lets go of it (before it closes the descriptor). Invariant: no
+ * transfer is removed while libcurl is on the stack: ended ones are collected after each event. */
+#include "base/memory.h"
+#include "health/probe/engine.h"
+
+#include <uv.h>
+
+struct multi {
+    CURLM *curl;
+    uv_timer_t *timer;
+};
+
+struct socket_watch {
+    uv_poll_t poll;
+    struct multi *multi;
+    curl_socket_t socket;
+};
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void collect(struct multi *multi)
+{
+    int left = 0;
+    CURLMsg *message = curl_multi_info_read(multi->curl, &left);
+    while (message != NULL) {
+        if (message->msg == CURLMSG_DONE) {
+            struct probe *probe = NULL;
+            CURLcode code = message->data.result;
+            if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &probe) == CURLE_OK &&
+                probe != NULL) {
+                http_ended(probe, code);
+            }
+        }
+        message = curl_multi_info_read(multi->curl, &left);
+    }
+}
+
+static void act(struct multi *multi, curl_socket_t socket, int events)
+{
+    int running = 0;
+    /* Errors concern single transfers, and those end with a message. */
+    (void)curl_multi_socket_action(multi->curl, socket, events, &running);
+    collect(multi);
+}
+
+static void socket_event(uv_poll_t *poll, int status, int events)
+{
+    struct socket_watch *watch = poll->data;
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
+    flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
+    act(watch->multi, watch->socket, flags);
+}
+
+static void timer_event(uv_timer_t *timer)
+{
+    act(timer->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void watch_socket(struct multi *multi, curl_socket_t socket, struct socket_watch *watch,
+                         int events)
+{
+    if (watch == NULL) {
+        watch = memory_new(sizeof *watch);
+        watch->multi = multi;
+        watch->socket = socket;
+        watch->poll.data = watch;
+        if (uv_poll_init_socket(multi->timer->loop, &watch->poll, socket) != 0) {
+            free(watch); /* the transfer runs into its limit */
+            return;
+        }
+        (void)curl_multi_assign(multi->curl, socket, watch); /* the socket is known to it */
+    }
+    /* Fails only on a descriptor that cannot be watched, which init has refused. */
+    (void)uv_poll_start(&watch->poll, events, socket_event);
+}
+
+static int socket_wanted(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
+{
+    (void)easy; /* the socket is what matters */
+    struct multi *multi = context;
+    struct socket_watch *watch = assigned;
+    int events = 0;
+    events |= what == CURL_POLL_IN || what == CURL_POLL_INOUT ? UV_READABLE : 0;
+    events |= what == CURL_POLL_OUT || what == CURL_POLL_INOUT ? UV_WRITABLE : 0;
+    if (what == CURL_POLL_REMOVE) {
+        if (watch != NULL) {
+            (void)uv_poll_stop(&watch->poll); /* always 0 */
+            uv_close((uv_handle_t *)&watch->poll, free_handle);
+            (void)curl_multi_assign(multi->curl, socket, NULL); /* it is forgetting the socket */
+        }
+    } else if (events != 0) {
+        watch_socket(multi, socket, watch, events);
+    }
+    return 0;
+}
+
+static int time_wanted(CURLM *curl, long timeout_ms, void *context)
+{
+    (void)curl; /* there is one */
+    struct multi *multi = context;
+    if (timeout_ms < 0) {
+        (void)uv_timer_stop(multi->timer); /* always 0 */
+    } else {
+        /* Fails only without a callback. 0 runs it in the loop's next turn, not from here. */
+        (void)uv_timer_start(multi->timer, timer_event, (uint64_t)timeout_ms, 0);
+    }
+    return 0;
+}
+
+int multi_new(uv_loop_t *loop, struct multi **ret_multi, struct err *err)
+{
+    struct multi *multi = memory_new(sizeof *multi);
+    multi->curl = curl_multi_init();
+    if (multi->curl == NULL) {
+        free(multi);
+        return err_set(err, ERR_MEMORY, "cannot make libcurl's multi handle");
+    }
+    multi->timer = memory_new(sizeof *multi->timer);
+    (void)uv_timer_init(loop, multi->timer); /* always 0 */
+    multi->timer->data = multi;
+    CURLM *curl = multi->curl;
+    if (curl_multi_setopt(curl, CURLMOPT_SOCKETFUNCTION, socket_wanted) != CURLM_OK ||
+        curl_multi_setopt(curl, CURLMOPT_SOCKETDATA, multi) != CURLM_OK ||
+        curl_multi_setopt(curl, CURLMOPT_TIMERFUNCTION, time_wanted) != CURLM_OK ||
+        curl_multi_setopt(curl, CURLMOPT_TIMERDATA, multi) != CURLM_OK ||
+        curl_multi_setopt(curl, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) != CURLM_OK) {
+        multi_close(multi);
+        return err_set(err, ERR_INTERNAL, "libcurl refused an option of the multi handle");
+    }
+    *ret_multi = multi;
+    return 0;
+}
+
+static void free_timer(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+void multi_close(struct multi *take_multi)
+{
+    if (take_multi == NULL) {
+        return;
+    }
+    (void)curl_multi_cleanup(take_multi->curl); /* nothing is in it */
+    uv_close((uv_handle_t *)take_multi->timer, free_timer);
+    free(take_multi);
+}
+
+int multi_add(struct multi *multi, CURL *easy)
+{
+    return curl_multi_add_handle(multi->curl, easy) == CURLM_OK ? 0 : -ENOMEM;
+}
+
+void multi_remove(struct multi *multi, CURL *easy)
+{
+    (void)curl_multi_remove_handle(multi->curl, easy); /* it was added */
+}

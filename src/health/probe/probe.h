@@ -1,0 +1,70 @@
+/* Probes: one look at one endpoint, on one libuv loop, with Route 53's phases.
+ *
+ * Called by runner.c on the health loop; everything here belongs to that thread. HTTP and HTTPS go
+ * through one libcurl multi handle that is driven by the loop, TCP through libuv; names are
+ * resolved by lookup.c. Ownership: a probe belongs to the engine, which pools it after its end; the
+ * check passed to probe_start must stay until then. Invariants: `done` is called exactly once,
+ * never from within probe_start, and not after probe_cancel; nothing grows with what the server
+ * sends. */
+#ifndef HEALTH_PROBE_PROBE_H
+#define HEALTH_PROBE_PROBE_H
+
+#include "base/err.h"
+#include "base/macro.h"
+#include "base/time.h"
+#include "model/check.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#define PROBE_TEXT 320U   /* bytes of a status sentence, NUL included */
+#define PROBE_ADDRESS 46U /* INET6_ADDRSTRLEN */
+
+/* Limits of one probe; tests set shorter ones. */
+struct probe_limits {
+    int64_t tcp_ms;     /* TCP checks: connected within */
+    int64_t connect_ms; /* HTTP(S): name resolved, TCP and TLS established within */
+    int64_t status_ms;  /* then the status line within */
+    int64_t body_ms;    /* then the rest of the headers and what is needed of the body within */
+};
+
+/* spec/route53.md "Health checks": 10 s; 4 s, 2 s, 2 s. */
+extern const struct probe_limits PROBE_ROUTE53_LIMITS;
+
+struct probe_settings {
+    struct probe_limits limits;
+    const char *ca_file; /* for leeward:verify-tls; NULL: the system's */
+};
+
+struct probe_result {
+    bool passed;
+    struct mono at;             /* when it was decided */
+    int64_t latency_us;         /* from the start to the decision */
+    char text[PROBE_TEXT];      /* as GetHealthCheckStatus shows it */
+    char source[PROBE_ADDRESS]; /* the checker's address; "" when there was no connection */
+};
+
+struct probe;
+struct probe_engine;
+
+typedef void (*probe_done)(void *context, const struct probe_result *result);
+
+/* settings are copied, ca_file included. */
+int probe_engine_new(uv_loop_t *loop, const struct probe_settings *settings,
+                     struct probe_engine **ret_engine, struct err *err) MUST_CHECK;
+/* Cancels every probe and frees the engine once the loop has run its closing callbacks. */
+void probe_engine_close(struct probe_engine *take_engine);
+
+/* The check's type is one of the five with an endpoint. */
+struct probe *probe_start(struct probe_engine *engine, const struct model_check *check,
+                          probe_done done, void *context) MUST_CHECK;
+/* NULL is fine. */
+void probe_cancel(struct probe *take_probe);
+
+/* Whether checks of this type have an endpoint to probe. */
+bool probe_has_endpoint(enum model_check_type type);
+
+#endif

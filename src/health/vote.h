@@ -1,0 +1,38 @@
+/* The vote over several checkers (sites) on one check: a pure function of their ballots, the rule,
+ * the present verdict and the time.
+ *
+ * Called by check_table.c with this site's ballot alone; with several sites, by what receives their
+ * tables. A ballot that was not heard of for longer than the age limit does not count. Invariant:
+ * the verdict changes only when ballots of more than half of the known sites are fresh. */
+#ifndef HEALTH_VOTE_H
+#define HEALTH_VOTE_H
+
+#include "base/macro.h"
+#include "base/time.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum vote_rule {
+    VOTE_EIGHTEEN_PERCENT, /* healthy while more than 18 % say so: Route 53's rule */
+    VOTE_MAJORITY,         /* healthy while more than half say so */
+};
+
+struct vote_ballot {
+    bool cast; /* false: a known site that was never heard of */
+    bool healthy;
+    struct mono heard; /* when its table arrived */
+};
+
+struct vote_result {
+    bool healthy;
+    bool held;    /* too few fresh ballots: the present verdict stays */
+    size_t fresh; /* ballots that counted */
+    size_t healthy_count;
+};
+
+/* ballots: one for each known site, this one included; at least one. */
+struct vote_result vote_decide(enum vote_rule rule, const struct vote_ballot *ballots, size_t sites,
+                               int64_t age_limit_ns, bool present, struct mono now);
+
+#endif
