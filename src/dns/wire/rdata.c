@@ -300,25 +300,35 @@ static int from_soa(struct value *value)
     return result;
 }
 
+/* Behind the quotation mark that closes the string at text; the end when none does. */
+static const char *string_end(const char *text)
+{
+    for (text++; *text != '\0' && *text != '"'; text++) {
+        if (*text == '\\' && text[1] != '\0') {
+            text++;
+        }
+    }
+    return *text == '"' ? text + 1 : text;
+}
+
+/* Strings follow each other with blanks between them or none: both forms are in use. */
 static int from_txt(struct value *value)
 {
-    if (value->count == 0) {
-        return fatal_whole(value, "InvalidCharacterString",
-                           "Value should be enclosed in quotation marks");
-    }
     const char *at = value->text;
-    while (*at != '\0') {
-        if (*at == ' ') {
-            at++;
-            continue;
+    do {
+        at += strspn(at, " ");
+        if (*at != '"') {
+            return fatal_whole(value, "InvalidCharacterString",
+                               "Value should be enclosed in quotation marks");
         }
-        struct field field = {at, (size_t)(field_end(at) - at)};
+        struct field field = {at, (size_t)(string_end(at) - at)};
         int result = put_string(value, &field);
         if (result != 0) {
             return result;
         }
         at += field.length;
-    }
+        at += strspn(at, " ");
+    } while (*at != '\0');
     return 0;
 }
 
