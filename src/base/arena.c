@@ -49,12 +49,18 @@ void arena_done(struct arena *arena)
     arena->used = 0;
 }
 
+/* size is at most SIZE_MAX / 2. */
+static size_t rounded(size_t size)
+{
+    return (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+}
+
 static void *take(struct arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2) {
         return NULL;
     }
-    size = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+    size = rounded(size);
     struct arena_block *block = arena->blocks;
     if (block == NULL || block->size - block->used < size) {
         size_t room = MAX(size, ARENA_BLOCK - sizeof *block);
@@ -80,7 +86,8 @@ static void *take(struct arena *arena, size_t size)
 
 void *arena_try_alloc(struct arena *arena, size_t size)
 {
-    if (arena->limit != 0 && (size > arena->limit || arena->used > arena->limit - size)) {
+    if (arena->limit != 0 && (size > SIZE_MAX / 2 || rounded(size) > arena->limit ||
+                              arena->used > arena->limit - rounded(size))) {
         return NULL;
     }
     return take(arena, size);

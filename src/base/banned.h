@@ -9,6 +9,10 @@
 #include <string.h>
 #include <time.h>
 
+/* With clang, glibc's fortified headers make macros of these. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok
 #pragma GCC poison atoi atol atoll atof
 #pragma GCC poison gmtime localtime ctime asctime

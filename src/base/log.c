@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #define LOG_LINE 2048U
+#define LOG_VALUE                                                                                  \
+    512U /* of a text value; what a client sends must not push the other fields out                \
+          */
 
 static _Atomic int threshold = LOG_INFO;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -69,8 +72,8 @@ int log_parse_level(const char *text, enum log_level *ret_level)
 
 static void put_escaped(struct buf *out, const char *text)
 {
-    bool plain = text[0] != '\0';
-    for (const char *p = text; *p != '\0'; p++) {
+    bool plain = text[0] != '\0' && strnlen(text, LOG_VALUE + 1) <= LOG_VALUE;
+    for (const char *p = text; plain && *p != '\0'; p++) {
         plain = plain && (unsigned char)*p > ' ' && (unsigned char)*p < 0x7f && *p != '"' &&
                 *p != '=' && *p != '\\';
     }
@@ -79,18 +82,20 @@ static void put_escaped(struct buf *out, const char *text)
         return;
     }
     buf_putc(out, '"');
-    for (const char *p = text; *p != '\0'; p++) {
+    size_t written = 0;
+    for (const char *p = text; *p != '\0' && written < LOG_VALUE; p++, written++) {
         unsigned char c = (unsigned char)*p;
         if (c == '"' || c == '\\') {
             buf_putc(out, '\\');
             buf_putc(out, (char)c);
-        } else if (c < ' ' || c == 0x7f) {
+        } else if (c < ' ' ||
+                   c >= 0x7f) { /* above too: a terminal may take it for a control byte */
             buf_printf(out, "\\x%02x", (unsigned)c);
         } else {
             buf_putc(out, (char)c);
         }
     }
-    buf_putc(out, '"');
+    buf_puts(out, text[written] != '\0' ? "...\"" : "\"");
 }
 
 static void put_value(struct buf *out, const struct log_field *field)

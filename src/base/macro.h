@@ -16,6 +16,8 @@
 #define PRINTF(fmt, args) __attribute__((__format__(__printf__, fmt, args)))
 #define NORETURN __attribute__((__noreturn__))
 #define PURE __attribute__((__pure__))
+/* Seen from shared libraries, although everything is hidden by default. */
+#define EXPORTED __attribute__((__visibility__("default")))
 #define UNUSED __attribute__((__unused__))
 #define HOT __attribute__((__hot__))
 #define COLD __attribute__((__cold__))

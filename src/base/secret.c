@@ -9,8 +9,10 @@ int secret_set(struct secret *secret, const void *data, size_t length)
     if (length > SECRET_LIMIT) {
         return -ENOSPC;
     }
-    (void)memcpy(secret->data, data, length);
-    secret->data[length] = '\0';
+    secret_wipe(secret); /* a shorter one must not leave the end of a longer one */
+    if (length != 0) {
+        (void)memcpy(secret->data, data, length);
+    }
     secret->length = length;
     return 0;
 }

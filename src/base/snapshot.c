@@ -21,6 +21,16 @@
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 static char grace;
+
+/* What liburcu allocates in one of its threads and frees in another is its own affair: the
+ * sanitizer, which sees the malloc and the free but not the atomics between them, is told to look
+ * away there. Memory of ours is still watched, in dispose functions too. */
+EXPORTED const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:liburcu-qsbr\n";
+}
+
 #define READERS_DONE() __tsan_release(&grace)
 #define GRACE_OVER() __tsan_acquire(&grace)
 #else
@@ -67,6 +77,7 @@ static void dispose_retired(struct rcu_head *head)
     GRACE_OVER();
     struct retired *retired = CONTAINER_OF(head, struct retired, head);
     retired->dispose(retired->object);
+    READERS_DONE(); /* hands what dispose wrote to whoever drains */
     free(retired);
 }
 

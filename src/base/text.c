@@ -84,7 +84,9 @@ int text_copy_n(char *out, size_t size, const char *text, size_t length)
         }
         return -ENOSPC;
     }
-    (void)memcpy(out, text, length);
+    if (length != 0) {
+        (void)memcpy(out, text, length);
+    }
     out[length] = '\0';
     return 0;
 }
@@ -170,6 +172,9 @@ int text_unbase64(const char *text, size_t length, struct buf *out)
                 return -EINVAL;
             }
             word = word << 6U | (uint32_t)value;
+        }
+        if ((pads == 2 && (word & 0xffffU) != 0) || (pads == 1 && (word & 0xffU) != 0)) {
+            return -EINVAL; /* bits that no encoder sets: two texts would mean the same */
         }
         char bytes[3] = {(char)(word >> 16U), (char)(word >> 8U), (char)word};
         buf_put(out, bytes, 3 - pads);

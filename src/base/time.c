@@ -96,6 +96,8 @@ static bool expect(const char **text, char c, bool wanted)
     return true;
 }
 
+/* Nanoseconds of an optional fraction at *text; moves on. -1 when the point has no digit behind it.
+ */
 static int64_t fraction_of(const char **text)
 {
     int64_t value = 0;
@@ -103,11 +105,21 @@ static int64_t fraction_of(const char **text)
     if (**text != '.') {
         return 0;
     }
+    if (!text_is_digit((*text)[1])) {
+        return -1;
+    }
     for ((*text)++; text_is_digit(**text); (*text)++) {
         unit /= 10;
         value += unit * (**text - '0');
     }
     return value;
+}
+
+static int days_of_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month == 2 && leap ? 29 : days[month - 1];
 }
 
 int wall_parse(const char *text, struct wall *ret_when)
@@ -125,12 +137,13 @@ int wall_parse(const char *text, struct wall *ret_when)
     int minute = good ? digits(&text, 2) : -1;
     good = good && expect(&text, ':', extended);
     int second = good ? digits(&text, 2) : -1;
-    if (!good || year < 1900 || year > 2261 || month < 1 || month > 12 || day < 1 || day > 31 ||
-        hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) {
+    if (!good || year < 1900 || year > 2261 || month < 1 || month > 12 || day < 1 ||
+        day > days_of_month(year, month) || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
+        second < 0 || second > 60) {
         return -EINVAL;
     }
     int64_t fraction = fraction_of(&text);
-    if (!text_equal(text, "Z") && !text_equal(text, "+00:00")) {
+    if (fraction < 0 || (!text_equal(text, "Z") && !text_equal(text, "+00:00"))) {
         return -EINVAL;
     }
     parts.tm_year = year - 1900;
@@ -139,10 +152,7 @@ int wall_parse(const char *text, struct wall *ret_when)
     parts.tm_hour = hour;
     parts.tm_min = minute;
     parts.tm_sec = second;
-    int64_t seconds = (int64_t)timegm(&parts);
-    if (parts.tm_mday != day) { /* 30 February and the like */
-        return -EINVAL;
-    }
+    int64_t seconds = (int64_t)timegm(&parts); /* second 60 is the first of the next minute */
     *ret_when = (struct wall){seconds * TIME_S + fraction};
     return 0;
 }
