@@ -1,0 +1,446 @@
+/* The answer path: see answer.h. A pipeline of stages; each stage does its part and names the next.
+ *
+ *   parse -> FIND_ZONE -> FIND_NODE -> CHOOSE -> CHAIN -> FIND_ZONE ...   (CNAME)
+ *                 |           |  |        |---> ADDITIONAL -> DONE
+ *              REFUSED   REFERRAL|        |
+ *                                '-> NEGATIVE <-'
+ *
+ * Called by DNS workers and by TestDNSAnswer, each with its own context; what is found in the zone
+ * set is borrowed for the call. Invariants: no allocation, lock, log or system call; the response
+ * is never larger than message_limit; a section holds whole RRsets. */
+#include "dns/answer/answer.h"
+
+#include "dns/answer/rrset.h"
+#include "dns/wire/message.h"
+#include "dns/wire/rdata.h"
+#include "dns/zone/zone_set.h"
+
+#include <string.h>
+
+#define CHAIN_LIMIT 12U      /* CNAMEs followed within our zones */
+#define ADDITIONAL_LIMIT 16U /* names whose addresses are added to one response */
+#define ANY_TTL 3600U        /* RFC 8482 section 4.2: "SHOULD be set to a large value" */
+
+/* Types that are never in a zone of ours. */
+enum meta_type {
+    TYPE_HINFO = 13,
+    TYPE_TKEY = 249,
+    TYPE_TSIG = 250,
+    TYPE_MAILB = 253,
+    TYPE_MAILA = 254,
+};
+
+enum answer_state {
+    ANSWER_FIND_ZONE,
+    ANSWER_FIND_NODE,
+    ANSWER_CHOOSE,
+    ANSWER_CHAIN,
+    ANSWER_REFERRAL,
+    ANSWER_NEGATIVE,
+    ANSWER_ADDITIONAL,
+    ANSWER_DONE,
+};
+
+/* One query on its way. */
+struct answer {
+    struct answer_context *context;
+    const struct message_query *query;
+    const struct zone *zone;
+    const struct zone_node *node;
+    struct message_writer *writer;
+    size_t owner_at; /* where in the message the name looked for stands */
+    size_t rrs_at;   /* what additional data is about: RRs from here ... */
+    size_t rrs_end;  /* ... to here */
+    size_t cut_size; /* referral: length of the cut's name */
+    unsigned cut;    /* referral: label of the name where the cut's name starts */
+    unsigned chain;  /* CNAMEs followed */
+    uint16_t rcode;
+    uint64_t seen[CHAIN_LIMIT]; /* hashes of the names that were CNAMEs */
+    struct zone_name name;      /* looked for now: the question's, or a CNAME's target */
+};
+
+/* ---- find zone ---- */
+
+static enum answer_state find_zone(struct answer *answer)
+{
+    const struct zone_set *set = answer->context->zones;
+    const struct zone_name *name = &answer->name;
+    const struct zone *zone = zone_set_find(set, name, 0);
+    if (UNLIKELY(zone == NULL)) {
+        /* A CNAME that leaves our zones is the whole answer (RFC 1034 section 4.3.2). */
+        answer->rcode = answer->chain == 0 ? RCODE_REFUSED : answer->rcode;
+        return ANSWER_DONE;
+    }
+    if (UNLIKELY(answer->query->type == RR_DS) && zone->labels == name->labels &&
+        name->labels != 0) {
+        /* DS belongs to the parent's side of the cut (RFC 4035 section 3.1.4.1). */
+        const struct zone *parent = zone_set_find(set, name, 1);
+        zone = parent != NULL ? parent : zone;
+    }
+    answer->zone = zone;
+    return ANSWER_FIND_NODE;
+}
+
+/* ---- find node ---- */
+
+/* True when the name is at or below a delegation; the highest one counts. */
+static bool find_cut(struct answer *answer)
+{
+    const struct zone_name *name = &answer->name;
+    for (unsigned label = (unsigned)name->labels - answer->zone->labels; label-- > 0;) {
+        const struct zone_node *node = zone_find(answer->zone, name, label);
+        if (node == NULL) {
+            return false; /* nothing exists below a name that does not */
+        }
+        if (zone_node_has(node, ZONE_NODE_CUT)) {
+            answer->node = node;
+            answer->cut = label;
+            return label != 0 || answer->query->type != RR_DS;
+        }
+    }
+    return false;
+}
+
+/* The wildcard below the closest encloser (RFC 4592 section 3.3.1); NULL when there is none. */
+static const struct zone_node *find_wildcard(const struct answer *answer)
+{
+    const struct zone_name *name = &answer->name;
+    unsigned apex = (unsigned)name->labels - answer->zone->labels;
+    for (unsigned label = 1; label <= apex; label++) {
+        const struct zone_node *encloser = zone_find(answer->zone, name, label);
+        if (encloser != NULL) {
+            return zone_node_has(encloser, ZONE_NODE_WILDCARD)
+                       ? zone_find_wildcard(answer->zone, answer->context->zones, name, label)
+                       : NULL;
+        }
+    }
+    return NULL;
+}
+
+static enum answer_state find_node(struct answer *answer)
+{
+    if (atomic_load_explicit(&answer->zone->cuts, memory_order_acquire) != 0 && find_cut(answer)) {
+        return ANSWER_REFERRAL;
+    }
+    answer->writer->flags |= MESSAGE_AA;
+    answer->node = zone_find(answer->zone, &answer->name, 0);
+    if (UNLIKELY(answer->node == NULL)) {
+        answer->node = find_wildcard(answer);
+        if (answer->node == NULL) {
+            answer->rcode = RCODE_NXDOMAIN;
+            return ANSWER_NEGATIVE;
+        }
+    }
+    return ANSWER_CHOOSE;
+}
+
+/* ---- choose and write ---- */
+
+static enum answer_state truncate(struct answer *answer)
+{
+    message_truncate(answer->writer);
+    return ANSWER_DONE;
+}
+
+/* Writes the slot's answer into the answer section; its RRs become those that additional data is
+ * about. Nothing to give: NEGATIVE. */
+static enum answer_state write_slot(struct answer *answer, const struct zone_slot *slot,
+                                    enum answer_state next)
+{
+    struct random *random = &answer->context->random;
+    const struct zone_answer *picked = rrset_pick(zone_slot_answer(slot), random);
+    if (UNLIKELY(picked == NULL)) {
+        return ANSWER_NEGATIVE;
+    }
+    answer->rrs_at = answer->writer->out.at;
+    if (UNLIKELY(!rrset_put(answer->writer, MESSAGE_ANSWER, picked, answer->owner_at, random))) {
+        return truncate(answer);
+    }
+    answer->rrs_end = answer->writer->out.at;
+    return answer->rrs_at != answer->rrs_end ? next : ANSWER_NEGATIVE;
+}
+
+/* ANY is answered with one small RRset (RFC 8482 section 4.1 for a CNAME, else 4.2). */
+static enum answer_state write_any(struct answer *answer)
+{
+    static const uint8_t hinfo[] = {7, 'R', 'F', 'C', '8', '4', '8', '2', 0};
+    const struct zone_slot *cname = zone_node_slot(answer->node, RR_CNAME);
+    if (cname != NULL) {
+        return write_slot(answer, cname, ANSWER_DONE);
+    }
+    if (answer->node->slot_count == 0) {
+        return ANSWER_NEGATIVE;
+    }
+    if (!message_put_record(answer->writer, MESSAGE_ANSWER, answer->query->name, TYPE_HINFO,
+                            ANY_TTL, hinfo, sizeof hinfo)) {
+        return truncate(answer);
+    }
+    return ANSWER_DONE;
+}
+
+static bool has_additional(uint16_t type)
+{
+    return type == RR_NS || type == RR_MX || type == RR_SRV;
+}
+
+static enum answer_state choose_answer(struct answer *answer)
+{
+    uint16_t type = answer->query->type;
+    const struct zone_slot *slot = zone_node_slot(answer->node, type);
+    if (LIKELY(slot != NULL)) {
+        return write_slot(answer, slot, has_additional(type) ? ANSWER_ADDITIONAL : ANSWER_DONE);
+    }
+    if (UNLIKELY(type == RR_ANY)) {
+        return write_any(answer);
+    }
+    if (zone_node_has(answer->node, ZONE_NODE_CNAME)) {
+        slot = zone_node_slot(answer->node, RR_CNAME);
+        return write_slot(answer, slot, ANSWER_CHAIN);
+    }
+    return ANSWER_NEGATIVE;
+}
+
+/* Goes on with the CNAME's target, unless that was a CNAME before or there were too many. */
+static enum answer_state follow_chain(struct answer *answer)
+{
+    const struct bytes_writer *out = &answer->writer->out;
+    answer->seen[answer->chain++] = answer->name.hash[0];
+    size_t target = answer->rrs_at + ZONE_RR_FIXED;
+    if (target >= RRSET_POINTER_LIMIT || answer->chain == CHAIN_LIMIT ||
+        zone_name_read(&answer->name, answer->context->zones, out->data + target,
+                       out->at - target) == 0) {
+        return ANSWER_DONE;
+    }
+    for (unsigned i = 0; i < answer->chain; i++) {
+        if (answer->seen[i] == answer->name.hash[0]) {
+            return ANSWER_DONE;
+        }
+    }
+    answer->owner_at = target;
+    return ANSWER_FIND_ZONE;
+}
+
+/* ---- additional data and glue ---- */
+
+/* Bytes of RDATA in front of the name that matters. */
+static size_t target_offset(uint16_t type)
+{
+    return type == RR_MX ? 2 : type == RR_SRV ? 6 : 0;
+}
+
+/* Both kinds of address of a node; false when they did not fit (nothing of them is left). */
+static bool put_addresses(struct answer *answer, const struct zone_node *node, size_t owner_at)
+{
+    static const uint16_t types[] = {RR_A, RR_AAAA};
+    struct random *random = &answer->context->random;
+    struct message_mark mark = message_mark(answer->writer);
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        const struct zone_slot *slot = zone_node_slot(node, types[i]);
+        const struct zone_answer *picked =
+            slot != NULL ? rrset_pick(zone_slot_answer(slot), random) : NULL;
+        if (picked != NULL &&
+            !rrset_put(answer->writer, MESSAGE_ADDITIONAL, picked, owner_at, random)) {
+            message_rollback(answer->writer, mark);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of a name that the RRs point at. */
+enum address_need { ADDRESS_FOREIGN, ADDRESS_WELCOME, ADDRESS_REQUIRED };
+
+/* In-domain glue is required in a referral (RFC 9471 section 2.1); all else is a courtesy. */
+static enum address_need address_need(const struct answer *answer, const struct zone_name *target)
+{
+    const struct zone *zone = answer->zone;
+    if (target->length < zone->apex_length || !name_is_under(target->wire, zone->apex)) {
+        return ADDRESS_FOREIGN;
+    }
+    if (answer->cut_size != 0 && target->length >= answer->cut_size &&
+        name_is_under(target->wire, answer->name.wire + answer->name.offset[answer->cut])) {
+        return ADDRESS_REQUIRED;
+    }
+    return ADDRESS_WELCOME;
+}
+
+/* One pass over the RRs written last: adds the addresses of the names they point at, those that are
+ * needed in this pass. False when some of these did not fit. */
+static bool add_addresses(struct answer *answer, uint16_t type, enum address_need need)
+{
+    uint64_t seen[ADDITIONAL_LIMIT];
+    size_t count = 0;
+    bool whole = true;
+    struct bytes_reader rrs = bytes_reader(answer->writer->out.data, answer->rrs_end);
+    rrs.at = answer->rrs_at;
+    while (bytes_left(&rrs) != 0 && !rrs.failed && count < ADDITIONAL_LIMIT) {
+        (void)bytes_get(&rrs, ZONE_RR_FIXED - 2); /* a failed read ends the loop */
+        size_t size = bytes_get_u16(&rrs);
+        size_t at = rrs.at + target_offset(type);
+        (void)bytes_get(&rrs, size); /* likewise */
+        struct zone_name target;
+        if (rrs.failed || at >= RRSET_POINTER_LIMIT || at >= rrs.at ||
+            zone_name_read(&target, answer->context->zones, answer->writer->out.data + at,
+                           rrs.at - at) == 0) {
+            continue;
+        }
+        size_t i = 0;
+        while (i < count && seen[i] != target.hash[0]) {
+            i++;
+        }
+        if (i < count || address_need(answer, &target) != need) {
+            continue;
+        }
+        seen[count++] = target.hash[0];
+        const struct zone_node *node = zone_find(answer->zone, &target, 0);
+        whole = (node == NULL || put_addresses(answer, node, at)) && whole;
+    }
+    return whole;
+}
+
+static enum answer_state write_additional(struct answer *answer)
+{
+    /* What does not fit is left out, without TC (RFC 2181 section 9). */
+    (void)add_addresses(answer, answer->query->type, ADDRESS_WELCOME);
+    return ANSWER_DONE;
+}
+
+static enum answer_state write_referral(struct answer *answer)
+{
+    struct random *random = &answer->context->random;
+    const struct zone_slot *slot = zone_node_slot(answer->node, RR_NS);
+    const struct zone_answer *picked =
+        slot != NULL ? rrset_pick(zone_slot_answer(slot), random) : NULL;
+    if (picked == NULL) {
+        answer->rcode = RCODE_SERVFAIL; /* a delegation to nobody */
+        return ANSWER_DONE;
+    }
+    size_t cut_at = answer->owner_at + answer->name.offset[answer->cut];
+    answer->cut_size = (size_t)answer->name.length - answer->name.offset[answer->cut];
+    answer->rrs_at = answer->writer->out.at;
+    if (cut_at >= RRSET_POINTER_LIMIT ||
+        !rrset_put(answer->writer, MESSAGE_AUTHORITY, picked, cut_at, random)) {
+        return truncate(answer);
+    }
+    answer->rrs_end = answer->writer->out.at;
+    if (!add_addresses(answer, RR_NS, ADDRESS_REQUIRED)) {
+        answer->writer->flags |= MESSAGE_TC;
+        return ANSWER_DONE;
+    }
+    (void)add_addresses(answer, RR_NS, ADDRESS_WELCOME); /* sibling glue may be left out */
+    return ANSWER_DONE;
+}
+
+/* ---- negative answers ---- */
+
+static enum answer_state write_negative(struct answer *answer)
+{
+    const struct zone_answer *soa =
+        atomic_load_explicit(&answer->zone->negative, memory_order_acquire);
+    if (soa == NULL) {
+        /* A zone without SOA is broken: nobody may cache what it does not have. */
+        answer->rcode = RCODE_SERVFAIL;
+        return ANSWER_DONE;
+    }
+    unsigned apex = (unsigned)answer->name.labels - answer->zone->labels;
+    size_t owner_at = answer->owner_at + answer->name.offset[apex];
+    if (owner_at >= RRSET_POINTER_LIMIT ||
+        !rrset_put(answer->writer, MESSAGE_AUTHORITY, soa, owner_at, &answer->context->random)) {
+        return truncate(answer);
+    }
+    return ANSWER_DONE;
+}
+
+/* ---- the pipeline ---- */
+
+static void run(struct answer *answer)
+{
+    enum answer_state state = ANSWER_FIND_ZONE;
+    while (state != ANSWER_DONE) {
+        switch (state) {
+        case ANSWER_FIND_ZONE:
+            state = find_zone(answer);
+            break;
+        case ANSWER_FIND_NODE:
+            state = find_node(answer);
+            break;
+        case ANSWER_CHOOSE:
+            state = choose_answer(answer);
+            break;
+        case ANSWER_CHAIN:
+            state = follow_chain(answer);
+            break;
+        case ANSWER_REFERRAL:
+            state = write_referral(answer);
+            break;
+        case ANSWER_NEGATIVE:
+            state = write_negative(answer);
+            break;
+        case ANSWER_ADDITIONAL:
+            state = write_additional(answer);
+            break;
+        case ANSWER_DONE:
+            break;
+        }
+    }
+}
+
+/* What is not looked up at all: other classes (CHAOS version.bind too), transfers (they come with
+ * secondaries), and types that cannot be asked for. */
+static uint16_t judge(const struct message_query *query)
+{
+    if (query->rcode != RCODE_NOERROR || query->question_size == 0) {
+        return query->rcode;
+    }
+    if (UNLIKELY(query->class != CLASS_IN)) {
+        return RCODE_REFUSED;
+    }
+    switch (query->type) {
+    case RR_AXFR:
+    case RR_IXFR:
+        return RCODE_REFUSED;
+    case TYPE_MAILB:
+    case TYPE_MAILA:
+        return RCODE_NOTIMP; /* RFC 1035 section 3.2.3, obsolete */
+    case RR_OPT:
+    case TYPE_TKEY:
+    case TYPE_TSIG:
+        return RCODE_FORMERR; /* pseudo-RRs: no question can be about them */
+    default:
+        return RCODE_NOERROR;
+    }
+}
+
+size_t answer_query(struct answer_context *context, const uint8_t *query, size_t length,
+                    const struct sockaddr *source, bool tcp, uint8_t *out, size_t size)
+{
+    (void)source; /* for policies that look at where the client is */
+    struct message_query parsed;
+    if (UNLIKELY(!message_parse(&parsed, query, length))) {
+        return 0;
+    }
+    struct message_writer writer;
+    message_begin(&writer, &parsed, out, message_limit(&parsed, tcp, context->udp_limit, size));
+    uint16_t rcode = judge(&parsed);
+    if (UNLIKELY(rcode != RCODE_NOERROR || parsed.question_size == 0)) {
+        return message_finish(&writer, rcode);
+    }
+    if (parsed.has_subnet) {
+        /* No answer depends on it so far: RFC 7871 section 7.2.1, scope 0. */
+        (void)message_add_subnet(&writer, 0); /* left out when there is no room */
+    }
+    struct answer answer;
+    answer.context = context;
+    answer.query = &parsed;
+    answer.writer = &writer;
+    answer.owner_at = MESSAGE_QUESTION_AT;
+    answer.cut_size = 0;
+    answer.chain = 0;
+    answer.rcode = RCODE_NOERROR;
+    if (UNLIKELY(zone_name_read(&answer.name, context->zones, parsed.name, parsed.name_size) ==
+                 0)) {
+        return message_finish(&writer, RCODE_FORMERR);
+    }
+    run(&answer);
+    return message_finish(&writer, answer.rcode);
+}

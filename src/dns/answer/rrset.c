@@ -1,0 +1,128 @@
+/* Compiled answers into messages: see rrset.h. Called by answer.c on a worker's thread. An answer
+ * is borrowed from the zone set for the read section. Invariant: an RRset is written whole or not
+ * at all. */
+#include "dns/answer/rrset.h"
+
+#define POINTER 0xc000U
+
+static const struct zone_answer *pick_weighted(const struct zone_answer *answer,
+                                               struct random *random)
+{
+    const struct zone_mix *mix = zone_mix(answer);
+    uint32_t drawn = random_below(random, answer->size);
+    /* The first choice whose cumulative weight is above what was drawn. */
+    size_t low = 0;
+    size_t high = answer->count - 1U;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (mix->choices[middle].below > drawn) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return mix->choices[low].answer;
+}
+
+const struct zone_answer *rrset_pick(const struct zone_answer *answer, struct random *random)
+{
+    /* Ends: an answer is made after those it chooses from. */
+    while (answer != NULL && UNLIKELY(answer->kind == ZONE_WEIGHTED)) {
+        answer = pick_weighted(answer, random);
+    }
+    return answer;
+}
+
+const struct zone_answer *rrset_pick_leaf(const struct zone_answer *answer, struct random *random)
+{
+    answer = rrset_pick(answer, random);
+    while (answer != NULL && answer->kind == ZONE_MULTIVALUE) {
+        answer = zone_mix(answer)->choices[random_below(random, answer->count)].answer;
+        answer = rrset_pick(answer, random);
+    }
+    return answer;
+}
+
+/* Gives the RRs written from `at` on another owner than the question's name. */
+static void set_owner(struct message_writer *writer, size_t at, size_t owner_at)
+{
+    while (at < writer->out.at) {
+        bytes_patch_u16(&writer->out, at, (uint16_t)(POINTER | owner_at));
+        struct bytes_reader reader = bytes_reader(writer->out.data, writer->out.at);
+        reader.at = at + ZONE_RR_FIXED - 2;
+        at += ZONE_RR_FIXED + (size_t)bytes_get_u16(&reader);
+    }
+}
+
+static void set_ttl(struct message_writer *writer, size_t at, uint32_t ttl)
+{
+    while (at < writer->out.at) {
+        bytes_patch_u16(&writer->out, at + ZONE_RR_TTL, (uint16_t)(ttl >> 16U));
+        bytes_patch_u16(&writer->out, at + ZONE_RR_TTL + 2, (uint16_t)ttl);
+        struct bytes_reader reader = bytes_reader(writer->out.data, writer->out.at);
+        reader.at = at + ZONE_RR_FIXED - 2;
+        at += ZONE_RR_FIXED + (size_t)bytes_get_u16(&reader);
+    }
+}
+
+static bool put_leaf(struct message_writer *writer, enum message_section section,
+                     const struct zone_answer *leaf, size_t owner_at)
+{
+    size_t at = writer->out.at;
+    if (!message_put_compiled(writer, section, leaf->count, zone_leaf(leaf)->rrs, leaf->size)) {
+        return false;
+    }
+    if (owner_at != MESSAGE_QUESTION_AT) {
+        set_owner(writer, at, owner_at);
+    }
+    return true;
+}
+
+/* Up to ZONE_MULTIVALUE_LIMIT different indexes below count, in random order (Floyd's way: without
+ * room for all of them). Returns how many. */
+static size_t draw(size_t count, size_t *indexes, struct random *random)
+{
+    size_t wanted = MIN(count, ZONE_MULTIVALUE_LIMIT);
+    size_t drawn = 0;
+    for (size_t bound = count - wanted; bound < count; bound++) {
+        size_t index = random_below(random, (uint32_t)bound + 1);
+        for (size_t i = 0; i < drawn; i++) {
+            if (indexes[i] == index) {
+                index = bound;
+                break;
+            }
+        }
+        /* Floyd's draws the set evenly but not its order: put each at a random place. */
+        size_t place = random_below(random, (uint32_t)drawn + 1);
+        indexes[drawn] = indexes[place];
+        indexes[place] = index;
+        drawn++;
+    }
+    return drawn;
+}
+
+static bool put_multivalue(struct message_writer *writer, enum message_section section,
+                           const struct zone_answer *answer, size_t owner_at, struct random *random)
+{
+    struct message_mark mark = message_mark(writer);
+    size_t indexes[ZONE_MULTIVALUE_LIMIT] = {0};
+    size_t count = draw(answer->count, indexes, random);
+    for (size_t i = 0; i < count; i++) {
+        const struct zone_answer *leaf =
+            rrset_pick_leaf(zone_mix(answer)->choices[indexes[i]].answer, random);
+        if (leaf != NULL && !put_leaf(writer, section, leaf, owner_at)) {
+            message_rollback(writer, mark);
+            return false;
+        }
+    }
+    set_ttl(writer, mark.at, answer->size);
+    return true;
+}
+
+bool rrset_put(struct message_writer *writer, enum message_section section,
+               const struct zone_answer *picked, size_t owner_at, struct random *random)
+{
+    return LIKELY(picked->kind == ZONE_LEAF)
+               ? put_leaf(writer, section, picked, owner_at)
+               : put_multivalue(writer, section, picked, owner_at, random);
+}

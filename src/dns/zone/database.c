@@ -1,0 +1,482 @@
+/* The zone database's public face: see database.h. Called by the compiler thread in daemon, which
+ * owns it, and by TestDNSAnswer's and the DNS workers' readers through zone_database_readers.
+ *
+ * A publish has four steps: draft every changed name; decide every group the change touches; swap
+ * slots and put drafts in place; link zones. What was replaced is freed after a grace period, as
+ * one batch. Invariant: between calls nothing is drafted, queued or changed. */
+#include "dns/zone/database.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/snapshot.h"
+#include "base/text.h"
+#include "dns/zone/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t database_hash(const struct zone_database *database, const void *key, size_t length)
+{
+    return hash_bytes(&database->key, key, length);
+}
+
+struct zone_database *zone_database_new(void)
+{
+    struct zone_database *database = memory_new(sizeof *database);
+    random_bytes(&database->key, sizeof database->key);
+    random_bytes(&database->set.hash_seed, sizeof database->set.hash_seed);
+    random_bytes(&database->set.hash_factor, sizeof database->set.hash_factor);
+    database->set.hash_factor |= 1U; /* odd: multiplying loses nothing */
+    (void)SNAPSHOT_PUBLISH(&database->set.zones, zone_table_new(1)); /* there was none */
+    database->by_id = zone_table_new(1);
+    database->by_apex = zone_table_new(1);
+    database->subjects = zone_table_new(1);
+    database->group_capacity = 1;
+    database->group_count = 1;
+    database->groups = memory_array(1, sizeof(struct zone_group *));
+    database->queue_last = &database->queue_first;
+    return database;
+}
+
+struct zone_set *zone_database_readers(struct zone_database *database)
+{
+    return &database->set;
+}
+
+/* ---- retiring ---- */
+
+struct batch {
+    size_t count;
+    void *memory[];
+};
+
+static void free_batch(void *object)
+{
+    struct batch *batch = object;
+    for (size_t i = 0; i < batch->count; i++) {
+        free(batch->memory[i]);
+    }
+    free(batch);
+}
+
+void database_retire(struct zone_database *database, void *take_memory)
+{
+    if (take_memory == NULL) {
+        return;
+    }
+    if (database->retired_count == database->retired_capacity) {
+        database->retired_capacity = database->retired_capacity * 2 + 64;
+        database->retired =
+            memory_resize(database->retired, database->retired_capacity, sizeof(void *));
+    }
+    database->retired[database->retired_count++] = take_memory;
+}
+
+static void flush_retired(struct zone_database *database)
+{
+    if (database->retired_count == 0) {
+        return;
+    }
+    size_t size = database->retired_count * sizeof(void *);
+    struct batch *batch = memory_new(sizeof *batch + size);
+    batch->count = database->retired_count;
+    (void)memcpy(batch->memory, database->retired, size);
+    free(database->retired);
+    database->retired = NULL;
+    database->retired_count = 0;
+    database->retired_capacity = 0;
+    snapshot_retire(batch, free_batch);
+}
+
+/* ---- putting and deleting ---- */
+
+void zone_database_put_zone(struct zone_database *database, const struct model_zone *zone)
+{
+    uint8_t apex[NAME_WIRE_LIMIT];
+    int length = name_from_text(zone->name, true, apex);
+    if (length < 0) {
+        return; /* refused before it was stored: such a zone cannot be asked for */
+    }
+    struct zone_owner *owner = owner_get(database, zone->id);
+    owner->generation = database->generation;
+    if (owner->known) {
+        return; /* a zone's name and age never change */
+    }
+    owner->created_s = zone->created_s;
+    owner_name(database, owner, apex, (size_t)length);
+    owner_mark_dirty(database, owner);
+}
+
+void zone_database_delete_zone(struct zone_database *database, const char *zone_id)
+{
+    struct zone_owner *zone = owner_find(database, zone_id);
+    if (zone == NULL) {
+        return;
+    }
+    zone_table_remove(database->by_id, database_hash(database, zone_id, strlen(zone_id)), zone);
+    owner_drop_edits(database, zone);
+    zone->doomed = true;
+    owner_mark_dirty(database, zone);
+}
+
+/* No check, no alias, no policy: the leaf is all there is to it. */
+static bool is_plain(const struct model_record_set *record)
+{
+    return record->policy == MODEL_SIMPLE && record->alias == NULL &&
+           text_empty(record->health_check_id) && text_empty(record->set_identifier);
+}
+
+int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
+                             struct err *err)
+{
+    uint8_t wire[NAME_WIRE_LIMIT];
+    int length = name_from_text(record->name, true, wire);
+    if (length < 0) {
+        return err_set(err, ERR_INVALID, "record in zone %s: %s is no name", record->zone_id,
+                       record->name);
+    }
+    struct zone_answer *leaf = NULL;
+    struct zone_record *made = NULL;
+    int r = is_plain(record) ? leaf_compile(record, &leaf, err) : record_new(record, &made, err);
+    if (r < 0) {
+        return r;
+    }
+    struct zone_owner *zone = owner_get(database, record->zone_id);
+    struct zone_edit *edit =
+        owner_edit(database, zone, wire, (size_t)length, leaf != NULL ? "" : made->set_identifier);
+    edit->kind = EDIT_PUT;
+    edit->type = record->type;
+    edit->leaf = leaf;
+    edit->record = made;
+    return 0;
+}
+
+static void delete_edit(struct zone_database *database, struct zone_owner *zone,
+                        const uint8_t *wire, size_t length, uint16_t type,
+                        const char *set_identifier)
+{
+    struct zone_edit *edit = owner_edit(database, zone, wire, length, set_identifier);
+    edit->kind = EDIT_DELETE;
+    edit->type = type;
+}
+
+void zone_database_delete_record(struct zone_database *database, const char *zone_id,
+                                 const char *name, uint16_t type, const char *set_identifier)
+{
+    uint8_t wire[NAME_WIRE_LIMIT];
+    int length = name_from_text(name, true, wire);
+    struct zone_owner *zone = owner_find(database, zone_id);
+    if (length >= 0 && zone != NULL) {
+        delete_edit(database, zone, wire, (size_t)length, type, set_identifier);
+    }
+}
+
+/* ---- reloading ---- */
+
+void zone_database_mark(struct zone_database *database)
+{
+    database->generation++;
+}
+
+/* True when the name has an edit of this generation that puts that record. */
+static bool put_again(const struct zone_database *database, const struct zone_pending *pending,
+                      uint16_t type, const char *set_identifier)
+{
+    for (const struct zone_edit *edit = pending != NULL ? pending->first : NULL; edit != NULL;
+         edit = edit->next) {
+        if (edit->kind == EDIT_PUT && edit->generation == database->generation &&
+            edit->type == type && text_equal(edit->set_identifier, set_identifier)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct sweep {
+    struct zone_database *database;
+    struct zone_owner *zone;
+    char **doomed; /* ids of zones */
+    size_t doomed_count;
+};
+
+static void sweep_node(void *object, void *context)
+{
+    const struct zone_node *node = object;
+    const struct sweep *sweep = context;
+    struct zone_database *database = sweep->database;
+    const struct zone *zone = &sweep->zone->zone;
+    uint8_t wire[NAME_WIRE_LIMIT];
+    size_t length = (size_t)node->name_length + zone->apex_length;
+    assert(length <= sizeof wire);
+    (void)memcpy(wire, zone_node_name(node), node->name_length);
+    (void)memcpy(wire + node->name_length, zone->apex, zone->apex_length);
+    const struct zone_pending *pending = owner_pending(database, sweep->zone, wire);
+    for (unsigned i = 0; i < node->slot_count; i++) {
+        const struct zone_slot *slot = &node->slots[i];
+        if (slot->group == 0) {
+            if (slot->generation != database->generation &&
+                !put_again(database, pending, slot->type, "")) {
+                delete_edit(database, sweep->zone, wire, length, slot->type, "");
+            }
+            continue;
+        }
+        for (const struct zone_record *record = database->groups[slot->group]->records;
+             record != NULL; record = record->next) {
+            if (record->generation != database->generation &&
+                !put_again(database, pending, slot->type, record->set_identifier)) {
+                delete_edit(database, sweep->zone, wire, length, slot->type,
+                            record->set_identifier);
+            }
+        }
+    }
+}
+
+static void sweep_zone(void *object, void *context)
+{
+    struct sweep *sweep = context;
+    struct zone_database *database = sweep->database;
+    struct zone_owner *zone = object;
+    if (zone->known && zone->generation != database->generation) {
+        sweep->doomed = memory_resize(sweep->doomed, sweep->doomed_count + 1, sizeof(char *));
+        sweep->doomed[sweep->doomed_count++] = zone->id;
+        return;
+    }
+    sweep->zone = zone;
+    /* Puts of before the mark that were never published. */
+    for (struct zone_pending *pending = zone->pending_first; pending != NULL;
+         pending = pending->next) {
+        for (struct zone_edit *edit = pending->first; edit != NULL; edit = edit->next) {
+            if (edit->kind == EDIT_PUT && edit->generation != database->generation &&
+                !put_again(database, pending, edit->type, edit->set_identifier)) {
+                delete_edit(database, zone, pending->wire, pending->length, edit->type,
+                            edit->set_identifier);
+            }
+        }
+    }
+    if (zone->known) {
+        zone_table_each(SNAPSHOT_LOAD(&zone->zone.names), sweep_node, sweep);
+    }
+}
+
+void zone_database_sweep(struct zone_database *database)
+{
+    struct sweep sweep = {.database = database};
+    zone_table_each(database->by_id, sweep_zone, &sweep);
+    for (size_t i = 0; i < sweep.doomed_count; i++) {
+        zone_database_delete_zone(database, sweep.doomed[i]);
+    }
+    free(sweep.doomed);
+}
+
+/* ---- publishing ---- */
+
+struct touch {
+    struct zone_database *database;
+    const struct zone_owner *zone;
+};
+
+/* Aliases whose target may be found elsewhere now. */
+static void touch_subject(void *object, void *context)
+{
+    const struct zone_subject *subject = object;
+    const struct touch *touch = context;
+    if (subject->kind != SUBJECT_TARGET) {
+        return;
+    }
+    bool under = name_is_under(subject->key, touch->zone->zone.apex);
+    for (struct zone_edge *edge = subject->edges; edge != NULL; edge = edge->next) {
+        const struct zone_record *record = CONTAINER_OF(edge, struct zone_record, target);
+        if (under || strcmp(record->target_zone_id, touch->zone->id) == 0) {
+            group_enqueue(touch->database, edge->group);
+        }
+    }
+}
+
+static void discard_node(void *object, void *context)
+{
+    draft_discard_node(context, object);
+}
+
+static uint64_t served_hash(const void *object, const void *context)
+{
+    (void)context; /* the hash is kept */
+    return ((const struct zone_owner *)object)->apex_hash;
+}
+
+static void count_depth(struct zone_database *database, unsigned labels, bool more)
+{
+    size_t *count = &database->depth_count[labels];
+    *count = more ? *count + 1 : *count - 1;
+    _Atomic uint64_t *bits = &database->set.depths[labels / 64];
+    uint64_t bit = UINT64_C(1) << labels % 64;
+    uint64_t now = atomic_load_explicit(bits, memory_order_relaxed);
+    atomic_store_explicit(bits, *count != 0 ? now | bit : now & ~bit, memory_order_release);
+}
+
+/* Readers find the zone that is served for this apex from now on, which may be none. */
+static void serve(struct zone_database *database, struct zone_owner *zone)
+{
+    struct zone_owner *fresh = owner_served(database, zone);
+    struct zone_table *zones = SNAPSHOT_LOAD(&database->set.zones);
+    struct zone_owner *old = owner_visible(database, zone);
+    if (fresh == old) {
+        return;
+    }
+    if (old == NULL) {
+        if (!zone_table_has_room(zones, 1)) {
+            struct zone_table *grown = zone_table_grown(zones, zones->live + 1, served_hash, NULL);
+            database_retire(database, SNAPSHOT_PUBLISH(&database->set.zones, grown));
+            zones = grown;
+        }
+        zone_table_insert(zones, zone->apex_hash, fresh);
+        count_depth(database, zone->zone.labels, true);
+    } else if (fresh == NULL) {
+        zone_table_remove(zones, zone->apex_hash, old);
+        count_depth(database, zone->zone.labels, false);
+    } else {
+        zone_table_replace(zones, zone->apex_hash, old, fresh);
+    }
+}
+
+/* First step: what the change asks for, without showing any of it. */
+static void prepare(struct zone_database *database, struct zone_owner *zone)
+{
+    if (zone->doomed ? zone->linked : zone->known && !zone->linked) {
+        struct touch touch = {database, zone};
+        if (zone->doomed) {
+            owner_unlink(database, zone);
+        } else {
+            owner_link(database, zone);
+        }
+        if (database->target_count != 0) {
+            zone_table_each(database->subjects, touch_subject, &touch);
+        }
+    }
+    if (zone->doomed && zone->known) {
+        zone_table_each(SNAPSHOT_LOAD(&zone->zone.names), discard_node, database);
+    } else if (zone->known) {
+        draft_build(database, zone);
+    }
+}
+
+static void retire_zone(struct zone_database *database, struct zone_owner *take_zone)
+{
+    union {
+        const struct zone_answer *borrowed;
+        struct zone_answer *owned;
+    } negative = {.borrowed = SNAPSHOT_LOAD(&take_zone->zone.negative)};
+    database_retire(database, negative.owned);
+    database_retire(database, SNAPSHOT_LOAD(&take_zone->zone.names));
+    free(take_zone->pending);
+    arena_done(&take_zone->arena);
+    database_retire(database, take_zone);
+}
+
+void zone_database_publish(struct zone_database *database)
+{
+    for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
+        prepare(database, zone);
+    }
+    group_decide_all(database);
+    (void)group_commit(database); /* the count is of no use here */
+    for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
+        if (zone->known && !zone->doomed) {
+            draft_apply(database, zone);
+        }
+    }
+    while (database->dirty != NULL) {
+        struct zone_owner *zone = database->dirty;
+        database->dirty = zone->next_dirty;
+        zone->dirty = false;
+        if (zone->known) {
+            serve(database, zone);
+        }
+        if (zone->doomed) {
+            retire_zone(database, zone);
+        }
+    }
+    flush_retired(database);
+}
+
+/* ---- health ---- */
+
+/* Keeps the unhealthy ones: they are few on a good day. */
+static void keep_down(struct zone_database *database, const struct model_status *status)
+{
+    size_t count = 0;
+    for (size_t i = 0; status != NULL && i < status->count; i++) {
+        count += status->entries[i].healthy ? 0U : 1U;
+    }
+    free(database->down);
+    database->down = NULL;
+    database->down_count = 0;
+    if (count == 0) {
+        return;
+    }
+    database->down = memory_array(count, sizeof database->down[0]);
+    for (size_t i = 0; i < status->count; i++) {
+        const struct model_status_entry *entry = &status->entries[i];
+        struct zone_down *down = &database->down[database->down_count];
+        if (!entry->healthy && text_copy(down->id, sizeof down->id, entry->check_id) == 0) {
+            down->since = entry->since;
+            database->down_count++;
+        }
+    }
+}
+
+static void update_check(void *object, void *context)
+{
+    struct zone_subject *subject = object;
+    struct zone_database *database = context;
+    if (subject->kind != SUBJECT_CHECK) {
+        return;
+    }
+    bool healthy = check_is_healthy(database, (const char *)subject->key, NULL);
+    if (healthy != subject->healthy) {
+        subject->healthy = healthy;
+        subject_touch(database, subject);
+    }
+}
+
+size_t zone_database_set_status(struct zone_database *database, const struct model_status *status)
+{
+    keep_down(database, status);
+    zone_table_each(database->subjects, update_check, database);
+    group_decide_all(database);
+    size_t count = group_commit(database);
+    flush_retired(database);
+    return count;
+}
+
+/* ---- the end ---- */
+
+static void doom_zone(void *object, void *context)
+{
+    struct zone_database *database = context;
+    struct zone_owner *zone = object;
+    owner_drop_edits(database, zone);
+    zone->doomed = true;
+    owner_mark_dirty(database, zone);
+}
+
+void zone_database_free(struct zone_database *take_database)
+{
+    if (take_database == NULL) {
+        return;
+    }
+    zone_table_each(take_database->by_id, doom_zone, take_database);
+    zone_database_publish(take_database);
+    free(take_database->by_id);
+    free(take_database->by_apex);
+    free(take_database->subjects);
+    free(SNAPSHOT_LOAD(&take_database->set.zones));
+    free(take_database->groups);
+    free(take_database->free_numbers);
+    free(take_database->down);
+    free(take_database->candidates);
+    free(take_database->choices);
+    free(take_database->shares);
+    free(take_database->retired);
+    free(take_database);
+}

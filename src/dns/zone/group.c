@@ -1,0 +1,466 @@
+/* Groups of routed records: who depends on which check or alias target, and deciding anew what a
+ * change touches. Called by database.c and owner.c on the owner's thread.
+ *
+ * Deciding goes round by round (first in, first out) until nothing changes, and only then are the
+ * slots swapped, so that readers never see a half-decided state. Aliases may form cycles: the depth
+ * of a group counts the aliases behind it and stops at ZONE_ALIAS_LIMIT, which bounds the rounds;
+ * an alias at the limit has no answer and is unhealthy. */
+#include "base/memory.h"
+#include "base/text.h"
+#include "dns/wire/rdata.h"
+#include "dns/zone/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- subjects and edges ---- */
+
+struct subject_key {
+    enum subject_kind kind;
+    uint16_t type;
+    size_t length;
+    const void *key;
+};
+
+static bool same_subject(const void *object, const void *wanted)
+{
+    const struct zone_subject *subject = object;
+    const struct subject_key *key = wanted;
+    return subject->kind == key->kind && subject->type == key->type &&
+           subject->key_length == key->length && memcmp(subject->key, key->key, key->length) == 0;
+}
+
+static uint64_t subject_hash(const void *object, const void *context)
+{
+    (void)context; /* the hash is kept */
+    return ((const struct zone_subject *)object)->hash;
+}
+
+static struct zone_subject *find_subject(const struct zone_database *database,
+                                         const struct subject_key *key, uint64_t *ret_hash)
+{
+    *ret_hash = database_hash(database, key->key, key->length) + key->type;
+    return zone_table_find(database->subjects, *ret_hash, same_subject, key);
+}
+
+struct zone_subject *subject_find(const struct zone_database *database, enum subject_kind kind,
+                                  const void *key, size_t length, uint16_t type)
+{
+    struct subject_key wanted = {.kind = kind, .type = type, .length = length, .key = key};
+    uint64_t hash = 0;
+    return find_subject(database, &wanted, &hash);
+}
+
+void edge_connect(struct zone_database *database, struct zone_edge *edge, struct zone_group *group,
+                  enum subject_kind kind, const void *key, size_t length, uint16_t type)
+{
+    struct subject_key wanted = {.kind = kind, .type = type, .length = length, .key = key};
+    uint64_t hash = 0;
+    struct zone_subject *subject = find_subject(database, &wanted, &hash);
+    if (subject == NULL) {
+        subject = memory_new(sizeof *subject + length + 1);
+        subject->hash = hash;
+        subject->kind = kind;
+        subject->type = type;
+        subject->key_length = length;
+        (void)memcpy(subject->key, key, length);
+        if (kind == SUBJECT_CHECK) {
+            subject->healthy = check_is_healthy(database, (const char *)subject->key, NULL);
+        } else {
+            database->target_count++;
+        }
+        if (!zone_table_has_room(database->subjects, 1)) {
+            struct zone_table *old = database->subjects;
+            database->subjects = zone_table_grown(old, old->live + 1, subject_hash, NULL);
+            free(old);
+        }
+        zone_table_insert(database->subjects, hash, subject);
+    }
+    *edge = (struct zone_edge){
+        .next = subject->edges, .link = &subject->edges, .group = group, .subject = subject};
+    if (subject->edges != NULL) {
+        subject->edges->link = &edge->next;
+    }
+    subject->edges = edge;
+}
+
+void edge_cut(struct zone_database *database, struct zone_edge *edge)
+{
+    if (edge->link == NULL) {
+        return;
+    }
+    *edge->link = edge->next;
+    if (edge->next != NULL) {
+        edge->next->link = edge->link;
+    }
+    struct zone_subject *subject = edge->subject;
+    if (subject->edges == NULL) {
+        zone_table_remove(database->subjects, subject->hash, subject);
+        database->target_count -= subject->kind == SUBJECT_TARGET ? 1U : 0U;
+        free(subject);
+    }
+    *edge = (struct zone_edge){0};
+}
+
+static int compare_down(const void *key, const void *element)
+{
+    return strcmp(key, ((const struct zone_down *)element)->id);
+}
+
+bool check_is_healthy(const struct zone_database *database, const char *check_id,
+                      struct wall *ret_since)
+{
+    if (database->down_count == 0) {
+        return true;
+    }
+    const struct zone_down *down = bsearch(check_id, database->down, database->down_count,
+                                           sizeof *database->down, compare_down);
+    if (down != NULL && ret_since != NULL) {
+        *ret_since = down->since;
+    }
+    return down == NULL;
+}
+
+/* ---- records ---- */
+
+static bool policy_served(enum model_policy policy)
+{
+    return policy == MODEL_SIMPLE || policy == MODEL_FAILOVER || policy == MODEL_WEIGHTED ||
+           policy == MODEL_MULTIVALUE;
+}
+
+static const char *keep_text(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *kept = *at;
+    (void)memcpy(kept, text, size);
+    *at += size;
+    return kept;
+}
+
+int record_new(const struct model_record_set *record, struct zone_record **ret_record,
+               struct err *err)
+{
+    if (!policy_served(record->policy)) {
+        return err_set(err, ERR_UNSUPPORTED, "record %s in zone %s: policy %s is not served",
+                       record->name, record->zone_id, model_policy_name(record->policy));
+    }
+    struct zone_answer *leaf = NULL;
+    uint8_t target[NAME_WIRE_LIMIT];
+    int target_length = 0;
+    if (record->alias != NULL) {
+        target_length = name_from_text(record->alias->name, true, target);
+        if (target_length < 0) {
+            return err_set(err, ERR_INVALID, "record %s in zone %s: alias target %s is no name",
+                           record->name, record->zone_id, record->alias->name);
+        }
+    } else {
+        int r = leaf_compile(record, &leaf, err);
+        if (r < 0) {
+            return r;
+        }
+    }
+    const char *target_zone_id = record->alias != NULL ? record->alias->zone_id : "";
+    struct zone_record *made =
+        memory_new(sizeof *made + (size_t)target_length + strlen(record->set_identifier) +
+                   strlen(record->health_check_id) + strlen(target_zone_id) + 3);
+    char *at = (char *)(made + 1);
+    if (record->alias != NULL) {
+        (void)memcpy(at, target, (size_t)target_length);
+        made->target_name = (const uint8_t *)at;
+        at += target_length;
+        made->evaluate_target = record->alias->evaluate_target_health;
+    }
+    made->leaf = leaf;
+    made->set_identifier = keep_text(&at, record->set_identifier);
+    made->check_id = keep_text(&at, record->health_check_id);
+    made->target_zone_id = keep_text(&at, target_zone_id);
+    made->type = record->type;
+    made->policy = (uint8_t)record->policy;
+    made->weight = record->weight;
+    made->secondary = record->policy == MODEL_FAILOVER && record->failover == MODEL_SECONDARY;
+    *ret_record = made;
+    return 0;
+}
+
+void record_free(struct zone_database *database, struct zone_record *take_record)
+{
+    if (take_record == NULL) {
+        return;
+    }
+    edge_cut(database, &take_record->check);
+    edge_cut(database, &take_record->target);
+    database_retire(database, take_record->leaf);
+    free(take_record);
+}
+
+/* ---- groups ---- */
+
+struct zone_group *group_new(struct zone_database *database, struct zone_owner *zone, uint16_t type)
+{
+    struct zone_group *group = memory_new(sizeof *group);
+    group->zone = zone;
+    group->type = type;
+    group->healthy = true;
+    if (database->free_count != 0) {
+        group->number = database->free_numbers[--database->free_count];
+    } else {
+        if (database->group_count == database->group_capacity) {
+            database->group_capacity = database->group_capacity * 2 + 16;
+            database->groups = memory_resize(database->groups, database->group_capacity,
+                                             sizeof(struct zone_group *));
+        }
+        assert(database->group_count < UINT32_MAX);
+        group->number = (uint32_t)database->group_count++;
+    }
+    database->groups[group->number] = group;
+    return group;
+}
+
+void group_set_records(struct zone_database *database, struct zone_group *group,
+                       struct zone_record *take_records)
+{
+    group->records = take_records;
+    group->policy = MODEL_SIMPLE;
+    /* A plain record beside routed ones can only be on its way out: the policy is the others'. */
+    for (struct zone_record *record = take_records; record != NULL; record = record->next) {
+        if (record->policy != MODEL_SIMPLE) {
+            group->policy = record->policy;
+            break;
+        }
+    }
+    for (struct zone_record *record = take_records; record != NULL; record = record->next) {
+        if (record->check_id[0] != '\0' && record->check.link == NULL) {
+            edge_connect(database, &record->check, group, SUBJECT_CHECK, record->check_id,
+                         strlen(record->check_id), 0);
+        }
+        if (record->target_name != NULL && record->target.link == NULL) {
+            edge_connect(database, &record->target, group, SUBJECT_TARGET, record->target_name,
+                         name_length(record->target_name), group->type);
+        }
+    }
+}
+
+/* Takes the group out of the queue and of the list of changes, wherever it stands. */
+static void unqueue(struct zone_database *database, struct zone_group *group)
+{
+    for (struct zone_group **at = &database->queue_first; group->queued && *at != NULL;
+         at = &(*at)->next_queued) {
+        if (*at == group) {
+            *at = group->next_queued;
+            if (database->queue_last == &group->next_queued) {
+                database->queue_last = at;
+            }
+            group->queued = false;
+            break;
+        }
+    }
+}
+
+void group_free(struct zone_database *database, struct zone_group *take_group)
+{
+    assert(!take_group->changed);
+    unqueue(database, take_group);
+    if (database->free_count == database->free_capacity) {
+        database->free_capacity = database->free_capacity * 2 + 16;
+        database->free_numbers =
+            memory_resize(database->free_numbers, database->free_capacity, sizeof(uint32_t));
+    }
+    database->free_numbers[database->free_count++] = take_group->number;
+    database->groups[take_group->number] = NULL;
+    database_retire(database, take_group->mix);
+    free(take_group);
+}
+
+void group_enqueue(struct zone_database *database, struct zone_group *group)
+{
+    if (!group->queued) {
+        group->queued = true;
+        group->next_queued = NULL;
+        *database->queue_last = group;
+        database->queue_last = &group->next_queued;
+    }
+}
+
+void subject_touch(struct zone_database *database, const struct zone_subject *subject)
+{
+    for (struct zone_edge *edge = subject->edges; edge != NULL; edge = edge->next) {
+        group_enqueue(database, edge->group);
+    }
+}
+
+void target_touch(struct zone_database *database, const struct zone_owner *zone,
+                  const uint8_t *relative, size_t relative_length, uint16_t type)
+{
+    if (database->target_count == 0) {
+        return;
+    }
+    uint8_t wire[NAME_WIRE_LIMIT];
+    assert(relative_length + zone->zone.apex_length <= sizeof wire);
+    (void)memcpy(wire, relative, relative_length);
+    (void)memcpy(wire + relative_length, zone->zone.apex, zone->zone.apex_length);
+    struct zone_subject *subject = subject_find(database, SUBJECT_TARGET, wire,
+                                                relative_length + zone->zone.apex_length, type);
+    if (subject != NULL) {
+        subject_touch(database, subject);
+    }
+}
+
+/* ---- deciding ---- */
+
+struct zone_target target_resolve(struct zone_database *database, const struct zone_record *record)
+{
+    struct zone_target nothing = {.exists = false};
+    struct zone_owner *zone = owner_find(database, record->target_zone_id);
+    if (zone == NULL || !zone->known) {
+        /* The id of a service endpoint, or of a zone elsewhere: served from here when a zone of
+         * ours holds the name. */
+        zone = owner_of_name(database, record->target_name);
+    }
+    if (zone == NULL || !name_is_under(record->target_name, zone->zone.apex)) {
+        return nothing;
+    }
+    const struct zone_node *node = owner_node(database, zone, record->target_name);
+    const struct zone_slot *slot = node != NULL ? zone_node_slot(node, record->type) : NULL;
+    if (slot == NULL) {
+        return nothing;
+    }
+    if (slot->group == 0) {
+        return (struct zone_target){
+            .exists = true, .healthy = true, .depth = 1, .answer = zone_slot_answer(slot)};
+    }
+    const struct zone_group *group = database->groups[slot->group];
+    unsigned depth = group->depth + 1U;
+    if (depth > ZONE_ALIAS_LIMIT) {
+        return (struct zone_target){.exists = true, .depth = depth};
+    }
+    return (struct zone_target){
+        .exists = true, .healthy = group->healthy, .depth = depth, .answer = group->answer};
+}
+
+static void need_scratch(struct zone_database *database, size_t count)
+{
+    if (count > database->scratch) {
+        database->scratch = count * 2;
+        database->candidates =
+            memory_resize(database->candidates, database->scratch, sizeof database->candidates[0]);
+        database->choices =
+            memory_resize(database->choices, database->scratch, sizeof(struct zone_answer *));
+        database->shares =
+            memory_resize(database->shares, database->scratch, sizeof database->shares[0]);
+    }
+}
+
+size_t group_candidates(struct zone_database *database, struct zone_group *group,
+                        unsigned *ret_depth)
+{
+    size_t count = 0;
+    unsigned depth = 0;
+    for (const struct zone_record *record = group->records; record != NULL; record = record->next) {
+        if (record->policy != group->policy || count == ZONE_GROUP_LIMIT) {
+            continue;
+        }
+        need_scratch(database, count + 1);
+        bool healthy = record->check.subject == NULL || record->check.subject->healthy;
+        const struct zone_answer *answer = record->leaf;
+        if (record->target_name != NULL) {
+            struct zone_target target = target_resolve(database, record);
+            answer = target.answer;
+            depth = MAX(depth, target.depth);
+            healthy = healthy && (target.healthy || !record->evaluate_target) &&
+                      target.depth <= ZONE_ALIAS_LIMIT;
+        }
+        database->choices[count] = answer;
+        database->candidates[count++] = (struct choose_candidate){
+            .healthy = healthy,
+            .failover = record->secondary ? MODEL_SECONDARY : MODEL_PRIMARY,
+            .weight = record->weight};
+    }
+    *ret_depth = MIN(depth, ZONE_ALIAS_LIMIT);
+    return count;
+}
+
+/* What the group's slot has to hold; takes a fresh mix where several are served. */
+static const struct zone_answer *compose(struct zone_database *database, struct zone_group *group,
+                                         size_t count)
+{
+    size_t served = 0;
+    size_t last = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (database->shares[i] != 0) {
+            served++;
+            last = i;
+        }
+    }
+    struct zone_answer *mix = NULL;
+    if (served > 1) {
+        mix = mix_compile(group->policy != MODEL_MULTIVALUE, database->choices, database->shares,
+                          count);
+        if (mix_same(mix, group->mix)) {
+            free(mix);
+            return group->mix;
+        }
+    }
+    database_retire(database, group->mix);
+    group->mix = mix;
+    if (served == 0) {
+        return NULL;
+    }
+    return mix != NULL ? mix : database->choices[last];
+}
+
+static void decide(struct zone_database *database, struct zone_group *group)
+{
+    unsigned depth = 0;
+    size_t count = group_candidates(database, group, &depth);
+    bool healthy = choose_any_healthy(database->candidates, count);
+    group->fallback =
+        choose((enum model_policy)group->policy, database->candidates, count, database->shares);
+    const struct zone_answer *answer = compose(database, group, count);
+    bool same = answer == group->answer;
+    if (same && healthy == group->healthy && depth == group->depth) {
+        return;
+    }
+    group->answer = answer;
+    group->healthy = healthy;
+    group->depth = (uint8_t)depth;
+    if (!same && !group->changed) {
+        group->changed = true;
+        group->next_changed = database->changed;
+        database->changed = group;
+    }
+    target_touch(database, group->zone, zone_node_name(group->node), group->node->name_length,
+                 group->type);
+}
+
+void group_decide_all(struct zone_database *database)
+{
+    while (database->queue_first != NULL) {
+        struct zone_group *group = database->queue_first;
+        database->queue_first = group->next_queued;
+        if (database->queue_first == NULL) {
+            database->queue_last = &database->queue_first;
+        }
+        group->queued = false;
+        decide(database, group);
+    }
+}
+
+size_t group_commit(struct zone_database *database)
+{
+    size_t count = 0;
+    while (database->changed != NULL) {
+        struct zone_group *group = database->changed;
+        database->changed = group->next_changed;
+        group->changed = false;
+        for (unsigned i = 0; i < group->node->slot_count; i++) {
+            struct zone_slot *slot = &group->node->slots[i];
+            if (slot->group == group->number) {
+                atomic_store_explicit(&slot->answer, group->answer, memory_order_release);
+                count++;
+            }
+        }
+    }
+    return count;
+}

@@ -1,0 +1,286 @@
+/* The owner's side of the zone database: zones with their pending changes, groups of routed
+ * records, and who depends on what. Private to dns/zone; all of it belongs to the thread that owns
+ * the database.
+ *
+ *   record --edge--> subject (a check, or an alias's target) --edges--> groups to decide again
+ *   group = the records of one name and type that need a decision; slot.group is its number
+ *
+ * A plain RRset (one record, no check, no alias) has no group: its leaf in the slot is all there
+ * is. Invariants: a group's `answer` is what its slot holds, or will hold at the next commit; what
+ * readers may still see is only freed through the retired list. */
+#ifndef DNS_ZONE_INTERNAL_H
+#define DNS_ZONE_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/macro.h"
+#include "base/time.h"
+#include "dns/wire/name.h"
+#include "dns/zone/choose.h"
+#include "dns/zone/database.h"
+#include "dns/zone/table.h"
+#include "dns/zone/zone_set.h"
+#include "model/status.h"
+#include "model/zone.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Records of one group beyond this many are left out (Route 53's quota is 100). */
+#define ZONE_GROUP_LIMIT 4096U
+
+/* ---- who depends on what ---- */
+
+enum subject_kind { SUBJECT_CHECK, SUBJECT_TARGET };
+
+struct zone_edge {
+    struct zone_edge *next;
+    struct zone_edge **link; /* what points at this edge; NULL while it is in no list */
+    struct zone_group *group;
+    struct zone_subject *subject;
+};
+
+/* A health check, or a name and type that aliases point at (whether it exists or not). Goes with
+ * its last edge. */
+struct zone_subject {
+    struct zone_edge *edges;
+    uint64_t hash;
+    enum subject_kind kind;
+    bool healthy;  /* checks */
+    uint16_t type; /* targets */
+    size_t key_length;
+    uint8_t key[]; /* check id, or the name in wire form */
+};
+
+/* ---- records and groups ---- */
+
+struct zone_record {
+    struct zone_record *next; /* of the group, by set identifier */
+    struct zone_answer *leaf; /* own values; NULL for an alias */
+    struct zone_edge check;   /* subject NULL: no health check */
+    struct zone_edge target;  /* subject NULL: no alias */
+    const char *set_identifier;
+    const char *check_id;       /* "" when none */
+    const char *target_zone_id; /* "" when no alias */
+    const uint8_t *target_name; /* wire form; NULL when no alias */
+    uint16_t type;
+    uint8_t policy; /* enum model_policy */
+    uint8_t weight;
+    bool secondary;
+    bool evaluate_target;
+    uint16_t generation; /* of the put, as in struct zone_slot */
+};
+
+struct zone_group {
+    struct zone_group *next_queued; /* to be decided again */
+    struct zone_group *next_changed;
+    struct zone_owner *zone;
+    struct zone_node *node; /* visible, or a draft of the publish that is under way */
+    struct zone_record *records;
+    const struct zone_answer *answer; /* as decided last; a record's leaf, a target's answer, or
+                                         the group's own mix */
+    struct zone_answer *mix;          /* owned; NULL when one record is served */
+    uint32_t number;                  /* index in database->groups */
+    uint16_t type;
+    uint8_t policy; /* of the records that count: those of the first one's policy */
+    uint8_t depth;  /* aliases behind it; ZONE_ALIAS_LIMIT and more: a cycle, or as good as one */
+    bool healthy;   /* some record is */
+    bool fallback;  /* none is: all treated as healthy */
+    bool queued;
+    bool changed;
+};
+
+/* ---- zones ---- */
+
+enum edit_kind { EDIT_PUT, EDIT_DELETE };
+
+/* One put or delete that waits for the next publish; in the zone's arena. */
+struct zone_edit {
+    struct zone_edit *next;
+    enum edit_kind kind;
+    uint16_t type;
+    uint16_t generation; /* of the database when it came */
+    const char *set_identifier;
+    struct zone_answer *leaf;   /* owned: a plain RRset */
+    struct zone_record *record; /* owned: anything else */
+};
+
+/* The edits of one name; in the zone's arena. */
+struct zone_pending {
+    struct zone_edit *first;
+    struct zone_edit *last;
+    struct zone_node *draft;   /* while a publish is under way */
+    struct zone_pending *next; /* all of the zone's, in the order of their first edit */
+    uint64_t hash;
+    size_t length;
+    uint8_t wire[]; /* whole name */
+};
+
+struct zone_owner {
+    struct zone zone;             /* what readers see */
+    struct zone_owner *next_same; /* of one apex, older first; in database->by_apex */
+    struct zone_owner *next_dirty;
+    struct zone_table *pending; /* NULL when there is none */
+    struct zone_pending *pending_first;
+    struct zone_pending **pending_last;
+    struct arena arena; /* of pending */
+    int64_t created_s;
+    uint64_t apex_hash;
+    bool known;  /* put_zone came */
+    bool linked; /* in by_apex */
+    bool doomed; /* deleted: goes at the next publish */
+    bool dirty;
+    uint16_t generation; /* of its last put */
+    char id[];
+};
+
+struct zone_down {
+    char id[MODEL_CHECK_ID_LIMIT + 1];
+    struct wall since;
+};
+
+struct zone_database {
+    struct zone_set set;
+    size_t depth_count[NAME_LABELS_LIMIT];
+    struct zone_table *by_id;   /* zone_owner, by id */
+    struct zone_table *by_apex; /* zone_owner: the first of those with one apex */
+    struct zone_table *subjects;
+    size_t target_count;        /* subjects that are alias targets */
+    struct zone_owner *dirty;   /* put, deleted or edited since the last publish */
+    struct zone_group **groups; /* [0] is never used */
+    size_t group_count;         /* in use as array, free numbers included */
+    size_t group_capacity;
+    uint32_t *free_numbers;
+    size_t free_count;
+    size_t free_capacity;
+    struct zone_group *queue_first;
+    struct zone_group **queue_last;
+    struct zone_group *changed;
+    struct zone_down *down; /* the unhealthy checks of the last status, by id */
+    size_t down_count;
+    void **retired; /* to be freed with free() after a grace period */
+    size_t retired_count;
+    size_t retired_capacity;
+    struct choose_candidate *candidates; /* scratch of group_decide */
+    const struct zone_answer **choices;
+    uint32_t *shares;
+    size_t scratch;
+    uint16_t generation; /* goes up with each zone_database_mark */
+    struct hash_key key;
+};
+
+/* ---- leaf.c: answers ---- */
+
+/* ERR_INVALID when a value does not parse, ERR_LIMIT when the RRset cannot fit a message. */
+int leaf_compile(const struct model_record_set *record, struct zone_answer **ret_leaf,
+                 struct err *err) MUST_CHECK;
+uint32_t leaf_ttl(const struct zone_answer *leaf) PURE;
+/* The SOA for negative answers out of the apex's SOA; NULL when that is NULL or too short. */
+struct zone_answer *leaf_negative(const struct zone_answer *soa) MUST_CHECK;
+/* shares as choose() filled them; choices[i] may be NULL. Several are served. */
+struct zone_answer *mix_compile(bool weighted, const struct zone_answer *const *choices,
+                                const uint32_t *shares, size_t count) MUST_CHECK;
+bool mix_same(const struct zone_answer *a, const struct zone_answer *b) PURE;
+
+/* ---- group.c: who depends on what, and deciding ---- */
+
+void edge_connect(struct zone_database *database, struct zone_edge *edge, struct zone_group *group,
+                  enum subject_kind kind, const void *key, size_t length, uint16_t type);
+void edge_cut(struct zone_database *database, struct zone_edge *edge);
+struct zone_subject *subject_find(const struct zone_database *database, enum subject_kind kind,
+                                  const void *key, size_t length, uint16_t type);
+bool check_is_healthy(const struct zone_database *database, const char *check_id,
+                      struct wall *ret_since);
+
+/* ERR_UNSUPPORTED for a policy that needs the client's location, else as leaf_compile. */
+int record_new(const struct model_record_set *record, struct zone_record **ret_record,
+               struct err *err) MUST_CHECK;
+/* Cuts its edges and retires its leaf. */
+void record_free(struct zone_database *database, struct zone_record *take_record);
+
+struct zone_group *group_new(struct zone_database *database, struct zone_owner *zone, uint16_t type)
+    MUST_CHECK;
+/* Takes the list, which is in order of set identifiers, in place of the one there is. Records that
+ * are in both lists stay; those left out are freed by the caller. */
+void group_set_records(struct zone_database *database, struct zone_group *group,
+                       struct zone_record *take_records);
+/* Frees the group, not its records. */
+void group_free(struct zone_database *database, struct zone_group *take_group);
+void group_enqueue(struct zone_database *database, struct zone_group *group);
+/* Everything that depends on the subject is decided again. */
+void subject_touch(struct zone_database *database, const struct zone_subject *subject);
+/* The same by name, for a name and type whose answer changed. */
+void target_touch(struct zone_database *database, const struct zone_owner *zone,
+                  const uint8_t *relative, size_t relative_length, uint16_t type);
+/* Decides what is queued, and what follows from it, until nothing changes. Readers see nothing of
+ * it before group_commit. */
+void group_decide_all(struct zone_database *database);
+/* Swaps the slots of all groups whose answer changed. Returns how many. */
+size_t group_commit(struct zone_database *database);
+/* Fills candidates from the group's records; count of records. Also what explain looks at. */
+size_t group_candidates(struct zone_database *database, struct zone_group *group,
+                        unsigned *ret_depth);
+
+/* What an alias stands for now. */
+struct zone_target {
+    bool exists;
+    bool healthy;
+    unsigned depth;
+    const struct zone_answer *answer;
+};
+struct zone_target target_resolve(struct zone_database *database, const struct zone_record *record);
+
+/* ---- owner.c: zones, pending edits, drafts ---- */
+
+struct zone_owner *owner_find(const struct zone_database *database, const char *zone_id);
+/* Made, without a name yet, when it is not there. */
+struct zone_owner *owner_get(struct zone_database *database, const char *zone_id);
+/* Its apex, from now on; it has an empty apex node. */
+void owner_name(struct zone_database *database, struct zone_owner *zone, const uint8_t *apex,
+                size_t length);
+void owner_mark_dirty(struct zone_database *database, struct zone_owner *zone);
+/* The zone that a name belongs to when none is given: the longest suffix, the oldest of one
+ * name. */
+struct zone_owner *owner_of_name(const struct zone_database *database, const uint8_t *wire);
+/* The draft of a publish that is under way, else the visible node; NULL when there is none. */
+struct zone_node *owner_node(const struct zone_database *database, const struct zone_owner *zone,
+                             const uint8_t *wire);
+/* The pending edits of a name; NULL when there are none. */
+struct zone_pending *owner_pending(const struct zone_database *database,
+                                   const struct zone_owner *zone, const uint8_t *wire);
+/* The zone that readers find for the apex of `zone`; NULL when they find none. */
+struct zone_owner *owner_visible(const struct zone_database *database,
+                                 const struct zone_owner *zone);
+/* zone_find for who may write to what it finds. */
+struct zone_node *zone_find_for_owner(const struct zone *zone, const struct zone_name *name,
+                                      unsigned label);
+/* A fresh edit at the end of the name's; its set identifier is copied. */
+struct zone_edit *owner_edit(struct zone_database *database, struct zone_owner *zone,
+                             const uint8_t *wire, size_t length, const char *set_identifier);
+/* Forgets the edits; what they hold and was not taken is freed. */
+void owner_drop_edits(struct zone_database *database, struct zone_owner *zone);
+/* Adds the zone to, or takes it from, those that by_apex knows. */
+void owner_link(struct zone_database *database, struct zone_owner *zone);
+void owner_unlink(struct zone_database *database, struct zone_owner *zone);
+/* The zone served for an apex: the oldest that is linked; NULL when there is none. */
+struct zone_owner *owner_served(const struct zone_database *database,
+                                const struct zone_owner *zone);
+
+/* ---- draft.c: from edits to visible nodes ---- */
+
+/* Builds the drafts of all names with edits, queues their groups and what depends on them. */
+void draft_build(struct zone_database *database, struct zone_owner *zone);
+/* Makes the drafts visible, name by name, and forgets the edits. */
+void draft_apply(struct zone_database *database, struct zone_owner *zone);
+/* Frees the groups and records of a node; retires its leafs and itself. */
+void draft_discard_node(struct zone_database *database, struct zone_node *take_node);
+
+/* ---- database.c ---- */
+
+/* free(take_memory) once no reader can hold it. NULL is fine. */
+void database_retire(struct zone_database *database, void *take_memory);
+uint64_t database_hash(const struct zone_database *database, const void *key, size_t length);
+
+#endif

@@ -1,0 +1,174 @@
+/* What the answer path reads: zones, names, and the answer of each name and type as it is now.
+ *
+ *   zone_set --table--> zone --table--> node --slot (one a type)--> answer
+ *
+ * Everything reachable is immutable after it became visible, but for the atomic members; the owner
+ * of the zone database (database.h) swaps pointers and retires what it replaced. Answers are
+ * compiled ahead: health is never looked at here.
+ * Thread: any reader inside a snapshot read section; what it finds is borrowed until the section
+ * ends. */
+#ifndef DNS_ZONE_ZONE_SET_H
+#define DNS_ZONE_ZONE_SET_H
+
+#include "base/macro.h"
+#include "base/snapshot.h"
+#include "dns/wire/name.h"
+#include "dns/zone/table.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- answers ---- */
+
+enum zone_answer_kind {
+    ZONE_LEAF,       /* one RRset, ready to be copied */
+    ZONE_WEIGHTED,   /* one of the choices, by weight */
+    ZONE_MULTIVALUE, /* up to ZONE_MULTIVALUE_LIMIT of the choices, evenly */
+};
+
+#define ZONE_MULTIVALUE_LIMIT 8U
+/* Choices inside choices: aliases may stand before aliases this many times. */
+#define ZONE_ALIAS_LIMIT 32U
+
+struct zone_answer {
+    uint8_t kind; /* enum zone_answer_kind */
+    uint8_t pad;
+    uint16_t count; /* RRs of a leaf, choices of the others */
+    uint32_t size;  /* leaf: bytes of rrs; weighted: sum of the weights; multivalue: the TTL */
+};
+
+/* The RRs in wire form, the owner of each a compression pointer to offset 12 (the question's
+ * name), RDATA not compressed. */
+struct zone_leaf {
+    struct zone_answer head;
+    uint8_t rrs[];
+};
+
+/* `answer` may be a mix itself (an alias to a routed name), or NULL (an alias without a target:
+ * the name has no such records while this choice is taken). */
+struct zone_choice {
+    const struct zone_answer *answer;
+    uint32_t below; /* weighted: cumulative weight, this choice included */
+};
+
+struct zone_mix {
+    struct zone_answer head;
+    struct zone_choice choices[];
+};
+
+#define ZONE_RR_FIXED 12U /* owner pointer, type, class, TTL, RDATA length */
+#define ZONE_RR_TTL 6U    /* offset of the TTL in such an RR */
+
+static inline const struct zone_leaf *zone_leaf(const struct zone_answer *answer)
+{
+    return (const struct zone_leaf *)(const void *)answer;
+}
+
+static inline const struct zone_mix *zone_mix(const struct zone_answer *answer)
+{
+    return (const struct zone_mix *)(const void *)answer;
+}
+
+/* ---- names ---- */
+
+struct zone_slot {
+    _Atomic(const struct zone_answer *) answer; /* NULL: nothing to give now */
+    uint32_t group;                             /* the owner's: 0 for a plain RRset */
+    uint16_t type;
+    uint16_t generation; /* the owner's: when it was put last */
+};
+
+enum zone_node_flag {
+    ZONE_NODE_WILDCARD = 1U, /* has a child "*" */
+    ZONE_NODE_CUT = 2U,      /* NS below the apex: a delegation */
+    ZONE_NODE_CNAME = 4U,
+};
+
+/* A name that exists, empty non-terminals too. Behind the slots stand the labels in front of the
+ * zone's name. */
+struct zone_node {
+    uint32_t children; /* the owner's: names directly below */
+    _Atomic uint8_t flags;
+    uint8_t slot_count;
+    uint8_t name_length; /* bytes of the labels in front of the zone's name */
+    struct zone_slot slots[];
+};
+
+static inline const uint8_t *zone_node_name(const struct zone_node *node)
+{
+    return (const uint8_t *)&node->slots[node->slot_count];
+}
+
+static inline bool zone_node_has(const struct zone_node *node, enum zone_node_flag flag)
+{
+    return (atomic_load_explicit(&node->flags, memory_order_relaxed) & (unsigned)flag) != 0;
+}
+
+/* The slot of that type; NULL when the name has none. */
+static inline const struct zone_slot *zone_node_slot(const struct zone_node *node, uint16_t type)
+{
+    for (unsigned i = 0; i < node->slot_count; i++) {
+        if (node->slots[i].type == type) {
+            return &node->slots[i];
+        }
+    }
+    return NULL;
+}
+
+static inline const struct zone_answer *zone_slot_answer(const struct zone_slot *slot)
+{
+    return atomic_load_explicit(&slot->answer, memory_order_acquire);
+}
+
+/* ---- zones ---- */
+
+struct zone {
+    SNAPSHOT(struct zone_table) names;
+    _Atomic(const struct zone_answer *) negative; /* SOA with the TTL of negative answers (RFC 2308
+                                                     section 3); NULL: the zone has no SOA */
+    _Atomic uint32_t cuts;                        /* delegations in the zone */
+    uint8_t labels;                               /* of apex, without the root */
+    uint8_t apex_length;                          /* with the root label */
+    uint8_t apex[NAME_WIRE_LIMIT];
+};
+
+struct zone_set {
+    SNAPSHOT(struct zone_table) zones;
+    _Atomic uint64_t depths[3]; /* bit n: there is a zone of n labels */
+    uint64_t hash_seed;
+    uint64_t hash_factor;
+};
+
+/* A name that is looked for: in lower case, with the hash of each of its suffixes. */
+struct zone_name {
+    uint8_t labels; /* without the root */
+    uint8_t length; /* with the root label */
+    /* Of the suffix that starts with label i; [labels] is the root. At most 127 labels fit. */
+    uint8_t offset[NAME_LABELS_LIMIT];
+    uint64_t hash[NAME_LABELS_LIMIT];
+    uint8_t wire[NAME_WIRE_LIMIT + 9];
+};
+
+/* Reads an uncompressed name of any case from the front of data. Returns its length, 0 when it is
+ * none. */
+size_t zone_name_read(struct zone_name *name, const struct zone_set *set, const uint8_t *data,
+                      size_t size) HOT;
+/* The hash of "*" below the suffix of `name` that starts with `label`. */
+uint64_t zone_name_wildcard_hash(const struct zone_name *name, const struct zone_set *set,
+                                 unsigned label);
+
+/* The zone with the longest name that is the suffix from some label >= first on; NULL when there is
+ * none. */
+const struct zone *zone_set_find(const struct zone_set *set, const struct zone_name *name,
+                                 unsigned first) HOT;
+/* The node of the suffix of `name`, in the zone, that starts with `label`; NULL when it does not
+ * exist. */
+const struct zone_node *zone_find(const struct zone *zone, const struct zone_name *name,
+                                  unsigned label) HOT;
+/* The node "*" below that suffix. */
+const struct zone_node *zone_find_wildcard(const struct zone *zone, const struct zone_set *set,
+                                           const struct zone_name *name, unsigned label);
+
+#endif
