@@ -208,13 +208,23 @@ static void rdata_that_does_not_fit_its_type_is_refused(void **state)
         const char *data;
         size_t size;
     } bad[] = {
-        {RR_A, "\1\2\3", 3},       {RR_A, "\1\2\3\4\5", 5},
-        {RR_AAAA, "\1", 1},        {RR_CNAME, "\003ww", 3},
-        {RR_CNAME, "\0x", 2},      {RR_CNAME, "\300\014", 2},
-        {RR_MX, "\0\1", 2},        {RR_TXT, "", 0},
-        {RR_TXT, "\002a", 2},      {RR_CAA, "\0\0", 2},
-        {RR_CAA, "\0\1-x", 4},     {RR_DS, "\0\1\2\3", 4},
-        {RR_SOA, "\0\0\0\0\0", 5}, {RR_NAPTR, "\0\1\0\1\0\0\0", 7},
+        {RR_A, "\1\2\3", 3},
+        {RR_A, "\1\2\3\4\5", 5},
+        {RR_AAAA, "\1", 1},
+        {RR_CNAME, "\003ww", 3},
+        {RR_CNAME, "\0x", 2},
+        {RR_CNAME, "\300\014", 2},
+        {RR_MX, "\0\1", 2},
+        {RR_TXT, "", 0},
+        {RR_TXT, "\002a", 2},
+        {RR_CAA, "\0\0", 2},
+        {RR_CAA, "\0\1-x", 4},
+        {RR_DS, "\0\1\2\3", 4},
+        {RR_DS, "\1", 1},
+        {RR_CAA, "", 0},
+        {RR_CAA, "\0\5x", 3},
+        {RR_SOA, "\0\0\0\0\0", 5},
+        {RR_NAPTR, "\0\1\0\1\0\0\0", 7},
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         assert_int_equal(rdata_to_text(bad[i].type, (const uint8_t *)bad[i].data, bad[i].size, text,

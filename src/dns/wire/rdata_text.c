@@ -111,6 +111,15 @@ static void show_strings(struct bytes_reader *in, struct text *out)
     } while (!in->failed && bytes_left(in) != 0);
 }
 
+/* What is left of the RDATA; NULL and 0 when reading has failed before. */
+static const uint8_t *take_rest(struct bytes_reader *in, size_t *ret_size)
+{
+    size_t left = bytes_left(in);
+    const uint8_t *rest = bytes_get(in, left);
+    *ret_size = rest != NULL ? left : 0;
+    return rest;
+}
+
 static void show_caa(struct bytes_reader *in, struct text *out)
 {
     put_number(out, bytes_get_u8(in));
@@ -127,8 +136,9 @@ static void show_caa(struct bytes_reader *in, struct text *out)
     }
     put(out, (const char *)tag, length);
     put(out, " ", 1);
-    size_t left = bytes_left(in);
-    put_quoted(out, bytes_get(in, left), left);
+    size_t size = 0;
+    const uint8_t *rest = take_rest(in, &size);
+    put_quoted(out, rest, size);
 }
 
 static void show_ds(struct bytes_reader *in, struct text *out)
@@ -139,22 +149,24 @@ static void show_ds(struct bytes_reader *in, struct text *out)
     put(out, " ", 1);
     put_number(out, bytes_get_u8(in));
     put(out, " ", 1);
-    size_t left = bytes_left(in);
-    if (left == 0) {
+    size_t size = 0;
+    const uint8_t *digest = take_rest(in, &size);
+    if (size == 0) {
         in->failed = true;
         return;
     }
-    put_hex(out, bytes_get(in, left), left);
+    put_hex(out, digest, size);
 }
 
 static void show_unknown(struct bytes_reader *in, struct text *out)
 {
-    size_t left = bytes_left(in);
+    size_t size = 0;
+    const uint8_t *rest = take_rest(in, &size);
     puts_text(out, "\\# ");
-    put_number(out, (uint32_t)left);
-    if (left != 0) {
+    put_number(out, (uint32_t)size);
+    if (size != 0) {
         put(out, " ", 1);
-        put_hex(out, bytes_get(in, left), left);
+        put_hex(out, rest, size);
     }
 }
 
