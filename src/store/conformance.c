@@ -547,11 +547,11 @@ static void keys_have_a_longest_length(void **state)
 static void values_have_a_largest_size(void **state)
 {
     struct fixture *fixture = *state;
-    char *value = memory_array(STORE_VALUE_LIMIT + 1, 1);
-    (void)memset(value, 'v', STORE_VALUE_LIMIT + 1);
+    char *value = memory_array((size_t)STORE_VALUE_LIMIT + 1, 1);
+    (void)memset(value, 'v', (size_t)STORE_VALUE_LIMIT + 1);
     int64_t revision = 0;
     struct store_txn *txn = store_txn_new();
-    store_txn_put(txn, "a", value, STORE_VALUE_LIMIT);
+    store_txn_put(txn, "a", value, (size_t)STORE_VALUE_LIMIT);
     conformance_ok(fixture, conformance_commit(fixture, txn, &revision));
     struct store_entry entry = get(fixture, "a");
     assert_int_equal(entry.size, STORE_VALUE_LIMIT);
@@ -594,14 +594,14 @@ static void transactions_have_a_largest_count(void **state)
 static void transactions_have_a_largest_size(void **state)
 {
     struct fixture *fixture = *state;
-    char *value = memory_array(STORE_VALUE_LIMIT, 1);
+    char *value = memory_array((size_t)STORE_VALUE_LIMIT, 1);
     for (unsigned count = 15; count <= 16; count++) {
         struct store_txn *txn = store_txn_new();
         for (unsigned i = 0; i < count;
              i++) { /* sixteen values alone fill it; the keys do not fit */
             char key[32];
             (void)snprintf(key, sizeof key, "big/%u", i); /* fits */
-            store_txn_put(txn, key, value, STORE_VALUE_LIMIT);
+            store_txn_put(txn, key, value, (size_t)STORE_VALUE_LIMIT);
         }
         if (count == 16) {
             assert_refused(fixture, txn, ERR_LIMIT);

@@ -77,7 +77,7 @@ static bool take(struct store_txn *txn, const char *key, const void *value, size
         return false;
     }
     size_t key_size = strlen(key);
-    if (key_size + size > STORE_TXN_BYTES_LIMIT - txn->bytes) {
+    if (key_size + size > (size_t)STORE_TXN_BYTES_LIMIT - txn->bytes) {
         (void)err_set(&txn->error, ERR_LIMIT, // kept in txn->error
                       "keys and values of a transaction have at most %u bytes",
                       STORE_TXN_BYTES_LIMIT);

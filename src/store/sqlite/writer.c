@@ -88,7 +88,7 @@ static int run_put(struct sqlite_store *self, enum sqlite_statement which,
 static int apply_put(struct sqlite_store *self, const struct store_op *op, int64_t revision,
                      int64_t *sequence, struct err *err)
 {
-    struct store_entry stamp;
+    struct store_entry stamp = {0};
     int rc = read_stamp(self, op->key, &stamp, err);
     if (rc != 0) {
         return rc;
@@ -139,7 +139,7 @@ static int check(struct sqlite_store *self, struct sqlite_request *request, stru
 {
     const struct store_txn *txn = request->txn;
     for (size_t i = 0; i < txn->compare_count && request->result == 0; i++) {
-        struct store_entry stamp;
+        struct store_entry stamp = {0};
         int rc = read_stamp(self, txn->compares[i].key, &stamp, err);
         if (rc != 0) {
             return rc;
@@ -360,11 +360,12 @@ static int submit(struct sqlite_store *self, struct sqlite_request *request, str
         self->writer_busy = true;
         struct sqlite_request *group[GROUP_LIMIT];
         size_t count = 0;
-        for (struct sqlite_request *each = take_group(self); each != NULL; each = each->next) {
+        struct sqlite_request *first = take_group(self);
+        for (struct sqlite_request *each = first; each != NULL; each = each->next) {
             group[count++] = each;
         }
         (void)pthread_mutex_unlock(&self->writer_lock);
-        lead(self, group[0]);
+        lead(self, first);
         (void)pthread_mutex_lock(&self->writer_lock);
         for (size_t i = 0; i < count; i++) {
             group[i]->done = true; /* its caller may return once the lock is free */
