@@ -119,9 +119,9 @@ static void dispose_hooks_run_newest_first_before_memory_goes(void **state)
     struct trace trace = {0};
     struct arena arena;
     arena_init(&arena, 0);
-    for (char c = 'a'; c <= 'c'; c++) {
+    for (int i = 0; i < 3; i++) {
         struct hook *hook = arena_alloc(&arena, sizeof *hook); /* read by the hook: still there */
-        *hook = (struct hook){&trace, c};
+        *hook = (struct hook){&trace, (char)('a' + i)};
         arena_defer(&arena, note, hook);
     }
     arena_done(&arena);
