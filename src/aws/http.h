@@ -11,8 +11,9 @@
 
 #define HTTP_BODY_LIMIT                                                                            \
     (4U << 20U) /* bytes of a request body; larger ones are refused before they are read */
-#define HTTP_HEADERS_LIMIT 64U   /* headers of a request */
-#define HTTP_TARGET_LIMIT 16384U /* bytes of path and query */
+#define HTTP_HEADERS_LIMIT 64U        /* headers of a request */
+#define HTTP_ANSWER_HEADERS_LIMIT 64U /* headers of a response; S3 has some forty */
+#define HTTP_TARGET_LIMIT 16384U      /* bytes of path and query */
 
 struct http_header {
     const char *name; /* as received; compare without case */
@@ -34,7 +35,7 @@ struct http_request {
 struct http_response {
     int status;
     const char *content_type; /* NULL when there is no body */
-    struct http_header headers[16];
+    struct http_header headers[HTTP_ANSWER_HEADERS_LIMIT];
     size_t header_count;
     const void *body; /* in the arena */
     size_t body_size;

@@ -347,10 +347,11 @@ int codec_xml_read(const struct codec_decoder *decoder, const struct codec_membe
     }
     (void)pthread_once(&once, initialise); /* fails only for an invalid once */
     struct xml_input input = {.decoder = decoder};
-    /* The encoding is told, so that a declaration cannot choose another. XML_PARSE_NOENT stays
-     * away: entities are never expanded. */
+    /* A declaration may not choose another encoding: what xml_scan saw would be read differently.
+     * XML_PARSE_NOENT stays away: entities are never expanded. */
     xmlTextReaderPtr reader CLEANUP(reader_free) = xmlReaderForMemory(
-        body, (int)size, NULL, "UTF-8", XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+        body, (int)size, NULL, "UTF-8",
+        XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_IGNORE_ENC);
     if (reader == NULL) {
         return codec_out_of_memory(decoder->err);
     }

@@ -96,11 +96,27 @@ static bool skip_markup(struct scan *scan)
     return skip_tag(scan);
 }
 
+/* Whether the parser will read the bytes as we do. The other encodings that it detects by itself
+ * have zero bytes, or (EBCDIC) no '<' in front. */
+static bool is_utf8_markup(struct scan *scan)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    if (memchr(scan->at, '\0', (size_t)(scan->end - scan->at)) != NULL) {
+        return fail(scan, "the document is not UTF-8");
+    }
+    if (starts(scan, mark)) {
+        scan->at += sizeof mark - 1;
+    }
+    while (scan->at < scan->end && strchr(" \t\r\n", *scan->at) != NULL) {
+        scan->at++;
+    }
+    return starts(scan, "<") || fail(scan, "the document does not begin with an element");
+}
+
 int xml_scan(const char *body, size_t size, const char **ret_reason)
 {
     struct scan scan = {.at = body, .end = body + size};
-    /* Every encoding but UTF-8 that libxml2 detects by itself has zero bytes in it. */
-    bool good = memchr(body, '\0', size) == NULL || fail(&scan, "the document is not UTF-8");
+    bool good = is_utf8_markup(&scan);
     while (good && scan.at < scan.end) {
         const char *markup = memchr(scan.at, '<', (size_t)(scan.end - scan.at));
         if (markup == NULL) {
