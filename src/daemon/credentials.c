@@ -40,13 +40,6 @@ static int find_key(struct store *store, const char *id, struct arena *arena,
     return rc != 0 ? rc : model_access_key_decode(entry.value, entry.size, arena, ret_key, err);
 }
 
-static bool id_is_valid(const char *id)
-{
-    size_t length = strlen(id);
-    return length >= 3 && length <= 128 &&
-           strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == length;
-}
-
 static int use_environment(struct store *store, const char *id, const char *secret,
                            struct arena *arena, struct err *err)
 {
@@ -63,9 +56,9 @@ static int use_environment(struct store *store, const char *id, const char *secr
                                     .role = MODEL_ROLE_ADMIN,
                                     .comment = "from the environment",
                                     .created = wall_now()};
-    if (!id_is_valid(id) || secret_set(&key.secret, secret, strlen(secret)) != 0) {
+    if (!model_access_key_id_valid(id) || secret_set(&key.secret, secret, strlen(secret)) != 0) {
         return err_set(err, ERR_INVALID,
-                       "LEEWARD_ACCESS_KEY_ID needs 3 to 128 of A-Z, a-z, 0-9 and _, and "
+                       "LEEWARD_ACCESS_KEY_ID needs 16 to 128 of A-Z, a-z, 0-9 and _, and "
                        "LEEWARD_SECRET_ACCESS_KEY at most %u characters",
                        SECRET_LIMIT);
     }
@@ -125,7 +118,7 @@ int credentials_lookup(struct store *store, const char *access_key_id,
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
     struct model_access_key key;
-    if (!id_is_valid(access_key_id)) {
+    if (!model_access_key_id_valid(access_key_id)) {
         return err_set(err, ERR_NOT_FOUND, "no such access key");
     }
     int rc = find_key(store, access_key_id, &arena, &key, err);

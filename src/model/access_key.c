@@ -62,18 +62,11 @@ json_t *model_access_key_encode(const struct model_access_key *key)
                      "Comment", key->comment, "Created", (json_int_t)(key->created.ns / TIME_S));
 }
 
-static bool id_is_valid(const char *id)
+bool model_access_key_id_valid(const char *id)
 {
     size_t length = strlen(id);
-    if (length < 16 || length > 128) {
-        return false;
-    }
-    for (const char *c = id; *c != '\0'; c++) {
-        if (!text_is_digit(*c) && (text_lower(*c) < 'a' || text_lower(*c) > 'z')) {
-            return false;
-        }
-    }
-    return true;
+    return length >= MODEL_ACCESS_KEY_ID_LEAST && length <= MODEL_ACCESS_KEY_ID_MOST &&
+           strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == length;
 }
 
 static int read_key(const json_t *object, struct arena *arena, struct model_access_key *ret_key,
@@ -96,7 +89,7 @@ static int read_key(const json_t *object, struct arena *arena, struct model_acce
         return rc;
     }
     const json_t *secret = json_object_get(object, "Secret");
-    if (!id_is_valid(key.id) || model_role_parse(role, &key.role) != 0 ||
+    if (!model_access_key_id_valid(key.id) || model_role_parse(role, &key.role) != 0 ||
         strlen(key.comment) > COMMENT_LIMIT || json_string_length(secret) == 0 ||
         secret_set(&key.secret, json_string_value(secret), json_string_length(secret)) != 0) {
         return err_set(err, ERR_CORRUPT, "its id, role, comment or secret is not valid");

@@ -8,6 +8,8 @@
 #include "base/secret.h"
 #include "base/time.h"
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 /* Each includes what stands before it. */
@@ -15,12 +17,17 @@ enum model_role { MODEL_ROLE_VIEWER, MODEL_ROLE_OPERATOR, MODEL_ROLE_ADMIN };
 
 /* {"v":1,"Id":"LW...","Secret":..,"Role":"admin","Comment":..,"Created":seconds} */
 struct model_access_key {
-    const char *id; /* 16 to 128 characters of [A-Z0-9a-z] */
+    const char *id; /* see model_access_key_id_valid */
     struct secret secret;
     enum model_role role;
     const char *comment;
     struct wall created;
 };
+
+/* The bounds IAM gives an access key id: 16 to 128 of [A-Za-z0-9_]. */
+#define MODEL_ACCESS_KEY_ID_LEAST 16U
+#define MODEL_ACCESS_KEY_ID_MOST 128U
+bool model_access_key_id_valid(const char *id);
 
 const char *model_role_name(enum model_role role);
 int model_role_parse(const char *name, enum model_role *ret_role) MUST_CHECK;
