@@ -3,7 +3,6 @@
 #ifndef STORE_CONFORMANCE_FIXTURE_H
 #define STORE_CONFORMANCE_FIXTURE_H
 
-/* cmocka.h wants these before it. */
 #include "store/conformance.h"
 
 #include <setjmp.h>
@@ -18,6 +17,8 @@ struct fixture {
     struct arena arena;
     struct err err;
 };
+
+struct CMUnitTest;
 
 /* cmocka's setup and teardown: *state is the fixture. */
 int conformance_open(void **state);
@@ -42,8 +43,7 @@ struct store_watch *conformance_watch(struct fixture *fixture, const char *prefi
 /* The next batch with changes; fails the test when none comes within ten seconds. */
 struct store_batch conformance_next(struct fixture *fixture, struct store_watch *watch);
 
-/* In conformance_watch.c. */
-extern const struct CMUnitTest conformance_watch_tests[];
-extern const size_t conformance_watch_count;
+/* In conformance_watch_test.c. Lives as long as the program. */
+const struct CMUnitTest *conformance_watch_tests(size_t *ret_count);
 
 #endif

@@ -1,7 +1,7 @@
 /* The store: the one truth that control plane and data planes share. A flat, ordered map from keys
  * to values, with one revision that goes up by one with every transaction that changes something
  * (etcd's model: https://etcd.io/docs/v3.4/learning/api/). Backends: memory (the reference),
- * sqlite, later etcd; all pass store/conformance.c unchanged.
+ * sqlite, later etcd; all pass store/conformance_test.c unchanged.
  *
  * Guarantees, for every backend:
  *  - A transaction is atomic and, once store_commit returned 0, durable (fsync) - but for memory.
@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define STORE_KEY_LIMIT 1024U             /* bytes of a key, without NUL */
-#define STORE_VALUE_LIMIT (512U * 1024U)  /* bytes of a value */
+#define STORE_VALUE_LIMIT 524288U         /* bytes of a value */
 #define STORE_TXN_OPS_LIMIT 8192U         /* compares + operations of a transaction */
 #define STORE_TXN_BYTES_LIMIT (8U << 20U) /* keys + values of a transaction */
 

@@ -66,19 +66,18 @@ static bool take(struct store_txn *txn, const char *key, const void *value, size
         return false;
     }
     if (txn->compare_count + txn->op_count == STORE_TXN_OPS_LIMIT) {
-        (void)err_set(&txn->error, ERR_LIMIT, // kept in txn->error
+        (void)err_set(&txn->error, ERR_LIMIT,
                       "a transaction has at most %u compares and operations", STORE_TXN_OPS_LIMIT);
         return false;
     }
     if (size > STORE_VALUE_LIMIT) {
-        (void)err_set(&txn->error, ERR_LIMIT, // kept in txn->error
-                      "the value of %.128s has %zu bytes, more than %u", key, size,
-                      STORE_VALUE_LIMIT);
+        (void)err_set(&txn->error, ERR_LIMIT, "the value of %.128s has %zu bytes, more than %u",
+                      key, size, STORE_VALUE_LIMIT);
         return false;
     }
     size_t key_size = strlen(key);
-    if (key_size + size > (size_t)STORE_TXN_BYTES_LIMIT - txn->bytes) {
-        (void)err_set(&txn->error, ERR_LIMIT, // kept in txn->error
+    if (txn->bytes + key_size + size > STORE_TXN_BYTES_LIMIT) {
+        (void)err_set(&txn->error, ERR_LIMIT,
                       "keys and values of a transaction have at most %u bytes",
                       STORE_TXN_BYTES_LIMIT);
         return false;

@@ -205,8 +205,7 @@ static int64_t run_round(const char *folder, struct random *random, int64_t coun
 
 static uint64_t number_from(const char *name, uint64_t fallback)
 {
-    /* Nobody in this program changes the environment. NOLINTNEXTLINE(concurrency-mt-unsafe) */
-    const char *text = getenv(name);
+    const char *text = getenv(name); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
     int64_t value = 0;
     return text != NULL && text_to_i64(text, 1, INT64_MAX, &value) == 0 ? (uint64_t)value
                                                                         : fallback;

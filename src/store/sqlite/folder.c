@@ -9,8 +9,7 @@
 
 void folder_make(char out[FOLDER_TEXT])
 {
-    /* Nobody in these programs changes the environment. NOLINTNEXTLINE(concurrency-mt-unsafe) */
-    const char *parent = getenv("TMPDIR");
+    const char *parent = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
     int length =
         snprintf(out, FOLDER_TEXT, "%s/leeward-store-XXXXXX", parent != NULL ? parent : "/tmp");
     if (length < 0 || (unsigned)length >= FOLDER_TEXT || mkdtemp(out) == NULL) {

@@ -320,7 +320,8 @@ static void run_alone(struct sqlite_store *self, struct sqlite_request *request)
 static void lead(struct sqlite_store *self, struct sqlite_request *first)
 {
     struct err err = ERR_INIT;
-    if (first->next != NULL && run_group(self, first, &err) == 0) {
+    bool group = first != NULL && first->next != NULL;
+    if (group && run_group(self, first, &err) == 0) {
         return;
     }
     for (struct sqlite_request *request = first; request != NULL;) {

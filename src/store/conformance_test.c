@@ -7,9 +7,13 @@
 #include "base/text.h"
 #include "store/conformance_fixture.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static const struct store_factory *current;
 
@@ -547,11 +551,11 @@ static void keys_have_a_longest_length(void **state)
 static void values_have_a_largest_size(void **state)
 {
     struct fixture *fixture = *state;
-    char *value = memory_array((size_t)STORE_VALUE_LIMIT + 1, 1);
-    (void)memset(value, 'v', (size_t)STORE_VALUE_LIMIT + 1);
+    char *value = memory_array(STORE_VALUE_LIMIT + 1, 1);
+    (void)memset(value, 'v', STORE_VALUE_LIMIT + 1);
     int64_t revision = 0;
     struct store_txn *txn = store_txn_new();
-    store_txn_put(txn, "a", value, (size_t)STORE_VALUE_LIMIT);
+    store_txn_put(txn, "a", value, STORE_VALUE_LIMIT);
     conformance_ok(fixture, conformance_commit(fixture, txn, &revision));
     struct store_entry entry = get(fixture, "a");
     assert_int_equal(entry.size, STORE_VALUE_LIMIT);
@@ -594,14 +598,14 @@ static void transactions_have_a_largest_count(void **state)
 static void transactions_have_a_largest_size(void **state)
 {
     struct fixture *fixture = *state;
-    char *value = memory_array((size_t)STORE_VALUE_LIMIT, 1);
+    char *value = memory_array(STORE_VALUE_LIMIT, 1);
     for (unsigned count = 15; count <= 16; count++) {
         struct store_txn *txn = store_txn_new();
         for (unsigned i = 0; i < count;
              i++) { /* sixteen values alone fill it; the keys do not fit */
             char key[32];
             (void)snprintf(key, sizeof key, "big/%u", i); /* fits */
-            store_txn_put(txn, key, value, (size_t)STORE_VALUE_LIMIT);
+            store_txn_put(txn, key, value, STORE_VALUE_LIMIT);
         }
         if (count == 16) {
             assert_refused(fixture, txn, ERR_LIMIT);
@@ -642,13 +646,13 @@ int store_conformance_run(const struct store_factory *factory)
 {
     current = factory;
     /* One group, so that the TAP plan counts every test. */
-    struct CMUnitTest *all = memory_array(ARRAY_SIZE(tests) + conformance_watch_count, sizeof *all);
+    size_t more = 0;
+    const struct CMUnitTest *watch_tests = conformance_watch_tests(&more);
+    struct CMUnitTest *all = memory_array(ARRAY_SIZE(tests) + more, sizeof *all);
     (void)memcpy(all, tests, sizeof tests);
-    (void)memcpy(all + ARRAY_SIZE(tests), conformance_watch_tests,
-                 conformance_watch_count * sizeof *all);
+    (void)memcpy(all + ARRAY_SIZE(tests), watch_tests, more * sizeof *all);
     char *group = memory_printf("store conformance: %s", factory->name);
-    int failed = _cmocka_run_group_tests(group, all, ARRAY_SIZE(tests) + conformance_watch_count,
-                                         NULL, NULL);
+    int failed = _cmocka_run_group_tests(group, all, ARRAY_SIZE(tests) + more, NULL, NULL);
     free(group);
     free(all);
     return failed;

@@ -7,10 +7,14 @@
 #include "store/conformance_fixture.h"
 
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define WAIT_MS 10000
 
@@ -600,7 +604,7 @@ static void a_lease_that_is_not_kept_alive_expires(void **state)
     store_watch_close(watch);
 }
 
-const struct CMUnitTest conformance_watch_tests[] = {
+static const struct CMUnitTest tests[] = {
     CONFORMANCE_TEST(a_watch_starts_after_its_revision),
     CONFORMANCE_TEST(a_watch_from_the_newest_revision_waits),
     CONFORMANCE_TEST(a_watch_sees_only_its_prefix),
@@ -620,4 +624,9 @@ const struct CMUnitTest conformance_watch_tests[] = {
     CONFORMANCE_TEST(a_plain_put_frees_a_key_from_its_lease),
     CONFORMANCE_TEST(a_lease_that_is_not_kept_alive_expires),
 };
-const size_t conformance_watch_count = ARRAY_SIZE(conformance_watch_tests);
+
+const struct CMUnitTest *conformance_watch_tests(size_t *ret_count)
+{
+    *ret_count = ARRAY_SIZE(tests);
+    return tests;
+}
