@@ -153,7 +153,7 @@ static int read_item(struct batch *batch, const json_t *change, struct batch_ite
                             item->record.set_identifier);
     if (strlen(item->key) > STORE_KEY_LIMIT) {
         batch_problem(batch,
-                      "Name and SetIdentifier of RRSet with DNS name %s are too long together",
+                      "Name and SetIdentifier are too long together in RRSet with DNS name %s",
                       item->record.name);
         return 0;
     }
