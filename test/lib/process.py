@@ -1,0 +1,201 @@
+"""Programs under test: started in a temporary folder, watched, ended by their own process id and no other.
+
+Used by leeward.py and servers.py. Each runs in a process group of its own, so that a server with children (nginx) dies,
+stops and continues as a whole. Where the test run itself is killed, the kernel kills what it started.
+"""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("LEEWARD_BUILD") or ROOT / "build").resolve()
+# Deadlines are for machines that are slow or busy; with a sanitizer everything is slower still.
+SLOWER = 5 if BUILD.name.startswith("build-") else 1
+
+# A sanitizer's report, or a failed assertion, in what a program wrote on standard error.
+REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:",
+           "Assertion `", "AddressSanitizer:DEADLYSIGNAL", "ERROR: ThreadSanitizer", "out of memory:")
+
+
+def clean_environment(**more):
+    """What a client or server under test sees: nothing of the settings of the person who runs the tests."""
+    kept = {name: os.environ[name] for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS") if name in os.environ}
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", **kept, **more}
+
+
+def wait_for(condition, seconds=10.0, what=None, every=0.02):
+    """Calls condition until it gives something true, and returns that; an AssertionError after the deadline.
+
+    An AssertionError of the condition itself counts as "not yet"; the last one is shown.
+    """
+    deadline = time.monotonic() + seconds * SLOWER
+    last = None
+    while True:
+        try:
+            value = condition()
+            if value:
+                return value
+            last = value
+        except AssertionError as problem:
+            last = problem
+        if time.monotonic() >= deadline:
+            name = what or getattr(condition, "__name__", "the condition")
+            raise AssertionError(f"not within {seconds * SLOWER:g} s: {name}; last: {last!r}")
+        time.sleep(every)
+
+
+class Addresses:
+    """Loopback addresses that nobody else on this machine uses: each is held by an abstract socket of that name."""
+
+    def __init__(self):
+        self.locks = []
+
+    def take(self):
+        while True:
+            address = f"127.{random.randint(16, 250)}.{random.randint(0, 255)}.{random.randint(2, 254)}"
+            lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                lock.bind(f"\0leeward-test-{address}")
+            except OSError:
+                lock.close()
+                continue
+            self.locks.append(lock)
+            return address
+
+    def release(self):
+        for lock in self.locks:
+            lock.close()
+        self.locks = []
+
+
+def free_port(address="127.0.0.1"):
+    """A port that is free for TCP and UDP at the address, now. Prefer port 0 where a program says what it got."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind((address, 0))
+            port = tcp.getsockname()[1]
+            try:
+                udp.bind((address, port))
+            except OSError:
+                continue
+            return port
+
+
+class Process:
+    """One program in a process group of its own; standard output and error go to files in its folder."""
+
+    def __init__(self, name, command, folder, environment=None):
+        self.name = name
+        self.folder = Path(folder)
+        self.command = [str(word) for word in command]
+        self.environment = environment or clean_environment()
+        self.popen = None
+        self.runs = 0
+        self.wanted_dead = False
+        self.paused = False
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    @property
+    def output(self):
+        """The file with the standard output of the current run."""
+        return self.folder / f"{self.name}.{self.runs}.out"
+
+    @property
+    def log(self):
+        """The file with the standard error of the current run."""
+        return self.folder / f"{self.name}.{self.runs}.err"
+
+    def spawn(self):
+        self.runs += 1
+        self.wanted_dead = False
+        # The kernel ties this to the thread that starts the program, so only the main thread can ask for it.
+        main = threading.current_thread() is threading.main_thread() and shutil.which("setpriv")
+        tied = ["setpriv", "--pdeathsig", "KILL", "--"] if main else []
+        with open(self.output, "wb") as out, open(self.log, "wb") as err:
+            self.popen = subprocess.Popen(tied + self.command, cwd=self.folder, env=self.environment,
+                                          stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+        return self
+
+    def running(self):
+        return self.popen is not None and self.popen.poll() is None
+
+    def assert_running(self):
+        if not self.running():
+            raise RuntimeError(f"{self.name} ended with {self.popen.returncode}:\n{self.tail()}")
+
+    def wait_until(self, condition, seconds, what):
+        """wait_for, but a program that ended is noticed at once."""
+        def check():
+            self.assert_running()
+            return condition()
+        return wait_for(check, seconds, what)
+
+    def tail(self, size=6000):
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return text[-size:]
+
+    def signal(self, number):
+        """To the whole group."""
+        if self.popen is not None:
+            try:
+                os.killpg(self.popen.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def kill(self):
+        """SIGKILL to all of it, as when the machine's power goes. Returns the monotonic time just before."""
+        self.wanted_dead = True
+        self.paused = False
+        moment = time.monotonic()
+        self.signal(signal.SIGKILL)
+        if self.popen is not None:
+            self.popen.wait()
+        return moment
+
+    def pause(self):
+        """SIGSTOP to all of it: it hangs, with its connections open. Returns the monotonic time just before."""
+        moment = time.monotonic()
+        self.signal(signal.SIGSTOP)
+        self.paused = True
+        return moment
+
+    def resume(self):
+        self.signal(signal.SIGCONT)
+        self.paused = False
+
+    def stop(self, seconds=15):
+        """SIGTERM; the exit code. One that does not end in time is killed, and that is an error."""
+        if self.popen is None:
+            return 0
+        if self.paused:
+            self.resume()
+        if self.popen.poll() is None:
+            os.kill(self.popen.pid, signal.SIGTERM)
+            try:
+                self.popen.wait(timeout=seconds * SLOWER)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"{self.name} did not end within {seconds * SLOWER} s of SIGTERM:\n{self.tail()}")
+        self.signal(signal.SIGKILL)  # children that a dead master left behind
+        return self.popen.returncode
+
+    def reports(self):
+        """Lines of every run's log that speak of a fault in the program itself."""
+        found = []
+        for run in range(1, self.runs + 1):
+            log = self.folder / f"{self.name}.{run}.err"
+            text = log.read_text(errors="replace") if log.exists() else ""
+            if any(report in text for report in REPORTS):
+                found.append(f"{log}:\n{text[-12000:]}")
+        return found
