@@ -230,13 +230,14 @@ static int64_t since_ms(struct mono then)
 static void udp_queries_are_answered_in_batches(void **state)
 {
     (void)state;
-    enum { CLIENTS = 8, EACH = 100 };
+    enum { CLIENTS = 8 };
+    const uint16_t each = 100;
     struct dns_server *server = start_plain();
     int fds[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
         fds[i] = dial(SOCK_DGRAM, server);
     }
-    for (uint16_t id = 0; id < EACH; id++) {
+    for (uint16_t id = 0; id < each; id++) {
         for (int i = 0; i < CLIENTS; i++) {
             uint8_t query[MESSAGE];
             make_query(query, id, WANT_ECHO);
@@ -245,7 +246,7 @@ static void udp_queries_are_answered_in_batches(void **state)
         }
     }
     for (int i = 0; i < CLIENTS; i++) {
-        for (uint16_t id = 0; id < EACH; id++) {
+        for (uint16_t id = 0; id < each; id++) {
             uint8_t answer[MESSAGE + 1];
             assert_true(readable(fds[i], PATIENCE_MS));
             assert_int_equal(recv(fds[i], answer, sizeof answer, 0), MESSAGE);
@@ -255,8 +256,8 @@ static void udp_queries_are_answered_in_batches(void **state)
         (void)close(fds[i]);
     }
     struct dns_counters counters = counters_of(server);
-    assert_int_equal(counters.queries_udp, CLIENTS * EACH);
-    assert_int_equal(counters.responses, CLIENTS * EACH);
+    assert_int_equal(counters.queries_udp, CLIENTS * each);
+    assert_int_equal(counters.responses, CLIENTS * each);
     assert_int_equal(counters.dropped, 0);
     dns_server_stop(server);
 }
@@ -363,18 +364,18 @@ static void messages_of_every_size_are_taken(void **state)
 static void a_client_that_reads_slowly_gets_everything(void **state)
 {
     (void)state;
-    enum { COUNT = 200 }; /* 12 MB: more than the sockets buffer */
+    const uint16_t count = 200; /* 12 MB: more than the sockets buffer */
     struct dns_server *server = start_plain();
     int slow = dial(SOCK_STREAM, server);
     uint8_t query[2 + MESSAGE];
-    for (uint16_t id = 0; id < COUNT; id++) {
+    for (uint16_t id = 0; id < count; id++) {
         send_all(slow, query, framed(query, id, WANT_BIG));
     }
     /* Meanwhile others are served. */
     int fd = dial(SOCK_STREAM, server);
     assert_true(ask_tcp(fd, 1));
     (void)close(fd);
-    for (uint16_t id = 0; id < COUNT; id++) {
+    for (uint16_t id = 0; id < count; id++) {
         assert_true(read_answer(slow, id, BIG));
     }
     assert_true(ask_tcp(slow, 77));
