@@ -44,8 +44,13 @@ static const char *verdict(const json_t *line, struct arena *arena)
     if (secret_set(&secret, key, strlen(key)) != 0 || wall_parse(text_of(line, "now"), &now) != 0) {
         return "BadLine";
     }
-    if (sigv4_scope(&request, arena, &scope, &code, &err) != 0 ||
-        sigv4_verify(&request, &scope, &secret, now, arena, &code, &err) != 0) {
+    if (sigv4_scope(&request, arena, &scope, &code, &err) != 0) {
+        return code;
+    }
+    if (strcmp(scope.access_key_id, "AKIDEXAMPLE") != 0) {
+        return "InvalidClientTokenId";
+    }
+    if (sigv4_verify(&request, &scope, &secret, now, arena, &code, &err) != 0) {
         return code;
     }
     return "ok";
