@@ -5,13 +5,6 @@
 
 #include "store/conformance.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 struct fixture {
     struct store *store;
     struct arena arena;
