@@ -16,11 +16,10 @@ int codec_out_of_memory(struct err *err)
 }
 
 /* struct err holds a short message; a longer one travels whole as the error's "message". */
+PRINTF(3, 0)
 static int fail(const struct codec_decoder *decoder, const char *code, const char *format,
                 va_list args)
 {
-    struct buf text CLEANUP(buf_done);
-    buf_init(&text, CODEC_MESSAGE_LIMIT + CODEC_PATH_LIMIT);
     char small[sizeof decoder->err->message];
     va_list again;
     va_copy(again, args);
@@ -295,7 +294,7 @@ static int read_raw(const struct codec_decoder *decoder, const struct codec_memb
     json_t *value = NULL;
     if (member->shape->type == CODEC_BLOB) {
         struct buf text CLEANUP(buf_done);
-        buf_init(&text, 2U * HTTP_BODY_LIMIT);
+        buf_init(&text, (size_t)2 * HTTP_BODY_LIMIT);
         text_base64(&text, request->body, request->body_size);
         if (buf_failed(&text)) {
             return codec_out_of_memory(decoder->err);

@@ -68,8 +68,7 @@ static int check_structure(const struct codec_shape *shape, const json_t *value,
     }
     const char *key = NULL;
     json_t *child = NULL;
-    /* jansson's iteration takes a mutable pointer but changes nothing. */
-    json_object_foreach((json_t *)(uintptr_t)value, key, child)
+    json_object_foreach(codec_iterable(value), key, child)
     {
         if (member_by_name(shape, key) == NULL) {
             struct place inner = {.outer = place, .name = key};
@@ -88,8 +87,7 @@ static int check_children(const struct codec_shape *shape, const json_t *value,
     }
     const char *key = NULL;
     json_t *child = NULL;
-    /* jansson's iteration takes a mutable pointer but changes nothing. */
-    json_object_foreach((json_t *)(uintptr_t)value, key, child)
+    json_object_foreach(codec_iterable(value), key, child)
     {
         struct place inner = {.outer = place, .name = key};
         result = result < 0 ? result : check(shape->members[1].shape, child, &inner, err);
@@ -176,8 +174,7 @@ static int write_header_map(struct http_response *response, struct arena *arena,
 {
     const char *key = NULL;
     json_t *child = NULL;
-    /* jansson's iteration takes a mutable pointer but changes nothing. */
-    json_object_foreach((json_t *)(uintptr_t)value, key, child)
+    json_object_foreach(codec_iterable(value), key, child)
     {
         char name[256];
         int length = snprintf(name, sizeof name, "%s%s", member->wire, key);

@@ -32,6 +32,16 @@ int codec_malformed(const struct codec_decoder *decoder, const char *format, ...
 int codec_invalid(const struct codec_decoder *decoder, const char *format, ...) PRINTF(2, 3) COLD;
 int codec_out_of_memory(struct err *err) COLD;
 
+/* For json_object_foreach, which takes a mutable pointer but changes nothing. */
+static inline json_t *codec_iterable(const json_t *value)
+{
+    union {
+        const json_t *constant;
+        json_t *mutable;
+    } same = {.constant = value};
+    return same.mutable;
+}
+
 /* --- tables */
 
 /* The member with that wire name among those of one location; NULL when there is none. */

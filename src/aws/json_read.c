@@ -86,8 +86,7 @@ static int convert_map(const struct codec_decoder *decoder, const struct codec_s
 {
     const char *key = NULL;
     json_t *child = NULL;
-    /* jansson's iteration takes a mutable pointer but changes nothing. */
-    json_object_foreach((json_t *)(uintptr_t)value, key, child)
+    json_object_foreach(codec_iterable(value), key, child)
     {
         json_t *fresh = NULL;
         if (json_is_null(child)) {

@@ -67,8 +67,7 @@ static int write_map(struct buf *out, const struct codec_shape *shape, const jso
     json_t *child = NULL;
     bool first = true;
     buf_putc(out, '{');
-    /* jansson's iteration takes a mutable pointer but changes nothing. */
-    json_object_foreach((json_t *)(uintptr_t)value, key, child)
+    json_object_foreach(codec_iterable(value), key, child)
     {
         buf_puts(out, first ? "" : ",");
         first = false;

@@ -332,15 +332,15 @@ static int gather(const struct codec_decoder *decoder, struct codec_parameter **
     if (result == 0) {
         result = codec_parameters(request->body, request->body_size, arena, &form, &form_count);
     }
-    struct codec_parameter *all = NULL;
-    if (result == 0) {
-        all = arena_try_alloc(arena, (url_count + form_count + 1) * sizeof *all);
-        result = all != NULL ? 0 : -ENOMEM;
+    if (result < 0 && result != -ENOMEM) {
+        return codec_malformed(decoder, "The parameters cannot be decoded%s",
+                               result == -E2BIG ? ": there are too many" : "");
     }
-    if (result < 0) {
-        return result == -ENOMEM ? codec_out_of_memory(decoder->err)
-                                 : codec_malformed(decoder, "The parameters cannot be decoded%s",
-                                                   result == -E2BIG ? ": there are too many" : "");
+    struct codec_parameter *all =
+        result == 0 ? arena_try_alloc(arena, (url_count + form_count + 1) * sizeof *all) : NULL;
+    if (all == NULL) {
+        (void)codec_out_of_memory(decoder->err); /* told by the constant */
+        return -ENOMEM;
     }
     for (size_t i = 0; i < url_count; i++) {
         all[i] = url[i];
@@ -359,7 +359,7 @@ int codec_query_read(const struct codec_decoder *decoder, const struct codec_sha
     struct codec_parameter *parameters = NULL;
     size_t count = 0;
     int result = gather(decoder, &parameters, &count);
-    if (result < 0) {
+    if (result < 0 || parameters == NULL) {
         return result;
     }
     qsort(parameters, count, sizeof *parameters, compare_parameters);

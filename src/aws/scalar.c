@@ -184,7 +184,7 @@ static void write_real(struct buf *out, double number)
     for (int digits = 15; digits <= 17; digits++) {
         (void)snprintf(text, sizeof text, "%.*g", digits, number); /* fits */
         double back = 0;
-        if (text_to_double(text, &back) == 0 && memcmp(&back, &number, sizeof back) == 0) {
+        if (text_to_double(text, &back) == 0 && back == number) {
             break;
         }
     }

@@ -6,6 +6,7 @@
 
 #include "aws/service.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +53,10 @@ enum codec_time { CODEC_TIME_DEFAULT, CODEC_TIME_ISO8601, CODEC_TIME_UNIX, CODEC
 #define CODEC_STREAMING 16U
 #define CODEC_IDEMPOTENCY 32U /* a token that clients fill in */
 
+/* No bound: INFINITY is a float, and the tables hold doubles. */
+#define CODEC_LEAST (-(double)INFINITY)
+#define CODEC_MOST ((double)INFINITY)
+
 struct codec_shape;
 
 /* A member of a structure, the item of a list, the key or value of a map. */
@@ -77,7 +82,7 @@ struct codec_shape {
     const uint16_t *by_wire;            /* structure: members sorted by wire name (strcmp) */
     const char *const *values;          /* enum */
     const char *pattern;                /* PCRE2, NULL: none */
-    double min; /* of the number, or of the length; -INFINITY and INFINITY: none */
+    double min; /* of the number, or of the length; CODEC_LEAST and CODEC_MOST: none */
     double max;
     uint16_t count; /* members */
     uint16_t value_count;

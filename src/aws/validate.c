@@ -157,7 +157,8 @@ static double blob_size(const json_t *value)
     size_t length = json_string_length(value);
     size_t padding = length != 0 && text[length - 1] == '=' ? 1 : 0;
     padding += length > 1 && text[length - 2] == '=' ? 1 : 0;
-    return (double)(length / 4 * 3 - padding);
+    size_t bytes = length / 4 * 3 - padding;
+    return (double)bytes;
 }
 
 /* What min and max speak of: a number, or a length. NaN: nothing. */
@@ -183,7 +184,7 @@ static double measure(const struct codec_shape *shape, const json_t *value)
     case CODEC_DOCUMENT:
         break;
     }
-    return NAN;
+    return (double)NAN;
 }
 
 /* Appends the constraints the value breaks to out, a line feed between; says whether there are any.
@@ -304,8 +305,7 @@ static void check_map(struct check *check, const struct codec_shape *shape, cons
     size_t length = check->length;
     const char *key = NULL;
     json_t *child = NULL;
-    /* jansson's iteration takes a mutable pointer but changes nothing. */
-    json_object_foreach((json_t *)(uintptr_t)value, key, child)
+    json_object_foreach(codec_iterable(value), key, child)
     {
         json_t *text = json_string(key);
         if (text != NULL) {

@@ -47,7 +47,7 @@ static void open_tag(struct buf *out, const char *element, const char *prefix,
 {
     buf_putc(out, '<');
     buf_puts(out, element);
-    if (!text_empty(xml_namespace)) {
+    if (xml_namespace != NULL && xml_namespace[0] != '\0') {
         buf_puts(out, prefix != NULL ? " xmlns:" : " xmlns");
         buf_puts(out, prefix != NULL ? prefix : "");
         buf_puts(out, "=\"");
@@ -102,8 +102,7 @@ static int write_entries(struct buf *out, const char *entry, const struct codec_
 {
     const char *key = NULL;
     json_t *child = NULL;
-    /* jansson's iteration takes a mutable pointer but changes nothing. */
-    json_object_foreach((json_t *)(uintptr_t)value, key, child)
+    json_object_foreach(codec_iterable(value), key, child)
     {
         open_tag(out, entry, NULL, NULL);
         buf_putc(out, '>');
