@@ -53,12 +53,12 @@ static void label_names(struct model *model)
 {
     static const char labels[] = "ab*";
     size_t count = 0;
-    for (unsigned depth = 1; depth <= 3; depth++) {
+    for (size_t depth = 1; depth <= 3; depth++) {
         unsigned all = depth == 1 ? 3 : depth == 2 ? 9 : 27;
         for (unsigned n = 0; n < all; n++) {
             struct name *name = &model->names[count++];
             unsigned rest = n;
-            for (unsigned d = 0; d < depth; d++, rest /= 3) {
+            for (size_t d = 0; d < depth; d++, rest /= 3) {
                 name->text[2 * d] = labels[rest % 3];
                 name->text[2 * d + 1] = '.';
             }
@@ -316,7 +316,7 @@ static void compare(struct model *model, struct answer_context *context, unsigne
     for (unsigned n = 0; n < QUERIES; n++) {
         char text[64] = "";
         unsigned depth = random_below(&model->random, 5);
-        for (unsigned d = 0; d < depth; d++) {
+        for (size_t d = 0; d < depth; d++) {
             text[2 * d] = labels[random_below(&model->random, sizeof labels - 1)];
             text[2 * d + 1] = '.';
         }

@@ -124,7 +124,7 @@ void zone_database_delete_zone(struct zone_database *database, const char *zone_
 static bool is_plain(const struct model_record_set *record)
 {
     return record->policy == MODEL_SIMPLE && record->alias == NULL &&
-           text_empty(record->health_check_id) && text_empty(record->set_identifier);
+           record->health_check_id[0] == '\0' && record->set_identifier[0] == '\0';
 }
 
 int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
@@ -144,7 +144,7 @@ int zone_database_put_record(struct zone_database *database, const struct model_
     }
     struct zone_owner *zone = owner_get(database, record->zone_id);
     struct zone_edit *edit =
-        owner_edit(database, zone, wire, (size_t)length, leaf != NULL ? "" : made->set_identifier);
+        owner_edit(database, zone, wire, (size_t)length, record->set_identifier);
     edit->kind = EDIT_PUT;
     edit->type = record->type;
     edit->leaf = leaf;

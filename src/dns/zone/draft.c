@@ -427,15 +427,15 @@ static void apply_name(struct zone_database *database, struct zone_owner *zone,
         free(draft);
     } else if (old != NULL) {
         zone_table_replace(names, name.hash[0], old, draft);
+        if (draft->name_length == 0) {
+            set_negative(database, zone, draft);
+        }
     } else {
         zone_table_insert(names_with_room(database, zone, 1), name.hash[0], draft);
         adopt(database, zone, &name, 0);
     }
     (void)atomic_fetch_sub_explicit(&zone->zone.cuts, cuts_before, memory_order_acq_rel);
     database_retire(database, old);
-    if (pending->length == zone->zone.apex_length) {
-        set_negative(database, zone, draft);
-    }
 }
 
 void draft_apply(struct zone_database *database, struct zone_owner *zone)

@@ -47,8 +47,8 @@ void zone_table_remove(struct zone_table *table, uint64_t hash, const void *obje
 /* The object of an entry. */
 static ALWAYS_INLINE void *zone_table_object(uint64_t entry)
 {
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): the tag shares the word so that one atomic load
-     * sees both; zone_table_insert asserts that addresses fit into 48 bits. */
+    /* The tag shares the word so that one atomic load sees both; zone_table_insert asserts that
+     * addresses fit into 48 bits. NOLINTNEXTLINE(performance-no-int-to-ptr): tagged on purpose */
     return (void *)(uintptr_t)(entry & ZONE_TABLE_ADDRESS);
 }
 
