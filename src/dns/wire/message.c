@@ -6,11 +6,14 @@
  * response can carry the question and OPT where those were sound. */
 #include "dns/wire/message.h"
 
+#include "base/text.h"
 #include "dns/wire/rdata.h"
 
 #include <string.h>
 
-#define RECORD_FIXED 10U /* type, class, TTL, length */
+#define QUESTION_FIXED 4U /* type, class */
+#define RECORD_FIXED 10U  /* type, class, TTL, length */
+#define OPT_FIXED 8U      /* what follows its type, up to the options */
 #define POINTER_MASK 0xc0U
 
 enum { TYPE_TSIG = 250 };
@@ -27,21 +30,27 @@ static uint64_t lower_word(uint64_t word)
     return word | upper >> 2U;
 }
 
+static void lower_eight(uint8_t *out, const uint8_t *name)
+{
+    uint64_t word;
+    (void)memcpy(&word, name, sizeof word);
+    word = lower_word(word);
+    (void)memcpy(out, &word, sizeof word);
+}
+
 static void lower_name(uint8_t *out, const uint8_t *name, size_t size)
 {
-    size_t at = 0;
-    for (; at + 8 <= size; at += 8) {
-        uint64_t word;
-        (void)memcpy(&word, name + at, 8);
-        word = lower_word(word);
-        (void)memcpy(out + at, &word, 8);
+    if (size < 8) {
+        for (size_t at = 0; at < size; at++) {
+            out[at] = (uint8_t)text_lower((char)name[at]);
+        }
+        return;
     }
-    if (at < size) {
-        uint64_t word = 0;
-        (void)memcpy(&word, name + at, size - at);
-        word = lower_word(word);
-        (void)memcpy(out + at, &word, size - at);
+    for (size_t at = 0; at + 8 < size; at += 8) {
+        lower_eight(out + at, name + at);
     }
+    /* The last eight; some of them may be done already. */
+    lower_eight(out + size - 8, name + size - 8);
 }
 
 /* The question's name: uncompressed, since nothing stands before it. */
@@ -158,14 +167,16 @@ static bool parse_option(struct message_query *query, uint16_t code, struct byte
 /* The OPT record's class, TTL and options (RFC 6891 section 6.1); its owner and type are read. */
 static uint16_t parse_opt(struct message_query *query, struct bytes_reader *in)
 {
-    uint16_t udp_size = bytes_get_u16(in);
-    (void)bytes_get_u8(in); /* extended RCODE: nothing in a query */
-    uint8_t version = bytes_get_u8(in);
-    uint16_t flags = bytes_get_u16(in);
-    uint16_t size = bytes_get_u16(in);
-    if (in->failed || query->has_edns) {
+    const uint8_t *head = bytes_get(in, OPT_FIXED);
+    if (head == NULL || query->has_edns) {
         return RCODE_FORMERR;
     }
+    struct bytes_reader fixed = bytes_reader(head, OPT_FIXED);
+    uint16_t udp_size = bytes_get_u16(&fixed);
+    (void)bytes_get_u8(&fixed); /* extended RCODE: nothing in a query */
+    uint8_t version = bytes_get_u8(&fixed);
+    uint16_t flags = bytes_get_u16(&fixed);
+    uint16_t size = bytes_get_u16(&fixed);
     query->has_edns = true;
     query->udp_size = udp_size;
     query->edns_version = version;
@@ -174,7 +185,7 @@ static uint16_t parse_opt(struct message_query *query, struct bytes_reader *in)
         return RCODE_FORMERR;
     }
     struct bytes_reader options = bytes_reader(in->data + in->at, size);
-    (void)bytes_get(in, size);
+    in->at += size;
     if (version != 0) {
         return RCODE_BADVERS;
     }
@@ -255,68 +266,61 @@ static uint16_t parse_rest(struct message_query *query, struct bytes_reader *in,
     return rcode;
 }
 
+/* All but the last members, which are only looked at where an earlier one says so. */
 static void clear(struct message_query *query, const uint8_t *packet, size_t length)
 {
+    (void)memset(query, 0, offsetof(struct message_query, subnet));
     query->packet = packet;
     query->length = (uint16_t)length;
-    query->question_size = 0;
-    query->type = 0;
-    query->class = 0;
     query->rcode = RCODE_FORMERR;
     query->name_size = 1;
-    query->label_count = 0;
     query->name[0] = 0;
-    query->has_edns = false;
-    query->dnssec_ok = false;
-    query->edns_version = 0;
-    query->udp_size = 0;
-    query->has_subnet = false;
-    query->has_cookie = false;
-    query->wants_nsid = false;
-    query->wants_keepalive = false;
-    query->has_padding = false;
-    query->tsig_at = 0;
-    query->ixfr_size = 0;
-    query->ixfr_at = 0;
 }
 
 bool message_parse(struct message_query *ret_query, const uint8_t *packet, size_t length)
 {
     struct message_query *query = ret_query;
-    struct bytes_reader in = bytes_reader(packet, length);
     if (length < MESSAGE_HEADER_SIZE || length > MESSAGE_LIMIT) {
         return false;
     }
-    query->id = bytes_get_u16(&in);
-    query->flags = bytes_get_u16(&in);
-    uint16_t questions = bytes_get_u16(&in);
-    uint16_t answers = bytes_get_u16(&in);
-    uint16_t authority = bytes_get_u16(&in);
-    uint16_t additional = bytes_get_u16(&in);
-    if ((query->flags & MESSAGE_QR) != 0) {
+    struct bytes_reader header = bytes_reader(packet, MESSAGE_HEADER_SIZE);
+    uint16_t id = bytes_get_u16(&header);
+    uint16_t flags = bytes_get_u16(&header);
+    uint16_t questions = bytes_get_u16(&header);
+    uint16_t answers = bytes_get_u16(&header);
+    uint16_t authority = bytes_get_u16(&header);
+    uint16_t additional = bytes_get_u16(&header);
+    if ((flags & MESSAGE_QR) != 0) {
         return false;
     }
+    struct bytes_reader in = bytes_reader(packet, length);
+    in.at = MESSAGE_HEADER_SIZE;
     clear(query, packet, length);
-    query->opcode = (uint8_t)(query->flags >> 11U & 0xfU);
+    query->id = id;
+    query->flags = flags;
+    query->opcode = (uint8_t)(flags >> 11U & 0xfU);
     if (query->opcode != OPCODE_QUERY) {
         query->rcode = RCODE_NOTIMP;
         return true;
     }
     if (questions == 1) {
-        bool named = parse_name(query, &in);
-        uint16_t type = bytes_get_u16(&in);
-        uint16_t class = bytes_get_u16(&in);
-        if (!named || in.failed) {
+        const uint8_t *tail = parse_name(query, &in) ? bytes_get(&in, QUESTION_FIXED) : NULL;
+        if (tail == NULL) {
             return true;
         }
-        query->type = type;
-        query->class = class;
+        struct bytes_reader fixed = bytes_reader(tail, QUESTION_FIXED);
+        query->type = bytes_get_u16(&fixed);
+        query->class = bytes_get_u16(&fixed);
         query->question_size = (uint16_t)(in.at - MESSAGE_QUESTION_AT);
     }
     if (questions > 1 || answers != 0) {
         return true;
     }
-    query->rcode = parse_rest(query, &in, authority, additional);
+    if (authority == 0 && additional == 0 && bytes_left(&in) == 0) {
+        query->rcode = RCODE_NOERROR;
+    } else {
+        query->rcode = parse_rest(query, &in, authority, additional);
+    }
     if (query->rcode == RCODE_NOERROR && questions == 0 && !query->has_cookie) {
         query->rcode = RCODE_FORMERR;
     }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define OPT_FIXED 11U
+#define UDP_SIZE 1232U /* what we take: no query of use is longer */
 #define OPTION_FIXED 4U
 #define POINTER 0xc000U
 
@@ -27,17 +28,16 @@ void message_begin(struct message_writer *writer, const struct message_query *qu
     writer->counts[MESSAGE_ADDITIONAL] = 0;
     writer->pad_block = 0;
     writer->options_size = 0;
-    bytes_put_u16(&writer->out, query->id);
-    uint8_t *rest = bytes_put_room(&writer->out, MESSAGE_HEADER_SIZE - 2);
-    (void)memset(rest, 0, MESSAGE_HEADER_SIZE - 2);
-    bytes_put(&writer->out, query->packet + MESSAGE_QUESTION_AT, query->question_size);
+    /* Header and question; message_finish fills the header in. */
+    size_t size = MESSAGE_HEADER_SIZE + (size_t)query->question_size;
+    (void)memcpy(bytes_put_room(&writer->out, size), query->packet, size);
 }
 
 /* Bytes of the padding option so that the message becomes a multiple of the block. */
 static size_t padding(const struct message_writer *writer)
 {
     size_t size = writer->out.at + OPT_FIXED + writer->options_size + OPTION_FIXED;
-    if (writer->pad_block == 0 || !writer->query->has_padding || size > writer->limit) {
+    if (!writer->query->has_padding || size > writer->limit) {
         return 0;
     }
     size_t over = size % writer->pad_block;
@@ -48,17 +48,17 @@ static size_t padding(const struct message_writer *writer)
 static void put_opt(struct message_writer *writer, uint16_t rcode)
 {
     struct bytes_writer *out = &writer->out;
-    size_t pad = padding(writer);
+    size_t pad = writer->pad_block != 0 ? padding(writer) : 0;
     out->failed = false;
     out->size = writer->limit;
-    bytes_put_u8(out, 0);
-    bytes_put_u16(out, RR_OPT);
-    /* What we take: any query fits into the buffer of a worker. */
-    bytes_put_u16(out, 1232);
-    bytes_put_u8(out, (uint8_t)(rcode >> 4U));
-    bytes_put_u8(out, 0);
-    bytes_put_u16(out, writer->query->dnssec_ok ? 0x8000U : 0);
-    bytes_put_u16(out, (uint16_t)(writer->options_size + pad));
+    struct bytes_writer opt = bytes_writer(bytes_put_room(out, OPT_FIXED), OPT_FIXED);
+    bytes_put_u8(&opt, 0);
+    bytes_put_u16(&opt, RR_OPT);
+    bytes_put_u16(&opt, UDP_SIZE);
+    bytes_put_u8(&opt, (uint8_t)(rcode >> 4U));
+    bytes_put_u8(&opt, 0);
+    bytes_put_u16(&opt, writer->query->dnssec_ok ? 0x8000U : 0);
+    bytes_put_u16(&opt, (uint16_t)(writer->options_size + pad));
     if (writer->options_size != 0) {
         bytes_put(out, writer->options, writer->options_size);
     }
@@ -77,12 +77,13 @@ size_t message_finish(struct message_writer *writer, uint16_t rcode)
     if (writer->query->has_edns) {
         put_opt(writer, rcode);
     }
-    out->failed = false;
-    bytes_patch_u16(out, 2, (uint16_t)(writer->flags | (rcode & 0xfU)));
-    bytes_patch_u16(out, 4, writer->query->question_size != 0 ? 1 : 0);
-    bytes_patch_u16(out, 6, writer->counts[MESSAGE_ANSWER]);
-    bytes_patch_u16(out, 8, writer->counts[MESSAGE_AUTHORITY]);
-    bytes_patch_u16(out, 10, writer->counts[MESSAGE_ADDITIONAL]);
+    struct bytes_writer header = bytes_writer(out->data, MESSAGE_HEADER_SIZE);
+    bytes_put_u16(&header, writer->query->id);
+    bytes_put_u16(&header, (uint16_t)(writer->flags | (rcode & 0xfU)));
+    bytes_put_u16(&header, writer->query->question_size != 0 ? 1 : 0);
+    bytes_put_u16(&header, writer->counts[MESSAGE_ANSWER]);
+    bytes_put_u16(&header, writer->counts[MESSAGE_AUTHORITY]);
+    bytes_put_u16(&header, writer->counts[MESSAGE_ADDITIONAL]);
     return out->at;
 }
 
