@@ -64,7 +64,7 @@ size_t check_table_position(const struct check_table *table, const char *check_i
 struct check_entry *check_table_find(const struct check_table *table, const char *check_id);
 
 /* check_view.c: the status table as the publisher wants it. */
-struct model_status *check_view_build(void *table);
+struct model_status *check_view_build(void *context);
 void check_view_dispose(void *status);
 void check_view_forget_names(struct check_table *table);
 

@@ -182,7 +182,7 @@ static void tell_parents(struct check_entry *entry, struct mono at)
     }
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): one level, see tell_parents. */
+/* Recursion of one level: see tell_parents. */
 static void settle(struct check_entry *entry, struct count_state count, enum count_cause cause,
                    struct mono at)
 {
@@ -308,7 +308,7 @@ static void begin(struct check_entry *entry, struct check_record *record,
     bool verdict = verdict_of(entry, mono_now());
     thread_lock(&table->mutex);
     entry->outcome = count_outcome_begin(&entry->rules, verdict, latched != NULL);
-    if (entry->outcome.latched) {
+    if (latched != NULL && entry->outcome.latched) {
         entry->since = latched->since;
     }
     thread_unlock(&table->mutex);

@@ -314,7 +314,7 @@ int health_start_with(const struct health_config *config, const struct probe_set
 
 int health_start(const struct health_config *config, struct health **ret_health, struct err *err)
 {
-    struct probe_settings probes = {.limits = PROBE_ROUTE53_LIMITS};
+    struct probe_settings probes = {.limits = probe_route53_limits};
     return health_start_with(config, &probes, ret_health, err);
 }
 

@@ -50,7 +50,7 @@ struct test_board;
 
 struct test_board *test_board_new(void) MUST_CHECK;
 void test_board_free(struct test_board *take_board);
-void test_board_published(void *board, const struct model_status *status);
+void test_board_published(void *context, const struct model_status *status);
 /* Waits until the check has this state; false after 5 s. ret_decided, when not NULL, gets
  * model_status.decided of that table. */
 bool test_board_wait(struct test_board *board, const char *id, bool healthy,

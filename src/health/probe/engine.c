@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct probe_limits PROBE_ROUTE53_LIMITS = {
+const struct probe_limits probe_route53_limits = {
     .tcp_ms = 10000, .connect_ms = 4000, .status_ms = 2000, .body_ms = 2000};
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -214,7 +214,8 @@ void engine_enter(struct probe *probe, enum probe_phase phase)
     }
 }
 
-static void decide(struct probe *probe, bool passed, const char *format, va_list arguments)
+static void PRINTF(3, 0)
+    decide(struct probe *probe, bool passed, const char *format, va_list arguments)
 {
     if (probe->decided) {
         return;

@@ -35,6 +35,7 @@ static bool is_match(const struct model_check *check)
 /* ---- libcurl's callbacks ---- */
 
 /* Connected, TLS included: the request goes out next. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
 static int before_request(void *context, char *remote, char *local, int remote_port, int local_port)
 {
     struct probe *probe = context;

@@ -98,10 +98,11 @@ static struct lookup *list_pop(struct lookup_list *list)
 
 static void list_free(struct lookup_list *list)
 {
-    struct lookup *lookup = list_pop(list);
+    struct lookup *lookup = list->head;
     while (lookup != NULL) {
+        struct lookup *next = lookup->next;
         free(lookup);
-        lookup = list_pop(list);
+        lookup = next;
     }
 }
 

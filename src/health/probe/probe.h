@@ -32,7 +32,7 @@ struct probe_limits {
 };
 
 /* spec/route53.md "Health checks": 10 s; 4 s, 2 s, 2 s. */
-extern const struct probe_limits PROBE_ROUTE53_LIMITS;
+extern const struct probe_limits probe_route53_limits;
 
 struct probe_settings {
     struct probe_limits limits;

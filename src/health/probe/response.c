@@ -17,9 +17,9 @@ void response_begin(struct response *response, const char *search)
 /* RFC 9112 section 4: HTTP-version SP 3DIGIT [SP reason]. Returns false when it is none. */
 static bool parse_status_line(const char *line, size_t size, int *ret_status, size_t *ret_reason)
 {
-    static const char VERSION[] = "HTTP/";
-    size_t at = sizeof VERSION - 1;
-    if (size < at || memcmp(line, VERSION, at) != 0) {
+    static const char version[] = "HTTP/";
+    size_t at = sizeof version - 1;
+    if (size < at || memcmp(line, version, at) != 0) {
         return false;
     }
     while (at < size && line[at] != ' ') {
