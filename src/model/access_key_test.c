@@ -66,8 +66,7 @@ static void damaged_keys_are_refused(void **state)
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAAAAAA\",\"Secret\":\"\",\"Role\":\"admin\"}",
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAAAAAA\",\"Secret\":\"x\",\"Role\":\"root\"}",
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAAAAAA\",\"Secret\":7,\"Role\":\"admin\"}",
-        "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAAAAAA\",\"Secret\":\"x\",\"Role\":\"admin\",\"Created\":-"
-        "1}",
+        "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAA\",\"Secret\":\"x\",\"Role\":\"admin\",\"Created\":-1}",
     };
     struct arena arena;
     arena_init(&arena, 0);

@@ -254,8 +254,8 @@ static void damaged_checks_are_refused(void **state)
         "{\"v\":1}",
         "{\"v\":1,\"Id\":\"c1\",\"HealthCheckConfig\":[]}",
         "{\"v\":1,\"HealthCheckConfig\":{\"Type\":\"HTTP\",\"IPAddress\":\"127.0.0.1\"}}",
-        "{\"v\":1,\"Id\":\"c1\",\"HealthCheckVersion\":0,"
-        "\"HealthCheckConfig\":{\"Type\":\"HTTP\",\"IPAddress\":\"127.0.0.1\"}}",
+        ("{\"v\":1,\"Id\":\"c1\",\"HealthCheckVersion\":0,"
+         "\"HealthCheckConfig\":{\"Type\":\"HTTP\",\"IPAddress\":\"127.0.0.1\"}}"),
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         struct model_check check;

@@ -254,7 +254,7 @@ static void damaged_record_sets_are_refused(void **state)
     static const char *const values[] = {
         "",
         "{\"v\":1}",
-        HEAD ONE "}",
+        (HEAD ONE "}"),
         "{\"v\":1,\"Name\":\"a.com\",\"Type\":\"A\",\"TTL\":1,\"ResourceRecords\":[1]}",
         "{\"v\":1,\"Name\":\"a.com\",\"Type\":\"A\",\"TTL\":1,\"ResourceRecords\":[{\"Value\":1}]}",
     };

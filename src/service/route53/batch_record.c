@@ -33,9 +33,21 @@ json_t *batch_record_normal(const json_t *record, const struct model_record_set 
 
 static int compare_values(const void *a, const void *b)
 {
-    const json_t *const *left = a;
-    const json_t *const *right = b;
-    return strcmp(route53_text(*left, "Value"), route53_text(*right, "Value"));
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The texts of ResourceRecords, sorted; to be freed. */
+static const char **sorted_values(const json_t *records)
+{
+    size_t count = json_array_size(records);
+    const char **values = memory_array(count, sizeof *values);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = route53_text(json_array_get(records, i), "Value");
+    }
+    if (count > 0) {
+        qsort(values, count, sizeof *values, compare_values);
+    }
+    return values;
 }
 
 static bool same_values(const json_t *a, const json_t *b)
@@ -44,21 +56,14 @@ static bool same_values(const json_t *a, const json_t *b)
     if (count != json_array_size(b)) {
         return false;
     }
-    const json_t **left = memory_array(count, sizeof *left);
-    const json_t **right = memory_array(count, sizeof *right);
+    const char **left CLEANUP(memory_cleanup) = sorted_values(a);
+    const char **right CLEANUP(memory_cleanup) = sorted_values(b);
     for (size_t i = 0; i < count; i++) {
-        left[i] = json_array_get(a, i);
-        right[i] = json_array_get(b, i);
+        if (!text_equal(left[i], right[i])) {
+            return false;
+        }
     }
-    qsort(left, count, sizeof *left, compare_values);
-    qsort(right, count, sizeof *right, compare_values);
-    bool same = true;
-    for (size_t i = 0; same && i < count; i++) {
-        same = text_equal(route53_text(left[i], "Value"), route53_text(right[i], "Value"));
-    }
-    free(left);
-    free(right);
-    return same;
+    return true;
 }
 
 /* Every member of a but the version and the values is in b, with the same value. */

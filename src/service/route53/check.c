@@ -32,8 +32,9 @@ int route53_check_load(struct aws_call *call, const char *id, struct route53_che
                  ? -ENOENT
                  : store_get(service_context(call)->store, check.key, call->arena, &entry, err);
     if (rc == -ENOENT) {
-        return aws_error(call, err, "NoSuchHealthCheck",
-                         "A health check with id %.64s does not exist.", bare);
+        (void)aws_error(call, err, "NoSuchHealthCheck",
+                        "A health check with id %.64s does not exist.", bare);
+        return -EINVAL;
     }
     if (rc == 0) {
         rc = model_check_decode(entry.value, entry.size, NULL, 0, call->arena, &check.model, err);
@@ -83,42 +84,35 @@ static void fill_defaults(json_t *config, const struct model_check *check)
     set_default(config, "EnableSNI", json_boolean(check->enable_sni));
 }
 
-static int judge_children(struct aws_call *call, struct store_txn *txn, const char *id,
-                          const struct model_check *check, struct err *err)
+static int judge_child(struct aws_call *call, struct store_txn *txn, const char *id,
+                       struct err *err)
 {
-    for (size_t i = 0; i < check->child_count; i++) {
-        const char *child_id = check->children[i];
-        const char *key = path_join(call->arena, PATH_CHECKS, child_id);
-        struct store_entry entry;
-        struct model_check child;
-        int rc = text_equal(child_id, id)
-                     ? 0
-                     : store_get(service_context(call)->store, key, call->arena, &entry, err);
-        if (rc == -ENOENT) {
-            return aws_error(call, err, "InvalidInput",
-                             "Invalid parameter : The child health check %.64s does not exist.",
-                             child_id);
-        }
-        if (rc == 0 && !text_equal(child_id, id)) {
-            rc = model_check_decode(entry.value, entry.size, NULL, 0, call->arena, &child, err);
-        }
-        if (rc != 0) {
-            return rc;
-        }
-        if (text_equal(child_id, id) || child.type == MODEL_CHECK_CALCULATED) {
-            return aws_error(
-                call, err, "InvalidInput",
-                "Invalid parameter : The child health check %.64s is a calculated health "
-                "check.",
-                child_id);
-        }
-        store_txn_require_present(txn, key); /* its type never changes */
+    const char *key = path_join(call->arena, PATH_CHECKS, id);
+    struct store_entry entry;
+    struct model_check child;
+    int rc = store_get(service_context(call)->store, key, call->arena, &entry, err);
+    if (rc == -ENOENT) {
+        return aws_error(call, err, "InvalidInput",
+                         "Invalid parameter : The child health check %.64s does not exist.", id);
     }
+    if (rc == 0) {
+        rc = model_check_decode(entry.value, entry.size, NULL, 0, call->arena, &child, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (child.type == MODEL_CHECK_CALCULATED) { /* the check itself, too */
+        return aws_error(call, err, "InvalidInput",
+                         "Invalid parameter : The child health check %.64s is a calculated health "
+                         "check.",
+                         id);
+    }
+    store_txn_require_present(txn, key); /* its type never changes */
     return 0;
 }
 
-int route53_check_judge(struct aws_call *call, struct store_txn *txn, const char *id,
-                        json_t *config, struct err *err)
+int route53_check_judge(struct aws_call *call, struct store_txn *txn, json_t *config,
+                        struct err *err)
 {
     struct model_check check;
     int rc = model_check_from_json(config, call->arena, &check, err);
@@ -130,7 +124,10 @@ int route53_check_judge(struct aws_call *call, struct store_txn *txn, const char
                          "Health checks of type %s are not offered yet by Leeward",
                          model_check_type_name(check.type));
     }
-    rc = judge_children(call, txn, id, &check, err);
+    rc = 0;
+    for (size_t i = 0; rc == 0 && i < check.child_count; i++) {
+        rc = judge_child(call, txn, check.children[i], err);
+    }
     if (rc == 0) {
         fill_defaults(config, &check);
         if (check.child_count > 0) {
@@ -218,7 +215,7 @@ static int create_step(struct aws_call *call, struct store_txn *txn, void *state
     struct store_entry reference;
     int rc = route53_check_key(call, reference_key, "CallerReference", err);
     if (rc == 0) {
-        rc = route53_check_judge(call, txn, "", config, err);
+        rc = route53_check_judge(call, txn, config, err);
     }
     if (rc != 0) {
         return rc;

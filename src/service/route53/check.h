@@ -20,10 +20,10 @@ int route53_check_load(struct aws_call *call, const char *id, struct route53_che
 /* The HealthCheck shape out of a stored value; a new reference. */
 json_t *route53_check_show(const json_t *tree);
 /* Judges a configuration as Route 53 does (InvalidInput) and fills in the defaults that Route 53
- * shows back. Children must exist and not be calculated: txn compares that they stay. id: of the
- * check itself, "" for a new one. */
-int route53_check_judge(struct aws_call *call, struct store_txn *txn, const char *id,
-                        json_t *config, struct err *err) MUST_CHECK;
+ * shows back. Children must exist and not be calculated (so a check cannot be its own child): txn
+ * compares that they stay. */
+int route53_check_judge(struct aws_call *call, struct store_txn *txn, json_t *config,
+                        struct err *err) MUST_CHECK;
 /* Adds "new or changed children" to the guard that deletions compare with. */
 void route53_check_guard(struct store_txn *txn);
 

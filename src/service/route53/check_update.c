@@ -74,7 +74,7 @@ static int update_step(struct aws_call *call, struct store_txn *txn, void *state
         rc = merge(call, update->in, check.config, err);
     }
     if (rc == 0) {
-        rc = route53_check_judge(call, txn, check.model.id, check.config, err);
+        rc = route53_check_judge(call, txn, check.config, err);
     }
     if (rc != 0) {
         return rc;

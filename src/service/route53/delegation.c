@@ -37,8 +37,9 @@ static int load(struct aws_call *call, const char *id, struct store_entry *ret_e
                              path_join(call->arena, PATH_DELEGATIONS, bare), call->arena, ret_entry,
                              err);
     if (rc == -ENOENT) {
-        return aws_error(call, err, "NoSuchDelegationSet",
-                         "A reusable delegation set with the ID %.32s does not exist.", bare);
+        (void)aws_error(call, err, "NoSuchDelegationSet",
+                        "A reusable delegation set with the ID %.32s does not exist.", bare);
+        return -EINVAL;
     }
     return rc == 0 ? route53_parse(call, ret_entry, ret_set, err) : rc;
 }

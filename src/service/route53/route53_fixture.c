@@ -85,15 +85,11 @@ static aws_handler find_handler(const char *operation)
     return NULL;
 }
 
-static json_t *read_request(const char *format, va_list args)
+static PRINTF(1, 0) json_t *read_request(const char *format, va_list args)
 {
-    va_list again;
-    va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
+    char *text = NULL;
+    int length = vasprintf(&text, format, args);
     assert(length >= 0);
-    char *text = memory_new((size_t)length + 1);
-    (void)vsnprintf(text, (size_t)length + 1, format, again); /* measured before */
-    va_end(again);
     for (char *c = text; *c != '\0'; c++) {
         *c = (char)(*c == '\'' ? '"' : *c);
     }
@@ -127,7 +123,9 @@ int fixture_ask(struct fixture *fixture, const char *operation, const char *form
                                       .now = fixture->now};
     aws_handler handler = find_handler(operation);
     assert(handler != NULL);
+    struct mono before = mono_now();
     int rc = handler(&fixture->call, request, &fixture->out, &fixture->err);
+    fixture->elapsed_ns = mono_since(mono_now(), before);
     json_decref(request);
     return rc;
 }

@@ -20,6 +20,7 @@ struct fixture {
     json_t *out;   /* of the last call; NULL when it failed */
     json_t *views; /* what the views answer: {"Answer":.., "Status":..} */
     struct wall now;
+    int64_t elapsed_ns; /* the last handler's time */
 };
 
 void fixture_open(struct fixture *fixture);

@@ -32,12 +32,14 @@ static int find_resource(struct aws_call *call, const char *type, const char *id
                  ? -ENOENT
                  : store_get(service_context(call)->store, resource.key, call->arena, &entry, err);
     if (rc == -ENOENT && check) {
-        return aws_error(call, err, "NoSuchHealthCheck",
-                         "A health check with id %.64s does not exist.", resource.id);
+        (void)aws_error(call, err, "NoSuchHealthCheck",
+                        "A health check with id %.64s does not exist.", resource.id);
+        return -EINVAL;
     }
     if (rc == -ENOENT) {
-        return aws_error(call, err, "NoSuchHostedZone", "No hosted zone found with ID: %.64s",
-                         resource.id);
+        (void)aws_error(call, err, "NoSuchHostedZone", "No hosted zone found with ID: %.64s",
+                        resource.id);
+        return -EINVAL;
     }
     if (rc == 0) {
         *ret_resource = resource;

@@ -48,8 +48,8 @@ int route53_zone_load(struct aws_call *call, const char *id, struct route53_zone
                  ? -ENOENT
                  : store_get(service_context(call)->store, key, call->arena, &entry, err);
     if (rc == -ENOENT) {
-        return aws_error(call, err, "NoSuchHostedZone", "No hosted zone found with ID: %.64s",
-                         bare);
+        (void)aws_error(call, err, "NoSuchHostedZone", "No hosted zone found with ID: %.64s", bare);
+        return -EINVAL;
     }
     return rc == 0 ? route53_zone_read(call, &entry, ret_zone, err) : rc;
 }
@@ -109,7 +109,6 @@ static int choose_name_servers(struct aws_call *call, struct store_txn *txn,
         for (size_t i = 0; i < ROUTE53_NAME_SERVERS; i++) {
             zone->name_servers[i] = service_context(call)->name_servers[i];
         }
-        zone->delegation_set_id = "";
         return 0;
     }
     const char *key = path_join(call->arena, PATH_DELEGATIONS, id);
@@ -264,6 +263,7 @@ static int create_step(struct aws_call *call, struct store_txn *txn, void *state
         .id = route53_new_id(call, 'Z', ID_LENGTH),
         .name = creation->name,
         .caller_reference = reference,
+        .delegation_set_id = "",
         .comment = route53_text(json_object_get(creation->in, "HostedZoneConfig"), "Comment"),
         .record_count = 2,
         .created_s = call->now.ns / TIME_S,
