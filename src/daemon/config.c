@@ -17,6 +17,7 @@
 #include <libfyaml.h>
 
 #define CONFIG_LIST_LIMIT 64U
+#define CONFIG_FILE_LIMIT (1U << 20U)
 
 enum option_kind { OPTION_TEXT, OPTION_LIST, OPTION_NUMBER, OPTION_FLAG };
 
@@ -266,24 +267,77 @@ static void destroy_document(struct fy_document **document)
     fy_document_destroy(*document); /* NULL is fine */
 }
 
-static int read_file(struct loaded *loaded, const char *path, struct err *err)
+static void destroy_diag(struct fy_diag **diag)
+{
+    fy_diag_destroy(*diag); /* NULL is fine */
+}
+
+/* libfyaml's complaint, into a buffer; only its first line is for people. */
+static void collect_complaint(struct fy_diag *diag, void *user, const char *text, size_t length)
+{
+    (void)diag;
+    buf_put(user, text, length);
+}
+
+static int read_text(const char *path, struct buf *text, struct err *err)
 {
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         return err_set_errno(err, errno, "config file %s", path);
     }
-    struct fy_parse_cfg parse = {.flags = FYPCF_QUIET | FYPCF_DEFAULT_DOC};
-    struct fy_document *document CLEANUP(destroy_document) =
-        fy_document_build_from_fp(&parse, file);
+    char chunk[4096];
+    for (size_t got = fread(chunk, 1, sizeof chunk, file); got != 0;
+         got = fread(chunk, 1, sizeof chunk, file)) {
+        buf_put(text, chunk, got);
+    }
+    bool failed = ferror(file) != 0;
     (void)fclose(file); /* only read from */
+    if (failed || buf_failed(text)) {
+        return err_set(err, ERR_IO, "config file %s: cannot be read, or is larger than %u bytes",
+                       path, CONFIG_FILE_LIMIT);
+    }
+    return 0;
+}
+
+/* Nothing but blank lines and comments. */
+static bool is_blank(const char *text)
+{
+    for (const char *at = text + strspn(text, " \t\r\n"); *at != '\0';
+         at += strspn(at, " \t\r\n")) {
+        if (*at != '#') {
+            return false;
+        }
+        at += strcspn(at, "\n");
+    }
+    return true;
+}
+
+static int read_file(struct loaded *loaded, const char *path, struct err *err)
+{
+    struct buf text CLEANUP(buf_done);
+    struct buf complaint CLEANUP(buf_done);
+    buf_init(&text, CONFIG_FILE_LIMIT);
+    buf_init(&complaint, CONFIG_FILE_LIMIT);
+    int rc = read_text(path, &text, err);
+    if (rc != 0 || is_blank(buf_text(&text))) {
+        return rc;
+    }
+    struct fy_diag_cfg diag_config = {.output_fn = collect_complaint,
+                                      .user = &complaint,
+                                      .level = FYET_ERROR,
+                                      .module_mask = ~0U,
+                                      .show_position = true};
+    struct fy_diag *diag CLEANUP(destroy_diag) = fy_diag_create(&diag_config);
+    struct fy_parse_cfg parse = {.flags = FYPCF_DEFAULT_DOC, .diag = diag};
+    struct fy_document *document CLEANUP(destroy_document) =
+        fy_document_build_from_string(&parse, buf_text(&text), text.length);
     if (document == NULL) {
-        return err_set(err, ERR_INVALID, "config file %s: not well-formed YAML", path);
+        const char *reason = buf_text(&complaint);
+        return err_set(err, ERR_INVALID, "config file %s: not well-formed YAML: %.*s", path,
+                       (int)strcspn(reason, "\n"), reason);
     }
     struct fy_node *root = fy_document_root(document);
-    if (root == NULL) { /* an empty file */
-        return 0;
-    }
-    int rc = read_mapping(loaded, root, "", err);
+    rc = root != NULL ? read_mapping(loaded, root, "", err) : 0;
     return rc != 0 ? err_wrap(err, "config file %s", path) : 0;
 }
 

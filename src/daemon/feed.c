@@ -1,8 +1,9 @@
 /* The feed: see feed.h. Two threads: the follower waits on the store's watch and hands batches to
  * the compiler; the reporter keeps node/<node>/dns up to date under a lease, so that a node that is
  * gone is not waited for. When the store fails, DNS keeps its answers and the follower starts over
- * from a snapshot, with a pause that grows to FEED_RETRY_MAX_MS. Invariant: `applied` never names a
- * revision whose records are not all in the zone set. */
+ * from a snapshot, with a pause that grows to FEED_RETRY_MAX_MS. Revisions that touch no DNS record
+ * are not reported: reports would cause reports. Invariant: `applied` never names a revision whose
+ * records are not all in the zone set. */
 #include "daemon/feed.h"
 
 #include "base/log.h"
@@ -194,17 +195,18 @@ static int load_prefix(struct feed *feed, const char *prefix, int64_t *first_rev
 
 /* Applies everything up to `target` from the watch, so that pages read at different revisions are
  * one state. */
-static int catch_up(struct feed *feed, int64_t target, struct err *err)
+static int catch_up(struct feed *feed, int64_t reached, int64_t target, struct err *err)
 {
-    while (atomic_load_explicit(&feed->applied, memory_order_acquire) < target) {
+    while (reached < target) {
         struct store_batch batch;
         int rc = store_watch_next(feed->watch, -1, &batch, err);
         if (rc != 0) {
             return rc;
         }
         apply_changes(feed, batch.changes, batch.count);
-        set_applied(feed, batch.revision);
+        reached = batch.revision;
     }
+    set_applied(feed, reached);
     return 0;
 }
 
@@ -239,13 +241,8 @@ static int load_snapshot(struct feed *feed, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    if (first == last) {
-        set_applied(feed, last);
-    } else {
-        atomic_store_explicit(&feed->applied, first, memory_order_release);
-    }
     compiler_run(feed->compiler, end_reload, NULL);
-    return catch_up(feed, last, err);
+    return catch_up(feed, first, last, err);
 }
 
 /* ---- the threads ---- */
@@ -276,10 +273,10 @@ static int follow(struct feed *feed, struct err *err)
         if (rc != 0) {
             return rc;
         }
-        if (batch.count != 0) {
+        if (batch.count != 0) { /* else somebody else's revision, such as our own report's */
             apply_changes(feed, batch.changes, batch.count);
+            set_applied(feed, batch.revision);
         }
-        set_applied(feed, batch.revision);
     }
 }
 

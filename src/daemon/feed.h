@@ -19,7 +19,7 @@ int feed_start(struct store *store, struct compiler *compiler, const char *node,
                struct feed **ret_feed, struct err *err) MUST_CHECK;
 /* NULL is fine. */
 void feed_stop(struct feed *take_feed);
-/* The store revision DNS serves. Any thread. */
+/* The newest store revision with something for DNS in it, all of which DNS serves. Any thread. */
 int64_t feed_applied_revision(struct feed *feed);
 
 #endif
