@@ -59,22 +59,23 @@ static bool parse_name(struct message_query *query, struct bytes_reader *in)
     const uint8_t *name = in->data + in->at;
     size_t left = MIN(bytes_left(in), NAME_WIRE_LIMIT);
     size_t at = 0;
-    unsigned labels = 0;
-    while (at < left && name[at] != 0) {
-        if (name[at] > NAME_LABEL_LIMIT) {
+    uint8_t *label_at = query->label_at;
+    while (at < left) {
+        size_t size = name[at];
+        if (size == 0) {
+            query->label_count = (uint8_t)(label_at - query->label_at);
+            query->name_size = (uint8_t)(at + 1);
+            in->at += at + 1;
+            lower_name(query->name, name, at + 1);
+            return true;
+        }
+        if (size > NAME_LABEL_LIMIT) {
             return false;
         }
-        query->label_at[labels++] = (uint8_t)at;
-        at += 1U + name[at];
+        *label_at++ = (uint8_t)at;
+        at += 1 + size;
     }
-    if (at >= left) {
-        return false;
-    }
-    query->label_count = (uint8_t)labels;
-    query->name_size = (uint8_t)(at + 1);
-    lower_name(query->name, name, at + 1);
-    (void)bytes_get(in, at + 1);
-    return true;
+    return false;
 }
 
 /* Skips an owner name, compressed or not. Pointers are not followed: nothing here needs the name.
