@@ -437,10 +437,9 @@ size_t answer_query(struct answer_context *context, const uint8_t *query, size_t
     answer.cut_size = 0;
     answer.chain = 0;
     answer.rcode = RCODE_NOERROR;
-    if (UNLIKELY(zone_name_read(&answer.name, context->zones, parsed.name, parsed.name_size) ==
-                 0)) {
-        return message_finish(&writer, RCODE_FORMERR);
-    }
+    parsed.label_at[parsed.label_count] = (uint8_t)(parsed.name_size - 1U);
+    zone_name_set(&answer.name, context->zones, parsed.name, parsed.name_size, parsed.label_at,
+                  parsed.label_count);
     run(&answer);
     return message_finish(&writer, answer.rcode);
 }

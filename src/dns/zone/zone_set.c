@@ -8,6 +8,7 @@
 
 #include "dns/zone/internal.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define WORD 8U
@@ -15,6 +16,13 @@
 static ALWAYS_INLINE uint64_t load64(const uint8_t *bytes)
 {
     uint64_t word;
+    (void)memcpy(&word, bytes, sizeof word);
+    return le64toh(word);
+}
+
+static ALWAYS_INLINE uint32_t load32(const uint8_t *bytes)
+{
+    uint32_t word;
     (void)memcpy(&word, bytes, sizeof word);
     return word;
 }
@@ -25,22 +33,17 @@ static ALWAYS_INLINE uint64_t mix(uint64_t hash, uint64_t word, uint64_t factor)
     return hash ^ hash >> 32U;
 }
 
-/* One label with its length byte. Reads up to 8 bytes past it, which the caller provides. */
-static ALWAYS_INLINE uint64_t hash_label(uint64_t hash, const uint8_t *label, size_t size,
-                                         uint64_t factor)
+/* The label, length byte and all, that ends at wire + end. Its last word stands at the top of what
+ * is mixed in last; read from behind where that does not leave the name. */
+static ALWAYS_INLINE uint64_t hash_label(uint64_t hash, const uint8_t *wire, size_t start,
+                                         size_t end, uint64_t factor)
 {
-    while (size > WORD) {
-        hash = mix(hash, load64(label), factor);
-        label += WORD;
-        size -= WORD;
+    for (; end - start > WORD; start += WORD) {
+        hash = mix(hash, load64(wire + start), factor);
     }
-    /* The bytes past the label are shifted out: 1 to 8 are left. */
-    uint64_t last = load64(label);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    last <<= 8U * (WORD - size);
-#else
-    last >>= 8U * (WORD - size);
-#endif
+    unsigned surplus = 8U * (unsigned)(WORD - (end - start));
+    uint64_t last = LIKELY(end >= WORD) ? load64(wire + end - WORD) >> surplus << surplus
+                                        : load64(wire + start) << surplus;
     return mix(hash, last, factor);
 }
 
@@ -55,6 +58,40 @@ static ALWAYS_INLINE uint64_t lower64(uint64_t word)
     return word | upper >> 2U;
 }
 
+void zone_name_set(struct zone_name *name, const struct zone_set *set, const uint8_t *wire,
+                   size_t length, const uint8_t *offset, unsigned labels)
+{
+    name->wire = wire;
+    name->offset = offset;
+    name->labels = (uint8_t)labels;
+    name->length = (uint8_t)length;
+    uint64_t hash = set->hash_seed;
+    name->hash[labels] = hash;
+    size_t end = length - 1;
+    while (labels-- > 0) {
+        size_t start = offset[labels];
+        hash = hash_label(hash, wire, start, end, set->hash_factor);
+        name->hash[labels] = hash;
+        end = start;
+    }
+}
+
+/* Copies the name in lower case; length bytes are below 'A', so all of it is folded at once. */
+static void fold(uint8_t *out, const uint8_t *data, size_t length, size_t size)
+{
+    size_t i = 0;
+    for (; i + WORD <= size && i < length; i += WORD) {
+        uint64_t word = htole64(lower64(load64(data + i)));
+        (void)memcpy(out + i, &word, sizeof word);
+    }
+    if (i < length) {
+        uint8_t tail[WORD] = {0};
+        (void)memcpy(tail, data + i, length - i);
+        uint64_t word = htole64(lower64(load64(tail)));
+        (void)memcpy(out + i, &word, sizeof word);
+    }
+}
+
 size_t zone_name_read(struct zone_name *name, const struct zone_set *set, const uint8_t *data,
                       size_t size)
 {
@@ -65,47 +102,26 @@ size_t zone_name_read(struct zone_name *name, const struct zone_set *set, const 
             return 0;
         }
         uint8_t length = data[at];
+        name->own_offset[labels] = (uint8_t)at;
         if (length == 0) {
             break;
         }
         if (UNLIKELY(length > NAME_LABEL_LIMIT)) {
             return 0; /* a compression pointer, or a label type nobody uses */
         }
-        name->offset[labels++] = (uint8_t)at;
+        labels++;
         at += 1U + length;
     }
-    size_t total = at + 1;
-    name->labels = (uint8_t)labels;
-    name->length = (uint8_t)total;
-    /* Length bytes are below 'A', so the whole name is folded at once. */
-    size_t i = 0;
-    for (; i + WORD <= size && i < total; i += WORD) {
-        uint64_t word = lower64(load64(data + i));
-        (void)memcpy(name->wire + i, &word, sizeof word);
-    }
-    if (i < total) {
-        uint8_t tail[WORD] = {0};
-        (void)memcpy(tail, data + i, total - i);
-        uint64_t word = lower64(load64(tail));
-        (void)memcpy(name->wire + i, &word, sizeof word);
-    }
-    uint64_t hash = set->hash_seed;
-    name->offset[labels] = (uint8_t)at;
-    name->hash[labels] = hash;
-    for (size_t end = at; labels-- > 0;) {
-        size_t start = name->offset[labels];
-        hash = hash_label(hash, name->wire + start, end - start, set->hash_factor);
-        name->hash[labels] = hash;
-        end = start;
-    }
-    return total;
+    fold(name->own_wire, data, at + 1, size);
+    zone_name_set(name, set, name->own_wire, at + 1, name->own_offset, labels);
+    return at + 1;
 }
 
 uint64_t zone_name_wildcard_hash(const struct zone_name *name, const struct zone_set *set,
                                  unsigned label)
 {
-    static const uint8_t star[WORD + 2] = {1, '*'};
-    return hash_label(name->hash[label], star, 2, set->hash_factor);
+    static const uint8_t star[ZONE_NAME_READABLE] = {1, '*'};
+    return hash_label(name->hash[label], star, 0, 2, set->hash_factor);
 }
 
 struct bytes_key {
@@ -113,18 +129,22 @@ struct bytes_key {
     size_t length;
 };
 
+/* Without a byte at a time: the last word overlaps what was compared before it. */
 static ALWAYS_INLINE bool same_bytes(const uint8_t *a, const uint8_t *b, size_t length)
 {
-    while (length >= WORD) {
-        if (load64(a) != load64(b)) {
-            return false;
+    if (LIKELY(length >= WORD)) {
+        for (size_t i = 0; i + WORD < length; i += WORD) {
+            if (load64(a + i) != load64(b + i)) {
+                return false;
+            }
         }
-        a += WORD;
-        b += WORD;
-        length -= WORD;
+        return load64(a + length - WORD) == load64(b + length - WORD);
     }
-    while (length-- > 0) {
-        if (*a++ != *b++) {
+    if (length >= 4) {
+        return load32(a) == load32(b) && load32(a + length - 4) == load32(b + length - 4);
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (a[i] != b[i]) {
             return false;
         }
     }

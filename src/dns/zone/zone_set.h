@@ -141,16 +141,24 @@ struct zone_set {
     uint64_t hash_factor;
 };
 
-/* A name that is looked for: in lower case, with the hash of each of its suffixes. */
+/* A name that is looked for: in lower case, with the hash of each of its suffixes. Not to be
+ * copied: it may point into itself. */
 struct zone_name {
-    uint8_t labels; /* without the root */
-    uint8_t length; /* with the root label */
-    /* Of the suffix that starts with label i; [labels] is the root. At most 127 labels fit. */
-    uint8_t offset[NAME_LABELS_LIMIT];
-    uint64_t hash[NAME_LABELS_LIMIT];
-    uint8_t wire[NAME_WIRE_LIMIT + 9];
+    const uint8_t *wire;
+    const uint8_t *offset;            /* of each label in wire; [labels]: of the root */
+    uint8_t labels;                   /* without the root: at most 127 */
+    uint8_t length;                   /* with the root label */
+    uint64_t hash[NAME_LABELS_LIMIT]; /* of the suffix that starts with label i; [labels]: root */
+    uint8_t own_offset[NAME_LABELS_LIMIT];
+    uint8_t own_wire[NAME_WIRE_LIMIT + 9];
 };
 
+#define ZONE_NAME_READABLE 16U
+
+/* Of a valid name in lower case whose labels are known already; wire and offset are borrowed, with
+ * ZONE_NAME_READABLE bytes at wire whatever the name's length. */
+void zone_name_set(struct zone_name *name, const struct zone_set *set, const uint8_t *wire,
+                   size_t length, const uint8_t *offset, unsigned labels) HOT;
 /* Reads an uncompressed name of any case from the front of data. Returns its length, 0 when it is
  * none. */
 size_t zone_name_read(struct zone_name *name, const struct zone_set *set, const uint8_t *data,
