@@ -61,14 +61,12 @@ class Sandbox:
         problems = []
         for one in reversed(self.processes):
             try:
-                code = one.stop()
+                one.stop()
             except AssertionError as problem:
                 problems.append(str(problem))
                 continue
             if isinstance(one, leeward.Daemon):
                 problems += one.reports()
-                if code != 0 and not one.wanted_dead:
-                    problems.append(f"{one.name} ended with {code}:\n{one.tail()}")
         self.addresses.release()
         assert not problems, "\n\n".join(problems)
 

@@ -4,6 +4,7 @@ Used by leeward.py and servers.py. Each runs in a process group of its own, so t
 stops and continues as a whole. Where the test run itself is killed, the kernel kills what it started.
 """
 
+import atexit
 import os
 import random
 import shutil
@@ -89,6 +90,16 @@ def free_port(address="127.0.0.1"):
             return port
 
 
+_started = []
+
+
+@atexit.register
+def _end_what_is_left():
+    """A server's children outlive a master that the kernel killed; whatever a broken test left goes here."""
+    for process in list(_started):
+        process.end()
+
+
 class Process:
     """One program in a process group of its own; standard output and error go to files in its folder."""
 
@@ -99,8 +110,9 @@ class Process:
         self.environment = environment or clean_environment()
         self.popen = None
         self.runs = 0
-        self.wanted_dead = False
+        self.wanted_dead = False  # set it where a program is meant to fail
         self.paused = False
+        self.faults = []  # of every run: ends that nobody asked for
 
     @property
     def pid(self):
@@ -117,6 +129,9 @@ class Process:
         return self.folder / f"{self.name}.{self.runs}.err"
 
     def spawn(self):
+        assert not self.running(), f"{self.name} runs already"
+        if self.popen is not None:
+            self.end()
         self.runs += 1
         self.wanted_dead = False
         # The kernel ties this to the thread that starts the program, so only the main thread can ask for it.
@@ -125,14 +140,29 @@ class Process:
         with open(self.output, "wb") as out, open(self.log, "wb") as err:
             self.popen = subprocess.Popen(tied + self.command, cwd=self.folder, env=self.environment,
                                           stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+        _started.append(self)
         return self
 
     def running(self):
-        return self.popen is not None and self.popen.poll() is None
+        """Looks without reaping: until end() the id, and so the group, cannot belong to anybody else."""
+        if self.popen is None or self.popen.returncode is not None:
+            return False
+        return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+    def end(self):
+        """Kills what is left of the group and reaps the program; its exit code."""
+        self.signal(signal.SIGKILL)
+        if self in _started:
+            _started.remove(self)
+        first = self.popen.returncode is None
+        code = self.popen.wait()
+        if first and code != 0 and not self.wanted_dead:
+            self.faults.append(f"{self.name} ended with {code}:\n{self.tail()}")
+        return code
 
     def assert_running(self):
         if not self.running():
-            raise RuntimeError(f"{self.name} ended with {self.popen.returncode}:\n{self.tail()}")
+            raise RuntimeError(f"{self.name} ended with {self.end()}:\n{self.tail()}")
 
     def wait_until(self, condition, seconds, what):
         """wait_for, but a program that ended is noticed at once."""
@@ -146,8 +176,8 @@ class Process:
         return text[-size:]
 
     def signal(self, number):
-        """To the whole group."""
-        if self.popen is not None:
+        """To the whole group, unless it was reaped already."""
+        if self.popen is not None and self.popen.returncode is None:
             try:
                 os.killpg(self.popen.pid, number)
             except ProcessLookupError:
@@ -158,9 +188,7 @@ class Process:
         self.wanted_dead = True
         self.paused = False
         moment = time.monotonic()
-        self.signal(signal.SIGKILL)
-        if self.popen is not None:
-            self.popen.wait()
+        self.end()
         return moment
 
     def pause(self):
@@ -180,19 +208,19 @@ class Process:
             return 0
         if self.paused:
             self.resume()
-        if self.popen.poll() is None:
+        if self.running():
             os.kill(self.popen.pid, signal.SIGTERM)
-            try:
-                self.popen.wait(timeout=seconds * SLOWER)
-            except subprocess.TimeoutExpired:
-                self.kill()
-                raise AssertionError(f"{self.name} did not end within {seconds * SLOWER} s of SIGTERM:\n{self.tail()}")
-        self.signal(signal.SIGKILL)  # children that a dead master left behind
-        return self.popen.returncode
+            deadline = time.monotonic() + seconds * SLOWER
+            while self.running():
+                if time.monotonic() > deadline:
+                    self.kill()
+                    raise AssertionError(f"{self.name} did not end within {seconds * SLOWER} s of SIGTERM:\n{self.tail()}")
+                time.sleep(0.005)
+        return self.end()
 
     def reports(self):
-        """Lines of every run's log that speak of a fault in the program itself."""
-        found = []
+        """What every run's end and log say about a fault in the program itself."""
+        found = list(self.faults)
         for run in range(1, self.runs + 1):
             log = self.folder / f"{self.name}.{run}.err"
             text = log.read_text(errors="replace") if log.exists() else ""

@@ -158,7 +158,7 @@ server:
     def answers(self):
         query = dns.message.make_query("version.bind.", "TXT", "CH")
         try:
-            dns.query.udp(query, self.address, port=self.port, timeout=1)
+            dns.query.udp(query, self.address, port=self.port, timeout=0.1)
             return True
         except (OSError, dns.exception.DNSException):
             return False
