@@ -229,7 +229,9 @@ int codec_scalar_write(const struct codec_member *member, enum codec_time defaul
         return 0;
     case CODEC_INTEGER:
     case CODEC_LONG:
-        if (!json_is_integer(value)) {
+        if (!json_is_integer(value) ||
+            (member->shape->type == CODEC_INTEGER &&
+             (json_integer_value(value) < INT32_MIN || json_integer_value(value) > INT32_MAX))) {
             return -EINVAL;
         }
         buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));

@@ -8,6 +8,17 @@
 #include <errno.h>
 #include <string.h>
 
+/* What XML 1.0 section 2.2 does not allow in a document, in no form: controls, U+FFFE, U+FFFF. */
+static bool no_character(const char *text, size_t length)
+{
+    unsigned char c = (unsigned char)text[0];
+    if (c < 0x20U) {
+        return c != '\t' && c != '\n';
+    }
+    return length >= 3 &&
+           (memcmp(text, "\xEF\xBF\xBE", 3) == 0 || memcmp(text, "\xEF\xBF\xBF", 3) == 0);
+}
+
 void codec_xml_escape(struct buf *out, const char *text, size_t length)
 {
     size_t start = 0;
@@ -24,8 +35,12 @@ void codec_xml_escape(struct buf *out, const char *text, size_t length)
             escaped = "&quot;";
         } else if (c == '\r') {
             escaped = "&#xD;"; /* a parser would make it a line feed */
-        } else if (c < 0x20U && c != '\t' && c != '\n') {
-            escaped = "\xEF\xBF\xBD"; /* U+FFFD: XML 1.0 section 2.2 has no such character */
+        } else if (no_character(text + i, length - i)) {
+            buf_put(out, text + start, i - start);
+            buf_puts(out, "\xEF\xBF\xBD"); /* U+FFFD */
+            i += c == 0xEFU ? 2 : 0;
+            start = i + 1;
+            continue;
         } else {
             continue;
         }
