@@ -1,0 +1,54 @@
+/* The table of commands: every noun, verb, argument, option and line of help; see cli.h. Read by
+ * the parser, the help and the dispatch. A new command is a row here and a function in its noun's
+ * file. */
+#include "cli/cli.h"
+
+#define JSON_OPTION                                                                                \
+    {                                                                                              \
+        .name = "json", .help = "print the answer as JSON, for programs"                           \
+    }
+
+const struct cli_command cli_commands[] = {
+    {.noun = "status",
+     .summary = "zones, health checks with each checker's view, and which records are served now",
+     .options = {JSON_OPTION},
+     .run = cli_status},
+    {.noun = "dig",
+     .summary = "what is answered for a name, and why: policy, candidates, their health",
+     .arguments = {{"NAME", "the name, such as www.example.com"},
+                   {"TYPE", "the record type, such as A, AAAA, MX or TXT"}},
+     .options = {JSON_OPTION},
+     .run = cli_dig},
+    {.noun = "key",
+     .verb = "create",
+     .summary = "make an access key; its secret is shown once",
+     .options = {{"role", "ROLE",
+                  "viewer (default: may look), operator (may also fail over) or admin"},
+                 {"comment", "TEXT", "what the key is for"},
+                 JSON_OPTION},
+     .run = cli_key_create},
+    {.noun = "key",
+     .verb = "list",
+     .summary = "the access keys, without their secrets",
+     .options = {JSON_OPTION},
+     .run = cli_key_list},
+    {.noun = "key",
+     .verb = "delete",
+     .summary = "delete an access key; the last admin key stays",
+     .arguments = {{"ID", "the access key's id, as `leeward key list` shows it"}},
+     .run = cli_key_delete},
+    {.noun = "check",
+     .verb = "reset",
+     .summary = "let a latched health check follow its results again",
+     .arguments = {{"ID", "the health check's id, as `leeward status` shows it"}},
+     .run = cli_check_reset},
+};
+const size_t cli_command_count = ARRAY_SIZE(cli_commands);
+
+const struct cli_option cli_common_options[] = {
+    {"endpoint", "URL", "where leewardd's API is (LEEWARD_ENDPOINT, http://127.0.0.1:4566)"},
+    {"region", "NAME", "the region to ask for (LEEWARD_REGION, AWS_DEFAULT_REGION, us-east-1)"},
+    {"ca-file", "FILE", "certificates to trust for https (AWS_CA_BUNDLE, the system's)"},
+    {"help", NULL, "show this help"},
+    {NULL, NULL, NULL},
+};

@@ -1,0 +1,180 @@
+/* The call to the API: settings from options and environment, the signed request, and what is said
+ * when it fails; see cli.h. Called by the nouns. Invariant: a secret is wiped when the call is
+ * over, and no message holds one. */
+#include "base/text.h"
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SERVICE "leeward"
+#define TIMEOUT_MS 30000L
+
+/* The first of the variables that is set and not empty; fallback otherwise. */
+static const char *setting(const struct cli *cli, const char *first, const char *second,
+                           const char *fallback)
+{
+    const char *value = first != NULL ? cli->world->variable(first) : NULL;
+    if (text_empty(value) && second != NULL) {
+        value = cli->world->variable(second);
+    }
+    return text_empty(value) ? fallback : value;
+}
+
+static const char *option_or(const struct cli *cli, const char *option, const char *otherwise)
+{
+    const char *value = cli_option(cli, option);
+    return text_empty(value) ? otherwise : value;
+}
+
+/* Id and secret come from the same pair of variables, never mixed. */
+static enum cli_exit find_key(struct cli *cli, struct aws_client_config *config)
+{
+    static const char *const pairs[][2] = {
+        {"LEEWARD_ACCESS_KEY_ID", "LEEWARD_SECRET_ACCESS_KEY"},
+        {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+        const char *id = cli->world->variable(pairs[i][0]);
+        const char *secret = cli->world->variable(pairs[i][1]);
+        if (text_empty(id) && text_empty(secret)) {
+            continue;
+        }
+        if (text_empty(id) || text_empty(secret)) {
+            cli_complain(cli, "%s is set, but %s is not: they go together",
+                         pairs[i][text_empty(id) ? 1 : 0], pairs[i][text_empty(id) ? 0 : 1]);
+            return CLI_EXIT_USAGE;
+        }
+        if (secret_set(&config->secret, secret, strlen(secret)) != 0) {
+            cli_complain(cli, "%s is longer than %u characters", pairs[i][1], SECRET_LIMIT);
+            return CLI_EXIT_USAGE;
+        }
+        config->access_key_id = id;
+        return CLI_EXIT_OK;
+    }
+    cli_complain(cli, "no access key: set LEEWARD_ACCESS_KEY_ID and LEEWARD_SECRET_ACCESS_KEY "
+                      "(leewardd printed the first one when it was started the first time)");
+    return CLI_EXIT_USAGE;
+}
+
+static enum cli_exit exit_of(enum err_kind kind)
+{
+    switch ((int)kind) {
+    case ERR_UNAVAILABLE:
+    case ERR_TIMEOUT:
+    case ERR_DENIED: /* a TLS connection that is not trusted */
+        return CLI_EXIT_UNREACHABLE;
+    case ERR_INVALID:
+        return CLI_EXIT_USAGE;
+    default:
+        return CLI_EXIT_FAILED;
+    }
+}
+
+/* What to do about an error that the API names. */
+static const char *advice(const char *type)
+{
+    static const struct {
+        const char *type;
+        const char *text;
+    } rows[] = {
+        {"UnrecognizedClientException", "this leewardd does not know the access key: check "
+                                        "LEEWARD_ACCESS_KEY_ID, and that the endpoint is the right "
+                                        "one"},
+        {"InvalidSignatureException",
+         "the secret does not belong to the access key, or this machine's clock is wrong: check "
+         "LEEWARD_SECRET_ACCESS_KEY and the time"},
+        {"AccessDeniedException", "the access key's role does not allow this: use a key with a "
+                                  "higher role (`leeward key list` shows the roles)"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (text_equal(rows[i].type, type)) {
+            return rows[i].text;
+        }
+    }
+    return NULL;
+}
+
+static enum cli_exit refused(struct cli *cli, const struct aws_client_config *config,
+                             const struct aws_client_response *response)
+{
+    json_t *body = json_loadb(response->body, response->size, 0, NULL);
+    const char *message = cli_text(body, "message");
+    message = *message != '\0' ? message : cli_text(body, "Message");
+    const char *type = response->error_type;
+    if (*message == '\0' && *type == '\0') {
+        cli_complain(cli, "%s answered with HTTP status %d: is it leewardd?", config->endpoint,
+                     response->status);
+    } else if (*message == '\0') {
+        cli_complain(cli, "%s (HTTP status %d)", type, response->status);
+    } else {
+        cli_complain(cli, "%s", message);
+    }
+    if (advice(type) != NULL) {
+        cli_complain(cli, "%s", advice(type));
+    }
+    json_decref(body);
+    return CLI_EXIT_FAILED;
+}
+
+static void release(void *tree)
+{
+    json_decref(tree);
+}
+
+static enum cli_exit read_answer(struct cli *cli, const struct aws_client_config *config,
+                                 const struct aws_client_response *response, json_t **ret_answer)
+{
+    json_error_t error;
+    json_t *answer = json_loadb(response->body, response->size, 0, &error);
+    if (!json_is_object(answer)) {
+        json_decref(answer);
+        cli_complain(cli, "the answer of %s is not JSON: is it leewardd?", config->endpoint);
+        return CLI_EXIT_FAILED;
+    }
+    arena_defer(cli->arena, release, answer);
+    *ret_answer = answer;
+    return CLI_EXIT_OK;
+}
+
+enum cli_exit cli_call(struct cli *cli, const char *method, const char *target, const json_t *body,
+                       json_t **ret_answer)
+{
+    struct aws_client_config config = {
+        .endpoint = option_or(cli, "endpoint",
+                              setting(cli, "LEEWARD_ENDPOINT", NULL, "http://127.0.0.1:4566")),
+        .region = option_or(cli, "region",
+                            setting(cli, "LEEWARD_REGION", "AWS_DEFAULT_REGION", "us-east-1")),
+        .ca_file = option_or(cli, "ca-file", setting(cli, "AWS_CA_BUNDLE", NULL, NULL)),
+        .timeout_ms = TIMEOUT_MS};
+    enum cli_exit code = find_key(cli, &config);
+    if (code != CLI_EXIT_OK) {
+        return code;
+    }
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct aws_client_response response = {0};
+    struct err err = ERR_INIT;
+    int rc =
+        cli->world->call(&config, SERVICE, method, target, text != NULL ? "application/json" : NULL,
+                         text, text != NULL ? strlen(text) : 0, cli->arena, &response, &err);
+    free(text);
+    secret_wipe(&config.secret);
+    if (rc != 0) {
+        cli_complain(cli, "%s", err.message);
+        return exit_of(err.kind);
+    }
+    if (response.status < 200 || response.status > 299) {
+        return refused(cli, &config, &response);
+    }
+    return ret_answer != NULL ? read_answer(cli, &config, &response, ret_answer) : CLI_EXIT_OK;
+}
+
+const char *cli_target(struct cli *cli, const char *before, const char *text, const char *after)
+{
+    struct buf target CLEANUP(buf_done);
+    buf_init(&target, 0);
+    buf_puts(&target, before);
+    text_uri_encode(&target, text, strlen(text), false);
+    buf_puts(&target, after);
+    return arena_strdup(cli->arena, buf_text(&target));
+}

@@ -1,0 +1,161 @@
+/* `leeward status`: the node, its zones, health checks and routed records. See cli.h. */
+#include "cli/cli.h"
+#include "cli/table.h"
+
+#include <string.h>
+
+static void write_title(struct cli *cli, struct buf *out, const char *title)
+{
+    buf_puts(out, out->length != 0 ? "\n" : "");
+    table_put(out, cli_colours(cli), TABLE_HEAD, title);
+    buf_putc(out, '\n');
+}
+
+static void write_node(struct cli *cli, struct buf *out, const json_t *node)
+{
+    struct arena *arena = cli->arena;
+    long long applied = cli_number(node, "DnsRevision");
+    long long newest = cli_number(node, "StoreRevision");
+    const char *const rows[][2] = {
+        {"version", arena_printf(arena, "%s, up for %s", cli_text(node, "Version"),
+                                 cli_duration(arena, cli_number(node, "UptimeSeconds") * TIME_S))},
+        {"regions", cli_join(arena, json_object_get(node, "Regions"))},
+        {"API", cli_text(node, "ApiAddress")},
+        {"DNS", cli_join(arena, json_object_get(node, "DnsAddresses"))},
+        {"answers", arena_printf(arena, "include changes up to revision %lld; the store is at %lld",
+                                 applied, newest)},
+    };
+    write_title(cli, out, arena_printf(arena, "Node %s", cli_text(node, "Name")));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        buf_printf(out, "    %-9s", rows[i][0]);
+        table_put(out, false, TABLE_PLAIN, rows[i][1]);
+        buf_putc(out, '\n');
+    }
+}
+
+static void write_zones(struct cli *cli, struct buf *out, const json_t *zones)
+{
+    write_title(cli, out, "Zones");
+    if (json_array_size(zones) == 0) {
+        buf_puts(out, "    none yet (aws route53 create-hosted-zone makes one)\n");
+        return;
+    }
+    static const char *const heads[] = {"NAME", "RECORDS", "ID"};
+    struct table table;
+    table_init(&table, cli->arena, "    ", cli_colours(cli), ARRAY_SIZE(heads), heads);
+    for (size_t i = 0; i < json_array_size(zones); i++) {
+        const json_t *zone = json_array_get(zones, i);
+        const char *const cells[] = {
+            cli_text(zone, "Name"),
+            arena_printf(cli->arena, "%lld", cli_number(zone, "RecordCount")),
+            cli_text(zone, "Id")};
+        table_add(&table, cells, NULL);
+    }
+    table_write(&table, out);
+}
+
+/* "healthy", "unhealthy, latched", "disabled (counts as healthy)" ... */
+static const char *verdict_of(struct cli *cli, const json_t *check)
+{
+    const json_t *status = json_object_get(check, "Status");
+    const char *word = status == NULL                 ? "not checked yet"
+                       : cli_truth(status, "Healthy") ? "healthy"
+                                                      : "unhealthy";
+    return arena_printf(cli->arena, "%s%s%s%s", word,
+                        cli_truth(status, "Latched") ? ", latched" : "",
+                        cli_truth(check, "Inverted") ? ", inverted" : "",
+                        cli_truth(check, "Disabled") ? ", disabled" : "");
+}
+
+static enum table_style style_of(const json_t *status)
+{
+    if (status == NULL) {
+        return TABLE_QUIET;
+    }
+    return cli_truth(status, "Healthy") ? TABLE_GOOD : TABLE_BAD;
+}
+
+/* One row for the check's verdict, one below it for each checker's view. */
+static void add_check(struct cli *cli, struct table *table, const json_t *check)
+{
+    const json_t *status = json_object_get(check, "Status");
+    const char *const cells[] = {
+        cli_text(check, "Id"), verdict_of(cli, check), cli_since(cli, cli_text(status, "Since")),
+        arena_printf(cli->arena, "%s %s", cli_text(check, "Type"), cli_text(check, "Target"))};
+    const enum table_style styles[ARRAY_SIZE(cells)] = {TABLE_PLAIN, style_of(status)};
+    table_add(table, cells, styles);
+    const json_t *views = json_object_get(status, "Observations");
+    for (size_t i = 0; i < json_array_size(views); i++) {
+        const json_t *view = json_array_get(views, i);
+        bool healthy = cli_truth(view, "Healthy");
+        const char *const below[] = {
+            arena_printf(cli->arena, "  seen from %s (%s)", cli_text(view, "Region"),
+                         cli_text(view, "Address")),
+            healthy ? "healthy" : "unhealthy", cli_since(cli, cli_text(view, "Since")),
+            cli_text(view, "Status")};
+        const enum table_style below_styles[ARRAY_SIZE(below)] = {
+            TABLE_QUIET, healthy ? TABLE_GOOD : TABLE_BAD, TABLE_QUIET, TABLE_QUIET};
+        table_add(table, below, below_styles);
+    }
+}
+
+static void write_checks(struct cli *cli, struct buf *out, const json_t *checks)
+{
+    write_title(cli, out, "Health checks");
+    if (json_array_size(checks) == 0) {
+        buf_puts(out, "    none yet (aws route53 create-health-check makes one)\n");
+        return;
+    }
+    static const char *const heads[] = {"ID", "STATE", "FOR", "WHAT"};
+    bool latched = false;
+    struct table table;
+    table_init(&table, cli->arena, "    ", cli_colours(cli), ARRAY_SIZE(heads), heads);
+    for (size_t i = 0; i < json_array_size(checks); i++) {
+        const json_t *check = json_array_get(checks, i);
+        latched = latched || cli_truth(json_object_get(check, "Status"), "Latched");
+        add_check(cli, &table, check);
+    }
+    table_write(&table, out);
+    if (latched) {
+        buf_puts(out, "    A latched check stays unhealthy until `leeward check reset ID`.\n");
+    }
+}
+
+static void write_routed(struct cli *cli, struct buf *out, const json_t *records)
+{
+    write_title(cli, out, "Records with a policy");
+    if (json_array_size(records) == 0) {
+        buf_puts(out, "    none yet\n");
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        const json_t *record = json_array_get(records, i);
+        buf_puts(out, "  ");
+        table_put(out, false, TABLE_PLAIN,
+                  arena_printf(cli->arena, "%s %s, policy %s: %s", cli_text(record, "Name"),
+                               cli_text(record, "Type"), cli_text(record, "Policy"),
+                               cli_text(record, "Note")));
+        buf_putc(out, '\n');
+        cli_write_candidates(cli, out, record);
+    }
+}
+
+enum cli_exit cli_status(struct cli *cli)
+{
+    json_t *answer = NULL;
+    enum cli_exit code = cli_call(cli, "GET", "/leeward/status", NULL, &answer);
+    if (code != CLI_EXIT_OK) {
+        return code;
+    }
+    if (cli_switch(cli, "json")) {
+        cli_print_json(cli, answer);
+        return CLI_EXIT_OK;
+    }
+    struct buf out CLEANUP(buf_done);
+    buf_init(&out, 0);
+    write_node(cli, &out, json_object_get(answer, "Node"));
+    write_zones(cli, &out, json_object_get(answer, "Zones"));
+    write_checks(cli, &out, json_object_get(answer, "HealthChecks"));
+    write_routed(cli, &out, json_object_get(answer, "RoutedRecords"));
+    return cli_print(cli, &out);
+}
