@@ -13,8 +13,11 @@
 #include "dns/zone/internal.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TRIM_EDITS 50000U /* names changed by one publish */
 
 uint64_t database_hash(const struct zone_database *database, const void *key, size_t length)
 {
@@ -373,8 +376,21 @@ static void retire_zone(struct zone_database *database, struct zone_owner *take_
     database_retire(database, take_zone);
 }
 
+/* Gives the memory of a large change's edits back to the kernel: it lies between what stays. */
+static void trim_memory(size_t edits)
+{
+#ifdef __GLIBC__
+    if (edits >= TRIM_EDITS) {
+        (void)malloc_trim(0); /* nothing to give back is fine */
+    }
+#else
+    (void)edits; /* other allocators do it by themselves */
+#endif
+}
+
 void zone_database_publish(struct zone_database *database)
 {
+    size_t edits = 0;
     for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
         prepare(database, zone);
     }
@@ -382,6 +398,7 @@ void zone_database_publish(struct zone_database *database)
     (void)group_commit(database); /* the count is of no use here */
     for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
         if (zone->known && !zone->doomed) {
+            edits += zone->pending != NULL ? zone->pending->live : 0;
             draft_apply(database, zone);
         }
     }
@@ -397,6 +414,7 @@ void zone_database_publish(struct zone_database *database)
         }
     }
     flush_retired(database);
+    trim_memory(edits);
 }
 
 /* ---- health ---- */

@@ -125,7 +125,10 @@ struct zone_owner {
     struct zone_table *pending; /* NULL when there is none */
     struct zone_pending *pending_first;
     struct zone_pending **pending_last;
-    struct arena arena; /* of pending */
+    struct arena arena; /* of pending; handed out from its newest block by hand: */
+    uint8_t *room;
+    size_t room_left;
+    size_t room_size; /* of the newest block; the next one is twice as large */
     int64_t created_s;
     uint64_t apex_hash;
     bool known;  /* put_zone came */

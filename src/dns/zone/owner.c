@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EDIT_ALIGN 16U
+#define EDIT_BLOCK_FIRST 512U
+#define EDIT_BLOCK_LIMIT (1U << 20U)
+
 static bool same_id(const void *object, const void *key)
 {
     return strcmp(((const struct zone_owner *)object)->id, key) == 0;
@@ -213,6 +217,22 @@ struct zone_node *owner_node(const struct zone_database *database, const struct 
     return zone_find_for_owner(&zone->zone, &name, 0);
 }
 
+/* Memory for edits. A large change's comes in large blocks, which can be given back whole: what
+ * stays of the change is not strewn over their pages. */
+static void *edit_memory(struct zone_owner *zone, size_t size)
+{
+    size = (size + EDIT_ALIGN - 1) / EDIT_ALIGN * EDIT_ALIGN;
+    if (size > zone->room_left) {
+        zone->room_size = MIN(MAX(zone->room_size * 2, EDIT_BLOCK_FIRST), EDIT_BLOCK_LIMIT);
+        zone->room_left = MAX(zone->room_size, size);
+        zone->room = arena_alloc(&zone->arena, zone->room_left);
+    }
+    void *memory = zone->room;
+    zone->room += size;
+    zone->room_left -= size;
+    return memory;
+}
+
 struct zone_edit *owner_edit(struct zone_database *database, struct zone_owner *zone,
                              const uint8_t *wire, size_t length, const char *set_identifier)
 {
@@ -226,7 +246,7 @@ struct zone_edit *owner_edit(struct zone_database *database, struct zone_owner *
     struct wire_key key = {wire, length};
     struct zone_pending *pending = zone_table_find(zone->pending, name.hash[0], same_pending, &key);
     if (pending == NULL) {
-        pending = arena_alloc(&zone->arena, sizeof *pending + length);
+        pending = edit_memory(zone, sizeof *pending + length);
         pending->hash = name.hash[0];
         pending->length = length;
         (void)memcpy(pending->wire, wire, length);
@@ -235,7 +255,7 @@ struct zone_edit *owner_edit(struct zone_database *database, struct zone_owner *
         make_room(&zone->pending, pending_hash, NULL);
         zone_table_insert(zone->pending, pending->hash, pending);
     }
-    struct zone_edit *edit = arena_alloc(&zone->arena, sizeof *edit);
+    struct zone_edit *edit = edit_memory(zone, sizeof *edit);
     edit->set_identifier =
         set_identifier[0] != '\0' ? arena_strdup(&zone->arena, set_identifier) : "";
     edit->generation = database->generation;
@@ -263,4 +283,7 @@ void owner_drop_edits(struct zone_database *database, struct zone_owner *zone)
     zone->pending_first = NULL;
     zone->pending_last = &zone->pending_first;
     arena_done(&zone->arena);
+    zone->room = NULL;
+    zone->room_left = 0;
+    zone->room_size = 0;
 }
