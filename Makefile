@@ -50,6 +50,7 @@ check-format: ## say which sources are not in the one format
 
 lint: build ## check the room graph, headers, documents: seconds
 	@tools/lint-rooms
+	@tools/docs --check
 
 tidy: build ## clang-tidy over every source that changed since it was last clean
 	@$(PACKAGES) lint
@@ -77,7 +78,8 @@ bench-health: build ## thousands of health checks on one event loop
 	@$(PACKAGES) bench
 	@bench/health
 
-docs: build ## check that every path, function and target the documents name exists
+docs: build ## write the pages made from tables, and check every path and name in the documents
+	@tools/docs
 	@tools/lint-rooms docs
 
 install: build ## install below PREFIX (default /usr/local), itself below DESTDIR

@@ -45,7 +45,7 @@ FILES = {
                        "    return (int)low_two();\n}\n",
     "Makefile": "build: ## build\n\ttrue\n",
     "README.md": "See `src/base/base.c:base_one`, `base/base.h`, `src/*/low.c`, [low](src/low/low.h) and `make build`.\n"
-                 "Not paths: `application/xml`, `/2013-04-01/hostedzone`, `build/program`, `a/b`.\n",
+                 "Not paths: `application/xml`, `/2013-04-01/hostedzone`, `build/program`, `a/b`, `src/NAME/x.c`.\n",
 }
 
 
