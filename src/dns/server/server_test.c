@@ -419,18 +419,18 @@ static void silent_and_dripping_connections_are_closed(void **state)
     (void)state;
     struct sockaddr_storage address = address_of("127.0.0.1", 0);
     struct dns_server_config config = config_of(&address);
-    config.tcp_idle_ms = 300;
+    config.tcp_idle_ms = 1000;
     struct dns_server *server = start(&config);
     struct mono begun = mono_now();
     int silent = dial(SOCK_STREAM, server);
     assert_true(closes(silent, PATIENCE_MS));
-    assert_in_range(since_ms(begun), 295, PATIENCE_MS / 2);
+    assert_in_range(since_ms(begun), 995, PATIENCE_MS);
     (void)close(silent);
 
     /* Bytes alone do not keep a connection open; whole queries do. */
+    begun = mono_now();
     int drips = dial(SOCK_STREAM, server);
     int asks = dial(SOCK_STREAM, server);
-    begun = mono_now();
     bool closed = false;
     while (!closed && since_ms(begun) < PATIENCE_MS) {
         (void)send(drips, "\1", 1, MSG_NOSIGNAL); /* fails at the end */
@@ -438,7 +438,7 @@ static void silent_and_dripping_connections_are_closed(void **state)
         closed = closes(drips, 50);
     }
     assert_true(closed);
-    assert_in_range(since_ms(begun), 250, PATIENCE_MS / 2);
+    assert_in_range(since_ms(begun), 995, PATIENCE_MS);
     assert_true(ask_tcp(asks, 4));
     (void)close(drips);
     (void)close(asks);
@@ -452,14 +452,12 @@ static void check_limit(const struct dns_server_config *config, size_t limit)
 {
     struct dns_server *server = start(config);
     int fds[16];
+    struct mono begun = mono_now();
     for (size_t i = 0; i < limit; i++) {
         fds[i] = dial(SOCK_STREAM, server);
         assert_true(ask_tcp(fds[i], (uint16_t)i));
     }
-    int further = dial(SOCK_STREAM, server);
-    assert_true(closes(further, PATIENCE_MS));
-    (void)close(further);
-    struct mono begun = mono_now();
+    int further = -1;
     bool answered = false;
     while (!answered && since_ms(begun) < PATIENCE_MS) {
         further = dial(SOCK_STREAM, server);
@@ -468,13 +466,13 @@ static void check_limit(const struct dns_server_config *config, size_t limit)
         (void)readable(fds[limit - 1], 20); /* only waits */
     }
     assert_true(answered);
-    assert_in_range(since_ms(begun), 300, PATIENCE_MS / 2);
+    assert_in_range(since_ms(begun), 495, PATIENCE_MS);
     assert_true(closes(fds[0], PATIENCE_MS));
     assert_true(ask_tcp(fds[limit - 1], 100));
     for (size_t i = 0; i < limit; i++) {
         (void)close(fds[i]);
     }
-    assert_true(counters_of(server).tcp_refused >= 2);
+    assert_true(counters_of(server).tcp_refused >= 1);
     dns_server_stop(server);
 }
 
@@ -566,7 +564,10 @@ static void hundreds_of_stuck_connections_disturb_nobody(void **state)
 static void running_out_of_descriptors_is_survived(void **state)
 {
     (void)state;
-    struct dns_server *server = start_plain();
+    struct sockaddr_storage any = address_of("127.0.0.1", 0);
+    struct dns_server_config config = config_of(&any);
+    config.workers = 1; /* another one could take what this one gives up for a moment */
+    struct dns_server *server = start(&config);
     int fds[8];
     int top = 0;
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {

@@ -15,6 +15,7 @@
 #define BACKLOG 1024
 #define UDP_RECEIVE_BUFFER (4 << 20)
 #define UDP_SEND_BUFFER (1 << 20)
+#define TCP_BUFFER (128 << 10) /* each way; the kernel doubles it */
 
 void socket_text(const struct sockaddr_storage *address, char out[SOCKET_TEXT])
 {
@@ -94,6 +95,9 @@ static int open_one(const struct sockaddr_storage *address, int type, bool share
     } else {
         /* Connections of an earlier run in TIME_WAIT are no reason to fail. */
         result = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        /* Connections inherit these: what a client that does not read can make us hold. */
+        (void)set(fd, SOL_SOCKET, SO_SNDBUF, TCP_BUFFER); /* the default serves, too */
+        (void)set(fd, SOL_SOCKET, SO_RCVBUF, TCP_BUFFER); /* as above */
     }
     if (result == 0 && address->ss_family == AF_INET6) {
         result = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);

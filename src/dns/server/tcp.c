@@ -396,19 +396,21 @@ static bool has_query(const struct tcp_connection *connection)
     return length != 0 && connection->in_size - PREFIX >= length;
 }
 
-/* Answers and sends as far as the client lets us; then watches for what comes next. */
+/* Sends what is pending, answers and sends one scratch buffer; then watches for what comes next. A
+ * connection with more to answer waits until it is writable again: others have their turn before.
+ */
 static void progress(struct worker *worker, struct tcp_connection *connection)
 {
     if (!flush(worker, connection)) {
         return;
     }
-    while (connection->out == NULL && has_query(connection)) {
+    if (connection->out == NULL && has_query(connection)) {
         size_t used = answer_input(worker, connection);
         if (used != 0 && !send_scratch(worker, connection, used)) {
             return;
         }
     }
-    if (connection->out != NULL) {
+    if (connection->out != NULL || has_query(connection)) {
         watch(worker, connection, EPOLLOUT);
         return;
     }
@@ -467,7 +469,7 @@ void tcp_serve(struct worker *worker, struct endpoint *endpoint, uint32_t events
     if (connection->endpoint.fd < 0) {
         return;
     }
-    if (connection->out != NULL) {
+    if (connection->out != NULL || has_query(connection)) {
         progress(worker, connection);
     } else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         receive(worker, connection);
