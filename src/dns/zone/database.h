@@ -4,7 +4,15 @@
  * tells it of status changes, and publishes. Readers (DNS workers) see a struct zone_set: immutable
  * in structure; which answer of a routed name is current is one pointer that the owner swaps. Cost
  * is proportional to what changed: a status change touches only the names that depend on that check
- * (through aliases too). Nothing here does I/O. */
+ * (through aliases too). Nothing here does I/O.
+ *
+ * Where Route 53's documentation is silent:
+ * - an alias target that does not exist gives NODATA, and is unhealthy where that is evaluated;
+ * - an alias whose zone id is unknown here (a service endpoint) is served from the zone of ours that
+ *   holds the target's name, when there is one;
+ * - an alias target is the record set of that very name: wildcards do not stand in for it;
+ * - aliases in a circle, or more than 32 behind one another, give NODATA and are unhealthy;
+ * - an alias may give nothing for its share of a weighted group. */
 #ifndef DNS_ZONE_DATABASE_H
 #define DNS_ZONE_DATABASE_H
 
@@ -22,15 +30,18 @@ struct zone_database;
 struct zone_set;
 
 struct zone_database *zone_database_new(void) MUST_CHECK;
+/* No reader may be left. The last memory is freed by snapshot_drain(). */
 void zone_database_free(struct zone_database *take_database);
 
 /* Records are copied. Putting what is there replaces it. Changes become visible together at
  * zone_database_publish, but for status changes, which are visible at once. A zone's records may
  * come before the zone. */
+/* A zone's name and age never change: a put of one that is there only counts for a reload. */
 void zone_database_put_zone(struct zone_database *database, const struct model_zone *zone);
 void zone_database_delete_zone(struct zone_database *database, const char *zone_id);
-/* ERR_INVALID when a value does not parse (it was validated before it was stored; such a record is
- * left out). */
+/* ERR_INVALID when a value does not parse (it was validated before it was stored), ERR_LIMIT when the
+ * RRset cannot fit a DNS message, ERR_UNSUPPORTED for a policy that looks at where the client is
+ * (latency and later ones): such a record is left out. */
 int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
                              struct err *err) MUST_CHECK;
 void zone_database_delete_record(struct zone_database *database, const char *zone_id,
@@ -43,7 +54,9 @@ size_t zone_database_set_status(struct zone_database *database, const struct mod
  * deletes what is still old (visible at the next publish). Readers keep their answers meanwhile. */
 void zone_database_mark(struct zone_database *database);
 void zone_database_sweep(struct zone_database *database);
-/* Makes all puts and deletes since the last publish visible to readers. */
+/* Makes all puts and deletes since the last publish visible to readers: each name's records change
+ * in one step, names one after another, a zone appears whole and vanishes at once. What was replaced
+ * is freed after a grace period (base/snapshot.h). */
 void zone_database_publish(struct zone_database *database);
 
 /* What readers load (SNAPSHOT_LOAD inside a read section). Never NULL. Lives as long as the
