@@ -5,9 +5,10 @@
  *
  * The request's shape is judged first (InvalidInput, the first problem), then its meaning
  * (InvalidChangeBatch, with every problem). Only records of the names that the batch touches are
- * read. Counted as Route 53 counts: an UPSERT is two. The SOA's serial is the client's business.
- * Invariant: the transaction compares the zone record's revision, which every batch changes, so
- * batches on one zone happen one after the other, each judged against what is there. */
+ * read, or the whole zone at once when that is less work. Counted as Route 53 counts: an UPSERT is
+ * two. The SOA's serial is the client's business. Invariant: the transaction compares the zone
+ * record's revision, which every batch changes, so batches on one zone happen one after the other,
+ * each judged against what is there. */
 #include "base/text.h"
 #include "dns/wire/rdata.h"
 #include "model/path.h"
@@ -23,6 +24,7 @@
 #define CHARACTERS_LIMIT 32000U
 #define VALUES_LIMIT 400U
 #define MESSAGES_LIMIT 1000U
+#define ONE_BY_ONE_LIMIT 16U     /* names that are read with a range each */
 #define NAME_RECORDS_LIMIT 4096U /* record sets at one name: far above what a name may hold */
 
 struct change {
@@ -234,27 +236,28 @@ struct batch_slot *batch_find(const struct batch *batch, const char *key)
     return bsearch(key, batch->slots, batch->slot_count, sizeof *batch->slots, compare_slot_key);
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_texts(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The touched names, each once. */
-static const char **list_names(const struct batch *batch, size_t *ret_count)
+/* The key prefixes of the touched names, each once, sorted. */
+static const char **list_prefixes(const struct batch *batch, size_t *ret_count)
 {
-    const char **names = arena_array(batch->call->arena, batch->item_count, sizeof *names);
+    const char **prefixes = arena_array(batch->call->arena, batch->item_count, sizeof *prefixes);
     for (size_t i = 0; i < batch->item_count; i++) {
-        names[i] = batch->items[i].record.name;
+        prefixes[i] = path_name_records(batch->call->arena, batch->zone.model.id,
+                                        batch->items[i].record.name);
     }
-    qsort(names, batch->item_count, sizeof *names, compare_names);
+    qsort(prefixes, batch->item_count, sizeof *prefixes, compare_texts);
     size_t count = 0;
     for (size_t i = 0; i < batch->item_count; i++) {
-        if (count == 0 || !text_equal(names[count - 1], names[i])) {
-            names[count++] = names[i];
+        if (count == 0 || !text_equal(prefixes[count - 1], prefixes[i])) {
+            prefixes[count++] = prefixes[i];
         }
     }
     *ret_count = count;
-    return names;
+    return prefixes;
 }
 
 static int stored_slot(struct batch *batch, const struct store_entry *entry,
@@ -274,31 +277,72 @@ static int stored_slot(struct batch *batch, const struct store_entry *entry,
     return 0;
 }
 
-/* One slot a record set: those that are stored, and those that changes name. */
-static int load_slots(struct batch *batch, struct err *err)
+static int compare_prefix(const void *key, const void *prefix)
 {
+    const char *text = *(const char *const *)prefix;
+    return strncmp(key, text, strlen(text));
+}
+
+/* What is stored at the names whose key prefixes these are, sorted. Many names are read with one
+ * range over the zone, as long as that does not read much more than was asked for. */
+static int load_stored(struct batch *batch, const char **prefixes, size_t count,
+                       struct store_list *ret_list, struct err *err)
+{
+    struct store *store = service_context(batch->call)->store;
     struct arena *arena = batch->call->arena;
-    size_t name_count = 0;
-    const char **names = list_names(batch, &name_count);
-    struct store_list *lists = arena_array(arena, name_count, sizeof *lists);
-    size_t total = batch->item_count;
-    for (size_t i = 0; i < name_count; i++) {
-        const char *prefix = path_name_records(arena, batch->zone.model.id, names[i]);
-        int rc = store_range(service_context(batch->call)->store, prefix, NULL, NAME_RECORDS_LIMIT,
-                             arena, &lists[i], err);
+    struct store_list all = {.count = 0};
+    if (count > ONE_BY_ONE_LIMIT && batch->zone.model.record_count / 4 <= (int64_t)count) {
+        struct store_list zone;
+        const char *prefix = path_zone_records(arena, batch->zone.model.id);
+        int rc = store_range(store, prefix, NULL, 0, arena, &zone, err);
         if (rc != 0) {
             return rc;
         }
-        total += lists[i].count;
-    }
-    struct batch_slot *slots = arena_array(arena, total, sizeof *slots);
-    size_t count = 0;
-    for (size_t i = 0; i < name_count; i++) {
-        for (size_t j = 0; j < lists[i].count; j++) {
-            int rc = stored_slot(batch, &lists[i].entries[j], &slots[count++], err);
-            if (rc != 0) {
-                return rc;
+        for (size_t i = 0; i < zone.count; i++) {
+            if (bsearch(zone.entries[i].key, prefixes, count, sizeof *prefixes, compare_prefix) !=
+                NULL) {
+                zone.entries[all.count++] = zone.entries[i];
             }
+        }
+        all.entries = zone.entries;
+        *ret_list = all;
+        return 0;
+    }
+    struct store_list *lists = arena_array(arena, count, sizeof *lists);
+    for (size_t i = 0; i < count; i++) {
+        int rc = store_range(store, prefixes[i], NULL, NAME_RECORDS_LIMIT, arena, &lists[i], err);
+        if (rc != 0) {
+            return rc;
+        }
+        all.count += lists[i].count;
+    }
+    all.entries = arena_array(arena, all.count, sizeof *all.entries);
+    for (size_t i = 0, at = 0; i < count; at += lists[i++].count) {
+        for (size_t j = 0; j < lists[i].count; j++) {
+            all.entries[at + j] = lists[i].entries[j];
+        }
+    }
+    *ret_list = all;
+    return 0;
+}
+
+/* One slot a record set: those that are stored, and those that changes name. */
+static int load_slots(struct batch *batch, struct err *err)
+{
+    struct store_list stored;
+    size_t prefix_count = 0;
+    const char **prefixes = list_prefixes(batch, &prefix_count);
+    int rc = load_stored(batch, prefixes, prefix_count, &stored, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct batch_slot *slots =
+        arena_array(batch->call->arena, batch->item_count + stored.count, sizeof *slots);
+    size_t count = 0;
+    for (size_t i = 0; i < stored.count; i++) {
+        rc = stored_slot(batch, &stored.entries[i], &slots[count++], err);
+        if (rc != 0) {
+            return rc;
         }
     }
     for (size_t i = 0; i < batch->item_count; i++) {

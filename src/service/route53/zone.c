@@ -325,6 +325,12 @@ int route53_create_hosted_zone(struct aws_call *call, const json_t *in, json_t *
         return aws_error(call, err, "InvalidDomainName", "%.150s is not a valid domain name", name);
     }
     struct creation creation = {.in = in, .name = arena_strdup(call->arena, canonical)};
+    /* With an id as long as ours: a name of many escaped characters may not fit into a key. */
+    const char *id = route53_new_id(call, 'Z', ID_LENGTH);
+    if (strlen(path_record(call->arena, id, canonical, "NAPTR", "")) > STORE_KEY_LIMIT) {
+        return aws_error(call, err, "InvalidDomainName", "%.150s is too long when it is escaped",
+                         name);
+    }
     int rc = route53_transact(call, create_step, &creation, err);
     if (rc != 0) {
         return rc;

@@ -118,7 +118,7 @@ static int start_of(struct aws_call *call, const json_t *in, const char **ret_fr
         return aws_error(call, err, "InvalidDomainName", "%.150s is not a valid domain name", name);
     }
     *ret_from = path_zone_name(call->arena, canonical, id);
-    return 0;
+    return route53_check_key(call, *ret_from, "DNSName", err);
 }
 
 static int show_by_name(struct aws_call *call, const struct store_list *list, size_t size,

@@ -89,6 +89,14 @@ static void what_cannot_be_a_zone_is_refused(void **state)
     refused("InvalidDomainName", "a..com is not a valid domain name");
     (void)fixture_ask(&f, "CreateHostedZone", "{'Name':'.','CallerReference':'x'}");
     refused("InvalidDomainName", "not a valid domain name");
+    char name[1400] = "";
+    size_t length = 0;
+    for (int i = 0; i < 250; i++) {
+        length += (size_t)snprintf(name + length, sizeof name - length, "%s",
+                                   i % 62 == 61 ? "." : "\\\\001");
+    }
+    (void)fixture_ask(&f, "CreateHostedZone", "{'Name':'%s','CallerReference':'x'}", name);
+    refused("InvalidDomainName", "too long when it is escaped");
     (void)fixture_ask(&f, "CreateHostedZone",
                       "{'Name':'a.com','CallerReference':'x','VPC':{'VPCId':'vpc-1'}}");
     refused("InvalidInput", "Private hosted zones are not offered");
