@@ -57,6 +57,7 @@ static inline void fuzz_decode(const struct codec_route *route, const uint8_t *b
     arena_done(&arena);
 }
 
+/* NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif
