@@ -106,7 +106,7 @@ static struct model_check http_check(const struct fixture *fixture)
 static const char *run(struct fixture *fixture, const struct model_check *check)
 {
     fixture->done = false;
-    struct probe *probe = probe_start(fixture->engine, check, keep_result, fixture);
+    struct probe *probe = probe_start(fixture->engine, check, NULL, keep_result, fixture);
     assert_non_null(probe);
     assert_false(fixture->done);
     while (!fixture->done) {
@@ -359,7 +359,7 @@ static void a_cancelled_probe_says_nothing(void **state)
     struct model_check check = http_check(fixture);
     test_server_set(fixture->server, SERVER_SILENT, NULL, 0);
     for (int i = 0; i < 3; i++) {
-        struct probe *probe = probe_start(fixture->engine, &check, keep_result, fixture);
+        struct probe *probe = probe_start(fixture->engine, &check, NULL, keep_result, fixture);
         for (int turn = 0; turn < i; turn++) {
             (void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
         }
@@ -367,10 +367,10 @@ static void a_cancelled_probe_says_nothing(void **state)
     }
     check.host_name = "localhost";
     check.ip_address = "";
-    probe_cancel(probe_start(fixture->engine, &check, keep_result, fixture));
+    probe_cancel(probe_start(fixture->engine, &check, NULL, keep_result, fixture));
     check.type = MODEL_CHECK_TCP;
     check.ip_address = "127.0.0.1";
-    probe_cancel(probe_start(fixture->engine, &check, keep_result, fixture));
+    probe_cancel(probe_start(fixture->engine, &check, NULL, keep_result, fixture));
     (void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
     assert_false(fixture->done);
 }
@@ -415,7 +415,7 @@ static void thousands_of_probes_leave_no_descriptor_behind(void **state)
             checks[i] = check;
             checks[i].type = types[i % ARRAY_SIZE(types)];
             checks[i].port = i % 7 == 0 ? 1 : check.port;
-            assert_non_null(probe_start(fixture->engine, &checks[i], count_result, &left));
+            assert_non_null(probe_start(fixture->engine, &checks[i], NULL, count_result, &left));
         }
         while (left > 0) {
             (void)uv_run(&fixture->loop, UV_RUN_ONCE);

@@ -15,6 +15,7 @@ struct runner {
     struct schedule schedule;
     struct mono due; /* of the next probe */
     struct probe *probe;
+    struct probe_memory memory;
     bool overdue;
 };
 
@@ -34,7 +35,8 @@ static void probed(void *context, const struct probe_result *result);
 static void start(struct runner *runner)
 {
     COUNTERS_ADD(runner->config.counters, probes_started);
-    runner->probe = probe_start(runner->config.engine, runner->check, probed, runner);
+    runner->probe =
+        probe_start(runner->config.engine, runner->check, &runner->memory, probed, runner);
 }
 
 static void probed(void *context, const struct probe_result *result)
@@ -89,6 +91,7 @@ void runner_change(struct runner *runner, const struct model_check *check)
     probe_cancel(runner->probe);
     runner->probe = NULL;
     runner->overdue = false;
+    probe_memory_done(&runner->memory);
     runner->check = check;
     runner->schedule = schedule_make(schedule_interval(check), runner->config.hash);
     wait_until(runner, mono_now());
@@ -105,5 +108,6 @@ void runner_free(struct runner *take_runner)
         return;
     }
     probe_cancel(take_runner->probe);
+    probe_memory_done(&take_runner->memory);
     uv_close((uv_handle_t *)&take_runner->timer, timer_closed);
 }

@@ -132,6 +132,29 @@ static void free_probe(struct probe *probe)
     uv_close((uv_handle_t *)&probe->limit, limit_closed);
 }
 
+/* Exchanges the probe's handle with the one that remembers the check's TLS session. */
+static void swap_handle(struct probe *probe)
+{
+    if (probe->memory != NULL) {
+        CURL *easy = probe->easy;
+        probe->easy = probe->memory->easy;
+        probe->memory->easy = easy;
+    }
+}
+
+void probe_memory_done(struct probe_memory *memory)
+{
+    curl_easy_cleanup(memory->easy);
+    memory->easy = NULL;
+}
+
+/* Sessions of verified checks are not resumed: a certificate may have run out since. */
+static bool resumes(const struct model_check *check)
+{
+    bool https = check->type == MODEL_CHECK_HTTPS || check->type == MODEL_CHECK_HTTPS_STR_MATCH;
+    return https && !check->options.verify_tls;
+}
+
 /* Ends whatever is going on and puts the probe back. */
 static void release(struct probe *probe)
 {
@@ -141,6 +164,8 @@ static void release(struct probe *probe)
     probe->lookup = NULL;
     http_close(probe);
     tcp_close(probe);
+    swap_handle(probe);
+    probe->memory = NULL;
     unlink_active(probe);
     probe->check = NULL;
     if (engine->closed || engine->idle_count >= ENGINE_IDLE_LIMIT) {
@@ -298,10 +323,12 @@ static bool parse_address(const struct model_check *check, struct sockaddr_stora
 }
 
 struct probe *probe_start(struct probe_engine *engine, const struct model_check *check,
-                          probe_done done, void *context)
+                          struct probe_memory *memory, probe_done done, void *context)
 {
     struct probe *probe = take_from_pool(engine);
     probe->check = check;
+    probe->memory = resumes(check) ? memory : NULL;
+    swap_handle(probe);
     probe->done = done;
     probe->context = context;
     probe->decided = false;

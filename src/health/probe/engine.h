@@ -42,7 +42,8 @@ struct probe {
     char address_text[PROBE_ADDRESS]; /* "" before it is known */
 
     /* http.c */
-    CURL *easy; /* kept over the probe's lives */
+    CURL *easy; /* kept over the probe's lives, but for the life of one that brought its own */
+    struct probe_memory *memory; /* borrowed while active; NULL: none */
     bool in_multi;
     struct curl_slist *headers;
     struct curl_slist *connect_to;

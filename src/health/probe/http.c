@@ -175,7 +175,6 @@ static bool set_constants(CURL *easy)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_SSL_ENABLE_ALPN, 0L);
-    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
@@ -193,6 +192,7 @@ static bool set_constants(CURL *easy)
 static bool set_tls(CURL *easy, const struct probe *probe)
 {
     bool verify = probe->check->options.verify_tls;
+    SET(CURLOPT_SSL_SESSIONID_CACHE, probe->memory != NULL ? 1L : 0L);
     SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
     SET(CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L);

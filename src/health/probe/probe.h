@@ -58,9 +58,19 @@ int probe_engine_new(uv_loop_t *loop, const struct probe_settings *settings,
 /* Cancels every probe and frees the engine once the loop has run its closing callbacks. */
 void probe_engine_close(struct probe_engine *take_engine);
 
-/* The check's type is one of the five with an endpoint. */
+/* What is worth keeping from one probe of a check to its next: the TLS session of an HTTPS check
+ * that does not verify certificates, so that the handshake is resumed where the server allows it (a
+ * full one costs most of a probe). Owned by whoever probes the check; starts zeroed. */
+struct probe_memory {
+    void *easy; /* libcurl's handle, which holds the session */
+};
+/* No probe with it may be running. The memory may be used again. */
+void probe_memory_done(struct probe_memory *memory);
+
+/* The check's type is one of the five with an endpoint. memory may be NULL; it is the probe's until
+ * the probe is done or cancelled. */
 struct probe *probe_start(struct probe_engine *engine, const struct model_check *check,
-                          probe_done done, void *context) MUST_CHECK;
+                          struct probe_memory *memory, probe_done done, void *context) MUST_CHECK;
 /* NULL is fine. */
 void probe_cancel(struct probe *take_probe);
 
