@@ -13,6 +13,9 @@ static void members_release(void *members)
 }
 
 static int fail(struct aws_call *call, struct err *err, const char *code, const char *format,
+                va_list args) PRINTF(4, 0);
+
+static int fail(struct aws_call *call, struct err *err, const char *code, const char *format,
                 va_list args)
 {
     char message[sizeof err->message];

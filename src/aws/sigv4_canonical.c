@@ -263,10 +263,11 @@ void sigv4_string_to_sign(const struct sigv4_inputs *inputs, const char *canonic
 static void signing_key(const struct secret *secret, const struct sigv4_inputs *inputs,
                         unsigned char out[SIGV4_HASH_SIZE])
 {
-    char start[4 + SECRET_LIMIT];
-    (void)memcpy(start, "AWS4", 4);
-    (void)memcpy(start + 4, secret->data, secret->length);
-    keyed_hash(start, 4 + secret->length, inputs->date, strlen(inputs->date), out);
+    static const char prefix[] = {'A', 'W', 'S', '4'};
+    char start[sizeof prefix + SECRET_LIMIT];
+    (void)memcpy(start, prefix, sizeof prefix);
+    (void)memcpy(start + sizeof prefix, secret->data, secret->length);
+    keyed_hash(start, sizeof prefix + secret->length, inputs->date, strlen(inputs->date), out);
     secret_wipe_memory(start, sizeof start);
     const char *parts[] = {inputs->region, inputs->service, "aws4_request"};
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

@@ -202,7 +202,7 @@ static int check_common(char *credential, const char *signed_headers, const char
         return incomplete(ret_code, err,
                           "SignedHeaders must be lower-case header names separated by ';'");
     }
-    if (strlen(signature) != 2 * SIGV4_HASH_SIZE || !all_of(signature, DIGITS "abcdef")) {
+    if (strlen(signature) != SIGV4_HASH_TEXT - 1 || !all_of(signature, DIGITS "abcdef")) {
         /* The signer's arithmetic went wrong, which AWS calls a mismatch. */
         *ret_code = "SignatureDoesNotMatch";
         return err_set(err, ERR_INVALID,

@@ -67,6 +67,21 @@ static bool path_sound(const struct http_request *request)
            printable(request->query);
 }
 
+/* Header names are tokens (RFC 9110 section 5.6.2); others are read differently by different
+ * programs, and one with a ';' could not be told apart in a list of signed headers. */
+static bool names_sound(const struct http_request *request)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789"
+                                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    for (size_t i = 0; i < request->header_count; i++) {
+        const char *name = request->headers[i].name;
+        if (name[0] == '\0' || name[strspn(name, token)] != '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* One length, told in one way. */
 static bool framing_sound(const struct http_request *request)
 {
@@ -101,9 +116,10 @@ bool upload_allowed(const struct http_request *request, bool complete,
         return refuse(ret_refusal, WIRE_BAD_REQUEST, 431,
                       "The request has too many headers, or one with a NUL byte");
     }
-    if (!path_sound(request) || !framing_sound(request)) {
+    if (!path_sound(request) || !names_sound(request) || !framing_sound(request)) {
         return refuse(ret_refusal, WIRE_BAD_REQUEST, 400,
-                      "The request is malformed: its target, or how long its body is");
+                      "The request is malformed: its target, a header's name, or how long its body "
+                      "is");
     }
     const char *length = http_header_value(request, "content-length");
     if (length != NULL) {

@@ -63,6 +63,16 @@ static void a_body_framed_in_two_ways_is_refused(void **state)
     assert_int_equal(status_of("POST", "/", hosts, 2), 400);
 }
 
+static void a_header_name_that_is_no_token_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "X-Amz-A;b", "X Y", "Content-Length ", "X\x01"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const struct http_header headers[] = {{names[i], "1"}};
+        assert_int_equal(status_of("GET", "/", headers, 1), 400);
+    }
+}
+
 static void a_target_that_is_no_path_is_refused(void **state)
 {
     (void)state;
@@ -178,6 +188,7 @@ int main(void)
         cmocka_unit_test(an_announced_body_over_the_limit_is_refused),
         cmocka_unit_test(a_length_that_is_no_number_is_refused),
         cmocka_unit_test(a_body_framed_in_two_ways_is_refused),
+        cmocka_unit_test(a_header_name_that_is_no_token_is_refused),
         cmocka_unit_test(a_target_that_is_no_path_is_refused),
         cmocka_unit_test(a_long_target_is_refused),
         cmocka_unit_test(a_target_splits_into_path_and_query),
