@@ -22,7 +22,7 @@ void cli_write_candidates(struct cli *cli, struct buf *out, const json_t *explan
     if (json_array_size(candidates) == 0) {
         return;
     }
-    static const char *const heads[] = {"", "ROLE", "SET", "HEALTH", "ANSWER", "WHY", "CHECK"};
+    static const char *const heads[] = {"", "ROLE", "SET", "HEALTH", "ANSWER", "WHY"};
     struct table table;
     table_init(&table, cli->arena, "    ", cli_colours(cli), ARRAY_SIZE(heads), heads);
     for (size_t i = 0; i < json_array_size(candidates); i++) {
@@ -34,8 +34,7 @@ void cli_write_candidates(struct cli *cli, struct buf *out, const json_t *explan
                                      cli_text(candidate, "SetIdentifier"),
                                      healthy ? "healthy" : "unhealthy",
                                      answer_of(cli, candidate),
-                                     cli_text(candidate, "Reason"),
-                                     cli_text(candidate, "HealthCheckId")};
+                                     cli_text(candidate, "Reason")};
         const enum table_style styles[ARRAY_SIZE(heads)] = {chosen ? TABLE_GOOD : TABLE_QUIET,
                                                             TABLE_PLAIN, TABLE_PLAIN,
                                                             healthy ? TABLE_GOOD : TABLE_BAD};

@@ -14,16 +14,14 @@ static void write_title(struct cli *cli, struct buf *out, const char *title)
 static void write_node(struct cli *cli, struct buf *out, const json_t *node)
 {
     struct arena *arena = cli->arena;
-    long long applied = cli_number(node, "DnsRevision");
-    long long newest = cli_number(node, "StoreRevision");
     const char *const rows[][2] = {
         {"version", arena_printf(arena, "%s, up for %s", cli_text(node, "Version"),
                                  cli_duration(arena, cli_number(node, "UptimeSeconds") * TIME_S))},
         {"regions", cli_join(arena, json_object_get(node, "Regions"))},
         {"API", cli_text(node, "ApiAddress")},
         {"DNS", cli_join(arena, json_object_get(node, "DnsAddresses"))},
-        {"answers", arena_printf(arena, "include changes up to revision %lld; the store is at %lld",
-                                 applied, newest)},
+        {"answers", arena_printf(arena, "include every change up to revision %lld",
+                                 cli_number(node, "DnsRevision"))},
     };
     write_title(cli, out, arena_printf(arena, "Node %s", cli_text(node, "Name")));
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -88,9 +86,10 @@ static void add_check(struct cli *cli, struct table *table, const json_t *check)
     for (size_t i = 0; i < json_array_size(views); i++) {
         const json_t *view = json_array_get(views, i);
         bool healthy = cli_truth(view, "Healthy");
+        const char *address = cli_text(view, "Address");
         const char *const below[] = {
-            arena_printf(cli->arena, "  seen from %s (%s)", cli_text(view, "Region"),
-                         cli_text(view, "Address")),
+            arena_printf(cli->arena, "  seen from %s%s%s", cli_text(view, "Region"),
+                         *address != '\0' ? ", " : "", address),
             healthy ? "healthy" : "unhealthy", cli_since(cli, cli_text(view, "Since")),
             cli_text(view, "Status")};
         const enum table_style below_styles[ARRAY_SIZE(below)] = {
@@ -130,11 +129,12 @@ static void write_routed(struct cli *cli, struct buf *out, const json_t *records
     }
     for (size_t i = 0; i < json_array_size(records); i++) {
         const json_t *record = json_array_get(records, i);
+        const char *note = cli_text(record, "Note");
         buf_puts(out, "  ");
         table_put(out, false, TABLE_PLAIN,
-                  arena_printf(cli->arena, "%s %s, policy %s: %s", cli_text(record, "Name"),
+                  arena_printf(cli->arena, "%s %s, policy %s%s%s", cli_text(record, "Name"),
                                cli_text(record, "Type"), cli_text(record, "Policy"),
-                               cli_text(record, "Note")));
+                               *note != '\0' ? ": " : "", note));
         buf_putc(out, '\n');
         cli_write_candidates(cli, out, record);
     }
