@@ -60,8 +60,11 @@ static bool match_path(const struct codec_operation *operation, const struct seg
     size_t at = 0;
     for (size_t i = 0; i < wanted; i++) {
         const struct codec_segment *segment = &operation->segments[i];
-        if (segment->kind == CODEC_LITERAL ? !piece_is(path, at, segment->text)
-                                           : path->length[at] == 0) {
+        /* A greedy label may begin with a slash (an object's key "/a"), but not be empty. */
+        bool good = segment->kind == CODEC_LITERAL  ? piece_is(path, at, segment->text)
+                    : segment->kind == CODEC_GREEDY ? path->start[at][0] != '\0'
+                                                    : path->length[at] != 0;
+        if (!good) {
             return false;
         }
         at += segment->kind == CODEC_GREEDY ? extra + 1 : 1;
