@@ -8,8 +8,8 @@
  *
  * Where Route 53's documentation is silent:
  * - an alias target that does not exist gives NODATA, and is unhealthy where that is evaluated;
- * - an alias whose zone id is unknown here (a service endpoint) is served from the zone of ours that
- *   holds the target's name, when there is one;
+ * - an alias whose zone id is unknown here (a service endpoint) is served from the zone of ours
+ * that holds the target's name, when there is one;
  * - an alias target is the record set of that very name: wildcards do not stand in for it;
  * - aliases in a circle, or more than 32 behind one another, give NODATA and are unhealthy;
  * - an alias may give nothing for its share of a weighted group. */
@@ -39,9 +39,9 @@ void zone_database_free(struct zone_database *take_database);
 /* A zone's name and age never change: a put of one that is there only counts for a reload. */
 void zone_database_put_zone(struct zone_database *database, const struct model_zone *zone);
 void zone_database_delete_zone(struct zone_database *database, const char *zone_id);
-/* ERR_INVALID when a value does not parse (it was validated before it was stored), ERR_LIMIT when the
- * RRset cannot fit a DNS message, ERR_UNSUPPORTED for a policy that looks at where the client is
- * (latency and later ones): such a record is left out. */
+/* ERR_INVALID when a value does not parse (it was validated before it was stored), ERR_LIMIT when
+ * the RRset cannot fit a DNS message, ERR_UNSUPPORTED for a policy that looks at where the client
+ * is (latency and later ones): such a record is left out. */
 int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
                              struct err *err) MUST_CHECK;
 void zone_database_delete_record(struct zone_database *database, const char *zone_id,
@@ -55,8 +55,8 @@ size_t zone_database_set_status(struct zone_database *database, const struct mod
 void zone_database_mark(struct zone_database *database);
 void zone_database_sweep(struct zone_database *database);
 /* Makes all puts and deletes since the last publish visible to readers: each name's records change
- * in one step, names one after another, a zone appears whole and vanishes at once. What was replaced
- * is freed after a grace period (base/snapshot.h). */
+ * in one step, names one after another, a zone appears whole and vanishes at once. What was
+ * replaced is freed after a grace period (base/snapshot.h). */
 void zone_database_publish(struct zone_database *database);
 
 /* What readers load (SNAPSHOT_LOAD inside a read section). Never NULL. Lives as long as the

@@ -242,26 +242,9 @@ void group_set_records(struct zone_database *database, struct zone_group *group,
     }
 }
 
-/* Takes the group out of the queue and of the list of changes, wherever it stands. */
-static void unqueue(struct zone_database *database, struct zone_group *group)
-{
-    for (struct zone_group **at = &database->queue_first; group->queued && *at != NULL;
-         at = &(*at)->next_queued) {
-        if (*at == group) {
-            *at = group->next_queued;
-            if (database->queue_last == &group->next_queued) {
-                database->queue_last = at;
-            }
-            group->queued = false;
-            break;
-        }
-    }
-}
-
 void group_free(struct zone_database *database, struct zone_group *take_group)
 {
     assert(!take_group->changed);
-    unqueue(database, take_group);
     if (database->free_count == database->free_capacity) {
         database->free_capacity = database->free_capacity * 2 + 16;
         database->free_numbers =
@@ -270,7 +253,11 @@ void group_free(struct zone_database *database, struct zone_group *take_group)
     database->free_numbers[database->free_count++] = take_group->number;
     database->groups[take_group->number] = NULL;
     database_retire(database, take_group->mix);
-    free(take_group);
+    if (take_group->queued) {
+        take_group->dead = true; /* freed when its turn comes */
+    } else {
+        free(take_group);
+    }
 }
 
 void group_enqueue(struct zone_database *database, struct zone_group *group)
@@ -443,7 +430,11 @@ void group_decide_all(struct zone_database *database)
             database->queue_last = &database->queue_first;
         }
         group->queued = false;
-        decide(database, group);
+        if (group->dead) {
+            free(group);
+        } else {
+            decide(database, group);
+        }
     }
 }
 

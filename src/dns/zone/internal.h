@@ -90,6 +90,7 @@ struct zone_group {
     bool fallback;  /* none is: all treated as healthy */
     bool queued;
     bool changed;
+    bool dead; /* only its place in the queue is left */
 };
 
 /* ---- zones ---- */

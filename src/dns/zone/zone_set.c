@@ -44,7 +44,8 @@ static ALWAYS_INLINE uint64_t hash_label(uint64_t hash, const uint8_t *wire, siz
     unsigned surplus = 8U * (unsigned)(WORD - (end - start));
     uint64_t last = LIKELY(end >= WORD) ? load64(wire + end - WORD) >> surplus << surplus
                                         : load64(wire + start) << surplus;
-    return mix(hash, last, factor);
+    /* Twice: the last character stands in the top byte, which one multiplication leaves there. */
+    return mix(mix(hash, last, factor), 0, factor);
 }
 
 /* ASCII upper case to lower case in eight bytes at once; bytes of 0x80 and above stay. */

@@ -67,6 +67,39 @@ static void every_suffix_has_the_hash_of_the_same_name_alone(void **state)
     free(alone);
 }
 
+static unsigned count_bits(uint64_t bits)
+{
+    unsigned count = 0;
+    for (; bits != 0; bits &= bits - 1) {
+        count++;
+    }
+    return count;
+}
+
+static void names_that_differ_in_any_one_character_are_spread_evenly(void **state)
+{
+    (void)state;
+    struct zone_name *name = memory_new(sizeof *name);
+    for (size_t length = 1; length <= 24; length++) {
+        for (size_t at = 0; at < length; at++) {
+            uint64_t places = 0; /* of 64, by the low bits, which choose the place in a table */
+            uint64_t tags = 0;   /* of 64, by the high bits, which tell entries apart */
+            for (uint8_t c = 0; c < 64; c++) {
+                uint8_t wire[32] = {(uint8_t)length};
+                (void)memset(wire + 1, 'x', length);
+                wire[1 + at] = (uint8_t)(c < 32 ? 0x20 + c : 0x60 + c - 32);
+                assert_int_equal(length + 2, read_exact(name, wire, length + 2));
+                places |= UINT64_C(1) << (name->hash[0] & 63U);
+                tags |= UINT64_C(1) << (name->hash[0] >> 58U);
+            }
+            /* Evenly at random 40 of 64 are met. */
+            assert_in_range(count_bits(places), 24, 64);
+            assert_in_range(count_bits(tags), 24, 64);
+        }
+    }
+    free(name);
+}
+
 static void only_ascii_letters_are_folded(void **state)
 {
     (void)state;
@@ -126,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_suffix_has_the_hash_of_the_same_name_alone),
+        cmocka_unit_test(names_that_differ_in_any_one_character_are_spread_evenly),
         cmocka_unit_test(only_ascii_letters_are_folded),
         cmocka_unit_test(wildcard_hashes_are_those_of_the_wildcards_name),
         cmocka_unit_test(what_is_no_name_is_refused),
