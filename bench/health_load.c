@@ -67,9 +67,9 @@ static void put_check(struct store *store, const struct bench *bench, unsigned n
     const char *check = arena_printf(
         &arena,
         "{\"v\":1,\"Id\":\"%s\",\"CallerReference\":\"%u\",\"HealthCheckVersion\":1,"
-        "\"HealthCheckConfig\":{\"Type\":\"%s\",\"IPAddress\":\"127.0.0.1\",\"Port\":%lld,%s"
+        "\"HealthCheckConfig\":{\"Type\":\"%s\",\"IPAddress\":\"127.0.0.1\",\"Port\":%u,%s"
         "\"RequestInterval\":10,\"FailureThreshold\":1}}",
-        id, number, type, (long long)(base + number % bench->ports), path);
+        id, number, type, (unsigned)base + number % (unsigned)bench->ports, path);
     static const char tags[] =
         "{\"v\":1,\"Tags\":[{\"Key\":\"leeward:interval-ms\",\"Value\":\"1000\"}]}";
     store_txn_put(txn, path_join(&arena, PATH_CHECKS, id), check, strlen(check));

@@ -73,7 +73,7 @@ static void probes_keep_their_phase_however_long_one_takes(void **state)
     struct schedule schedule = schedule_make(TIME_S, 1234567890123ULL);
     struct mono at = schedule_next(&schedule, (struct mono){50 * TIME_S});
     for (int i = 0; i < 100; i++) {
-        struct mono late = {at.ns + (i % 7) * 100 * TIME_MS};
+        struct mono late = {at.ns + (int64_t)(i % 7) * 100 * TIME_MS};
         struct mono next = schedule_next(&schedule, late);
         assert_true(next.ns > late.ns);
         assert_true(next.ns - late.ns <= TIME_S);
