@@ -42,11 +42,6 @@ bool text_ends(const char *text, const char *suffix)
     return tail <= length && memcmp(text + length - tail, suffix, tail) == 0;
 }
 
-bool text_empty(const char *text)
-{
-    return text == NULL || text[0] == '\0';
-}
-
 int text_to_i64(const char *text, int64_t low, int64_t high, int64_t *ret_value)
 {
     const char *digits = text[0] == '-' ? text + 1 : text;

@@ -16,7 +16,10 @@ bool text_equal_nocase(const char *a, const char *b) PURE;
 bool text_starts(const char *text, const char *prefix) PURE;
 bool text_ends(const char *text, const char *suffix) PURE;
 /* NULL counts as "". */
-bool text_empty(const char *text) PURE;
+static inline bool text_empty(const char *text)
+{
+    return text == NULL || text[0] == '\0';
+}
 /* ASCII only, any locale. */
 char text_lower(char c);
 bool text_is_digit(char c);

@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESPONSE_VALUE_LIMIT (3U * RDATA_LIMIT)
+#define RESPONSE_RDATA_LIMIT ((size_t)2 * RDATA_LIMIT) /* with its names expanded */
+#define RESPONSE_VALUE_LIMIT ((size_t)4 * RESPONSE_RDATA_LIMIT)
 
 /* ---- the query ---- */
 
@@ -169,7 +170,7 @@ static const char *rcode_name(unsigned rcode)
 static int read_answers(struct bytes_reader *in, unsigned count, json_t *data, struct err *err)
 {
     uint8_t name[NAME_WIRE_LIMIT];
-    uint8_t *rdata CLEANUP(memory_cleanup) = memory_new(2U * RDATA_LIMIT);
+    uint8_t *rdata CLEANUP(memory_cleanup) = memory_new(RESPONSE_RDATA_LIMIT);
     char *text CLEANUP(memory_cleanup) = memory_new(RESPONSE_VALUE_LIMIT);
     for (unsigned i = 0; i < count; i++) {
         bool good = read_name(in, name);
@@ -178,7 +179,7 @@ static int read_answers(struct bytes_reader *in, unsigned count, json_t *data, s
         (void)bytes_get_u32(in); /* ttl */
         uint16_t length = bytes_get_u16(in);
         size_t expanded =
-            good && !in->failed ? expand_rdata(in, type, length, rdata, 2U * RDATA_LIMIT) : 0;
+            good && !in->failed ? expand_rdata(in, type, length, rdata, RESPONSE_RDATA_LIMIT) : 0;
         if (expanded == 0 ||
             rdata_to_text(type, rdata, expanded, text, RESPONSE_VALUE_LIMIT) != 0) {
             return err_set(err, ERR_INTERNAL, "record %u of the response cannot be shown", i);
