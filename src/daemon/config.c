@@ -383,7 +383,7 @@ static int apply_flags(struct loaded *loaded, int argc, char *const *argv, bool 
 {
     bool seen[ARRAY_SIZE(options)] = {false};
     for (int i = 1; i < argc; i++) {
-        const char *name = NULL;
+        const char *name = "";
         const char *value = NULL;
         size_t length = 0;
         int rc = read_flag(argc, argv, &i, &name, &length, &value, err);
