@@ -3,6 +3,8 @@
  * A caller queues its request. Whoever finds the writer free leads: it takes the queue, applies
  * each request in one SQLite transaction, pays for one fsync, tells the watchers in the order of
  * revisions, and wakes the callers. Those that come meanwhile wait and form the next group.
+ * A sync that fails leaves the refused frames in the WAL until the next commit writes over them: a
+ * crash of the process in between may bring that one transaction back.
  * Invariant: a request that fails on its own (a compare, an unknown lease) is found out before it
  * wrote anything; when SQLite fails, all is rolled back and each request runs alone, so that one
  * cannot spoil another. */
