@@ -12,6 +12,7 @@ import json
 import re
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ SECRET = "leeward/test+admin/secret+0123456789abcd"
 REGION = "us-east-1"
 
 _session = boto3.session.Session(region_name=REGION)
+_session_lock = threading.Lock()  # clients may be used by any thread, but botocore makes them in one
 
 
 class AwsError(Exception):
@@ -158,8 +160,9 @@ class Daemon(Process):
         access, secret = key or self.key
         settings = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10 * SLOWER, "read_timeout": 30 * SLOWER,
                     "proxies": {}, **settings}
-        return _session.client(service, region_name=region, endpoint_url=self.endpoint, aws_access_key_id=access,
-                               aws_secret_access_key=secret, config=botocore.config.Config(**settings))
+        with _session_lock:
+            return _session.client(service, region_name=region, endpoint_url=self.endpoint, aws_access_key_id=access,
+                                   aws_secret_access_key=secret, config=botocore.config.Config(**settings))
 
     def aws(self, *arguments, key=None, region=REGION):
         """Runs the AWS CLI; its JSON output taken apart, None when it printed nothing. AwsError when it failed."""
