@@ -12,6 +12,7 @@
 
 #define FILE_LIMIT (1U << 20U)
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int replay(const char *path)
