@@ -82,7 +82,8 @@ http {{
 def make_check(daemon, tags=None, **config):
     """The id of a new health check with these tags (FAST where none are given)."""
     client = daemon.client("route53")
-    config.setdefault("FailureThreshold", 1)
+    if config["Type"] != "CALCULATED":
+        config.setdefault("FailureThreshold", 1)
     check = client.create_health_check(CallerReference=f"check-{os.getpid()}-{next(_numbers)}",
                                        HealthCheckConfig=config)["HealthCheck"]["Id"]
     tag_check(daemon, check, FAST if tags is None else tags)
