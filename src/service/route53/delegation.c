@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ID_LENGTH 20U
+#define ID_LENGTH 16U /* "/delegationset/N..." is a ResourceId too: at most 32 characters */
 #define REFERENCE_KIND "delegation"
 #define SCAN_BATCH 256U
 

@@ -40,6 +40,7 @@ static char *create(const char *reference)
 {
     assert_int_equal(
         fixture_ask(&f, "CreateReusableDelegationSet", "{'CallerReference':'%s'}", reference), 0);
+    assert_int_equal(strlen(fixture_text(&f, "DelegationSet.Id")), 32); /* the API's limit */
     return strdup(fixture_text(&f, "DelegationSet.Id") + strlen("/delegationset/"));
 }
 

@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ID_LENGTH 20U
+#define ID_LENGTH 19U /* "/hostedzone/Z..." is a ResourceId too: at most 32 characters */
 #define REFERENCE_KIND "zone"
 #define SOA_TTL 900
 #define NS_TTL 172800

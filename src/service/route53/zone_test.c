@@ -48,6 +48,7 @@ static void a_new_zone_is_shown_as_route53_shows_it(void **state)
     assert_true(text_starts(id, "/hostedzone/Z"));
     assert_int_equal(strspn(id + strlen("/hostedzone/"), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
                      strlen(id) - strlen("/hostedzone/"));
+    assert_int_equal(strlen(id), 32); /* as long as the API lets it be */
     assert_string_equal(fixture_text(&f, "HostedZone.Name"), "example.com.");
     assert_string_equal(fixture_text(&f, "HostedZone.CallerReference"), "one");
     assert_string_equal(fixture_text(&f, "HostedZone.Config.Comment"), "hello");
