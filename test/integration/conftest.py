@@ -86,3 +86,11 @@ def daemon(sandbox):
 @pytest.fixture
 def route53(daemon):
     return daemon.client("route53")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One running daemon for all tests of a file, which must use names of their own."""
+    box = Sandbox(tmp_path_factory.mktemp("shared"))
+    yield box.daemon().start()
+    box.close()
