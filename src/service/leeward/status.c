@@ -2,6 +2,7 @@
  * they read the store and the views of the data planes (service/common/context.h). Invariant: a
  * record that cannot be read shows as damaged, and does not hide the others. */
 #include "base/text.h"
+#include "dns/wire/rdata.h"
 #include "model/check.h"
 #include "model/path.h"
 #include "model/zone.h"
@@ -163,31 +164,12 @@ int leeward_get_status(struct aws_call *call, const json_t *in, json_t **ret_out
     return 0;
 }
 
-/* The record types of the model's RecordType, by number. Source: IANA, "DNS Parameters". */
-static const struct {
-    const char *name;
-    uint16_t number;
-} record_types[] = {
-    {"A", 1},     {"NS", 2},   {"CNAME", 5},  {"SOA", 6}, {"PTR", 12}, {"MX", 15},   {"TXT", 16},
-    {"AAAA", 28}, {"SRV", 33}, {"NAPTR", 35}, {"DS", 43}, {"SPF", 99}, {"CAA", 257},
-};
-
-static uint16_t record_type(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(record_types); i++) {
-        if (text_equal(record_types[i].name, name)) {
-            return record_types[i].number;
-        }
-    }
-    return 0;
-}
-
 int leeward_explain_answer(struct aws_call *call, const json_t *in, json_t **ret_out,
                            struct err *err)
 {
     struct service_views *views = &service_context(call)->views;
     const char *name = leeward_text(in, "Name");
-    uint16_t type = record_type(leeward_text(in, "Type"));
+    uint16_t type = rr_type_from_text(leeward_text(in, "Type"));
     assert(type != 0); /* the model's enum was checked */
     json_t *explanation = NULL;
     int rc = views->explain(views->context, name, type, &explanation, err);
