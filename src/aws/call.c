@@ -12,25 +12,55 @@ static void members_release(void *members)
     json_decref(members);
 }
 
-static int fail(struct aws_call *call, struct err *err, const char *code, const char *format,
-                va_list args) PRINTF(4, 0);
+static void set_members(struct aws_call *call, json_t *take_members)
+{
+    call->error_members = take_members;
+    if (take_members != NULL) {
+        arena_defer(call->arena, members_release, take_members);
+    }
+}
 
 static int fail(struct aws_call *call, struct err *err, const char *code, const char *format,
-                va_list args)
+                va_list args, int *ret_length) PRINTF(4, 0);
+
+/* *ret_length: that of the whole message; err holds the beginning when it is longer. */
+static int fail(struct aws_call *call, struct err *err, const char *code, const char *format,
+                va_list args, int *ret_length)
 {
     char message[sizeof err->message];
-    (void)vsnprintf(message, sizeof message, format, args); /* cut when too long, as err_set */
+    *ret_length = vsnprintf(message, sizeof message, format, args);
     call->error_code = arena_strdup(call->arena, code);
     return err_set(err, ERR_INVALID, "%s", message);
+}
+
+static json_t *whole_message(struct aws_call *call, size_t length, const char *format, va_list args)
+    PRINTF(3, 0);
+
+/* {"message": all of it}: NULL when there is no memory, and the beginning is sent. */
+static json_t *whole_message(struct aws_call *call, size_t length, const char *format, va_list args)
+{
+    char *text = arena_try_alloc(call->arena, length + 1);
+    if (text == NULL) {
+        return NULL;
+    }
+    (void)vsnprintf(text, length + 1, format, args); /* measured before */
+    return json_pack("{s:s}", "message", text);
 }
 
 int aws_error(struct aws_call *call, struct err *err, const char *code, const char *format, ...)
 {
     va_list args;
+    int length = 0;
+    json_t *members = NULL;
     va_start(args, format);
-    int status = fail(call, err, code, format, args);
+    int status = fail(call, err, code, format, args, &length);
     va_end(args);
-    call->error_members = NULL;
+    if (length >= (int)sizeof err->message) {
+        va_start(args, format);
+        members = whole_message(call, (size_t)length, format, args);
+        va_end(args);
+    }
+    set_members(call, members);
     return status;
 }
 
@@ -39,11 +69,9 @@ int aws_error_with(struct aws_call *call, struct err *err, const char *code, jso
 {
     va_list args;
     va_start(args, format);
-    int status = fail(call, err, code, format, args);
+    int length = 0;
+    int status = fail(call, err, code, format, args, &length);
     va_end(args);
-    call->error_members = take_members;
-    if (take_members != NULL) {
-        arena_defer(call->arena, members_release, take_members);
-    }
+    set_members(call, take_members);
     return status;
 }

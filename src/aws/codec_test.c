@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "base/time.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,6 +101,23 @@ static void a_modelled_error_has_its_status(void **state)
                         "</ErrorResponse>");
 }
 
+static void a_long_message_is_sent_whole(void **state)
+{
+    struct fixture *f = *state;
+    char name[1000];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    struct http_request request = request_of("GET", "/2013-04-01/hostedzone/Z1", "");
+    assert_int_equal(codec_route(&request, "route53", &f->arena, &f->route, &f->err), 0);
+    assert_int_equal(aws_error(&f->call, &f->err, "InvalidInput", "%s: the end", name), -EINVAL);
+    struct http_response response = {0};
+    codec_encode_error(&f->route, &f->call, &f->err, &response);
+    assert_int_equal(response.status, 400);
+    assert_non_null(strstr(response.body, name));
+    assert_non_null(strstr(response.body, "nnn: the end</Message>"));
+    assert_int_equal(strlen(f->err.message), sizeof f->err.message - 1);
+}
+
 static void a_failure_without_a_code_tells_nothing_of_the_inside(void **state)
 {
     struct fixture *f = *state;
@@ -183,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_call_is_routed_decoded_and_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_modelled_error_has_its_status, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_long_message_is_sent_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_without_a_code_tells_nothing_of_the_inside,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_request_of_no_service_is_not_found, set_up, tear_down),

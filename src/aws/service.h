@@ -42,8 +42,9 @@ struct aws_call {
 };
 
 /* Fills err, and the call with the modelled exception (its code decides HTTP status and shape from
- * the tables; one that the model does not know is sent as a 400 with that code). Returns err's
- * code, so handlers write `return aws_error(...)`. */
+ * the tables; one that the model does not know is sent as a 400 with that code). A message that err
+ * cannot hold is cut there and sent whole. Returns err's code, so handlers write
+ * `return aws_error(...)`. */
 int aws_error(struct aws_call *call, struct err *err, const char *code, const char *format, ...)
     PRINTF(4, 5) COLD;
 /* The same with members besides the message, such as {"messages":[..]} of InvalidChangeBatch. */
