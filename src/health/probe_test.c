@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -550,6 +551,84 @@ static struct model_check tls_check(const struct fixture *fixture, const struct 
     return check;
 }
 
+/* ---- this process's own troubles ---- */
+
+static void sleep_ms(uv_timer_t *timer)
+{
+    (void)usleep((useconds_t)(*(int *)timer->data * 1000)); /* blocks the whole loop */
+}
+
+/* Runs one probe on a loop that is blocked for so long, `after_ms` into it. */
+static void run_asleep(struct fixture *fixture, const struct model_check *check, int after_ms,
+                       int asleep_ms)
+{
+    uv_timer_t sleeper;
+    assert_int_equal(uv_timer_init(&fixture->loop, &sleeper), 0);
+    sleeper.data = &asleep_ms;
+    assert_int_equal(uv_timer_start(&sleeper, sleep_ms, (uint64_t)after_ms, 0), 0);
+    (void)run(fixture, check);
+    uv_close((uv_handle_t *)&sleeper, NULL);
+    (void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
+}
+
+static void an_answer_that_came_while_the_loop_slept_is_in_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct model_check check = http_check(fixture);
+    check.options.timeout_ms = 50;
+    test_server_set(fixture->server, SERVER_ANSWER_SLOW, OK_ANSWER, strlen(OK_ANSWER));
+    test_server_slow_from(fixture->server, strlen(OK_ANSWER) - 1); /* after 20 ms */
+    for (int i = 0; i < 5; i++) {
+        run_asleep(fixture, &check, 5, 80); /* too short to be called asleep */
+        assert_true(fixture->result.passed);
+    }
+}
+
+static void a_failure_while_the_loop_slept_is_nobodys(void **state)
+{
+    struct fixture *fixture = *state;
+    struct model_check check = http_check(fixture);
+    check.options.timeout_ms = 50;
+    test_server_set(fixture->server, SERVER_SILENT, NULL, 0);
+    run_asleep(fixture, &check, 5, 300);
+    assert_false(fixture->result.passed);
+    assert_int_equal(fixture->result.fault, PROBE_FAULT_SLEPT);
+    test_server_set(fixture->server, SERVER_CLOSE, NULL, 0);
+    run_asleep(fixture, &check, 0, 300);
+    assert_int_equal(fixture->result.fault, PROBE_FAULT_SLEPT);
+    (void)run(fixture, &check); /* awake again */
+    assert_false(fixture->result.passed);
+    assert_int_equal(fixture->result.fault, PROBE_FAULT_ENDPOINT);
+}
+
+static void without_descriptors_a_failure_is_this_hosts(void **state)
+{
+    struct fixture *fixture = *state;
+    struct model_check http = http_check(fixture);
+    struct model_check tcp = http;
+    tcp.type = MODEL_CHECK_TCP;
+    (void)run(fixture, &http); /* libcurl opens what it keeps */
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const struct model_check *checks[] = {&http, &tcp};
+    struct probe_result results[ARRAY_SIZE(checks)];
+    for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+        (void)run(fixture, checks[i]);
+        results[i] = fixture->result;
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+        assert_false(results[i].passed);
+        assert_int_equal(results[i].fault, PROBE_FAULT_HOST);
+        assert_string_equal(results[i].text, "Failure: The health checker couldn't make the "
+                                             "request: too many open files");
+        (void)run(fixture, checks[i]);
+        assert_true(fixture->result.passed);
+    }
+}
+
 static void the_server_name_is_sent_only_with_sni_enabled(void **state)
 {
     struct fixture *fixture = *state;
@@ -608,6 +687,9 @@ int main(void)
         TEST(a_cancelled_probe_says_nothing),
         TEST(proxies_of_the_environment_are_not_used),
         TEST(thousands_of_probes_leave_no_descriptor_behind),
+        TEST(an_answer_that_came_while_the_loop_slept_is_in_time),
+        TEST(a_failure_while_the_loop_slept_is_nobodys),
+        TEST(without_descriptors_a_failure_is_this_hosts),
         TEST(the_server_name_is_sent_only_with_sni_enabled),
         TEST(a_certificate_is_verified_only_when_asked_for),
     };
