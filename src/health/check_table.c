@@ -234,6 +234,9 @@ static void take_result(void *context, const struct probe_result *result)
         entry->last_failure_at = now;
     }
     thread_unlock(&table->mutex);
+    if (!result->passed && result->fault == PROBE_FAULT_HOST) {
+        return; /* shown, not counted: a checker that cannot look keeps what it knew */
+    }
     settle(entry, count_result(&entry->rules, &entry->count, result->passed), COUNT_VERDICT,
            result->at);
 }

@@ -17,6 +17,7 @@ struct runner {
     struct probe *probe;
     struct probe_memory memory;
     bool overdue;
+    bool repeated; /* the running probe repeats one that was slept through */
 };
 
 static void due(uv_timer_t *timer);
@@ -49,9 +50,15 @@ static void probed(void *context, const struct probe_result *result)
     } else {
         COUNTERS_ADD(config.counters, probes_failed);
     }
-    if (runner->overdue) {
+    /* Once: a loop that is always late must still find a dead endpoint. */
+    bool repeats = !result->passed && result->fault == PROBE_FAULT_SLEPT && !runner->repeated;
+    runner->repeated = repeats;
+    if (repeats || runner->overdue) {
         runner->overdue = false;
         start(runner);
+    }
+    if (repeats) {
+        return;
     }
     config.done(config.context, result); /* may free the runner: last */
 }
@@ -91,6 +98,7 @@ void runner_change(struct runner *runner, const struct model_check *check)
     probe_cancel(runner->probe);
     runner->probe = NULL;
     runner->overdue = false;
+    runner->repeated = false;
     probe_memory_done(&runner->memory);
     runner->check = check;
     runner->schedule = schedule_make(schedule_interval(check), runner->config.hash);

@@ -21,7 +21,8 @@ struct runner_config {
     struct probe_engine *engine;
     struct counters *counters;
     uint64_t hash;   /* spreads the phase */
-    probe_done done; /* after each probe; may free the runner */
+    probe_done done; /* after each probe; may free the runner. Not after one that failed while this
+                        process slept: it is repeated at once, and the second result counts */
     void *context;
 };
 

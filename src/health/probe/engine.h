@@ -19,6 +19,11 @@
 /* Finished probes that are kept for the next; more are freed. */
 #define ENGINE_IDLE_LIMIT 256U
 
+/* The loop notes that it runs this often; when it comes later than that by ENGINE_SLEPT, the probes
+ * under way have been slept through. */
+#define ENGINE_BEAT_MS 50
+#define ENGINE_SLEPT (100 * TIME_MS)
+
 enum probe_phase {
     PHASE_CONNECT, /* the name, TCP and TLS */
     PHASE_STATUS,  /* waiting for the status line */
@@ -35,7 +40,10 @@ struct probe {
     enum probe_phase phase;
     struct mono started;
     uv_timer_t limit; /* of the phase */
-    bool decided;     /* result is final; the timer delivers it */
+    struct mono limit_due;
+    bool grace; /* the limit was late, and events that came before it get their turn */
+    bool host_fault;
+    bool decided; /* result is final; the timer delivers it */
     struct probe_result result;
     struct lookup *lookup; /* while the name is being resolved */
     struct sockaddr_storage address;
@@ -48,6 +56,7 @@ struct probe {
     struct curl_slist *headers;
     struct curl_slist *connect_to;
     char error[CURL_ERROR_SIZE];
+    int socket_error; /* errno of a socket that could not be made; 0 */
     struct response response;
 
     /* tcp.c */
@@ -65,6 +74,9 @@ struct probe_engine {
     size_t idle_count;
     size_t handles; /* closing probes and the engine's own hold on itself */
     bool closed;
+    uv_timer_t beat;
+    struct mono beat_due;
+    struct mono woken; /* when the loop last found that it had slept */
 };
 
 /* ---- engine.c, for the kinds ---- */
@@ -74,6 +86,8 @@ void engine_enter(struct probe *probe, enum probe_phase phase);
 /* Decides the probe; the callback runs from the loop. Later decisions are ignored. */
 void engine_pass(struct probe *probe, const char *format, ...) PRINTF(2, 3);
 void engine_fail(struct probe *probe, const char *format, ...) PRINTF(2, 3);
+/* A failure that is about to be decided is this host's. */
+void engine_blame_host(struct probe *probe);
 /* The same, from within a libuv callback or the multi's harvest: reports, and the probe is gone. */
 void engine_report(struct probe *take_probe);
 

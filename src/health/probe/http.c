@@ -70,6 +70,16 @@ static size_t take_body(char *data, size_t unit, size_t count, void *context)
     return probe->response.verdict == RESPONSE_PENDING ? size : 0;
 }
 
+/* As libcurl does by itself, but with the reason of a failure. */
+static curl_socket_t make_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct probe *probe = context;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    probe->socket_error = fd < 0 ? errno : 0;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 /* Closing by a reset keeps no connection in TIME_WAIT, neither here nor there. */
 static int socket_made(void *context, curl_socket_t socket, curlsocktype purpose)
 {
@@ -185,6 +195,7 @@ static bool set_constants(CURL *easy)
     SET(CURLOPT_PREREQFUNCTION, before_request);
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_WRITEFUNCTION, take_body);
+    SET(CURLOPT_OPENSOCKETFUNCTION, make_socket);
     SET(CURLOPT_SOCKOPTFUNCTION, socket_made);
     return true;
 }
@@ -246,6 +257,7 @@ static bool set_request(CURL *easy, struct probe *probe, const struct request *r
     SET(CURLOPT_HTTPHEADER, probe->headers);
     SET(CURLOPT_PRIVATE, probe);
     SET(CURLOPT_PREREQDATA, probe);
+    SET(CURLOPT_OPENSOCKETDATA, probe);
     SET(CURLOPT_HEADERDATA, probe);
     SET(CURLOPT_WRITEDATA, probe);
     SET(CURLOPT_ERRORBUFFER, probe->error);
@@ -274,6 +286,7 @@ void http_open(struct probe *probe)
         return;
     }
     if (!prepare(probe, &request) || multi_add(probe->engine->multi, probe->easy) != 0) {
+        engine_blame_host(probe);
         engine_fail(probe, "Failure: The health checker couldn't make the request");
         return;
     }
@@ -300,6 +313,7 @@ static void explain(struct probe *probe, CURLcode code)
     const char *reason = probe->error[0] != '\0' ? probe->error : curl_easy_strerror(code);
     /* 0 when there was no system error. */
     (void)curl_easy_getinfo(probe->easy, CURLINFO_OS_ERRNO, &number);
+    number = probe->socket_error != 0 ? probe->socket_error : number;
     switch ((int)code) {
     case CURLE_OK:
     case CURLE_WRITE_ERROR:
@@ -315,8 +329,13 @@ static void explain(struct probe *probe, CURLcode code)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
         sentence_tls_failed(probe, reason);
+        break;
+    case CURLE_SSL_CACERT_BADFILE: /* the authorities it is to be checked against */
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_FAILED_INIT:
+        engine_blame_host(probe);
+        engine_fail(probe, "Failure: The health checker couldn't make the request: %s", reason);
         break;
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:

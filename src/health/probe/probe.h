@@ -39,8 +39,17 @@ struct probe_settings {
     const char *ca_file; /* for leeward:verify-tls; NULL: the system's */
 };
 
+/* Whose fault a failure is. */
+enum probe_fault {
+    PROBE_FAULT_ENDPOINT,
+    PROBE_FAULT_SLEPT, /* nobody's: this process did not run while the probe did (it was stopped,
+                          its machine was moved), so that its limits say nothing */
+    PROBE_FAULT_HOST,  /* this host's: no descriptors, no memory; says nothing about the endpoint */
+};
+
 struct probe_result {
     bool passed;
+    enum probe_fault fault;     /* when it did not pass */
     struct mono at;             /* when it was decided */
     int64_t latency_us;         /* from the start to the decision */
     char text[PROBE_TEXT];      /* as GetHealthCheckStatus shows it */

@@ -43,6 +43,14 @@ void sentence_connect_failed(struct probe *probe, int errno_value)
     case EPIPE:
         sentence_closed(probe);
         break;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        engine_blame_host(probe);
+        engine_fail(probe, "Failure: The health checker couldn't make the request: %s",
+                    uv_strerror(-errno_value));
+        break;
     default:
         engine_fail(probe, "Failure: %s. " DOWN " Resolved IP: %s", uv_strerror(-errno_value),
                     address);
