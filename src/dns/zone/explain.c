@@ -3,10 +3,12 @@
  * the same decision (choose.c) and the same lookups that the answers were compiled with. */
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "dns/wire/rdata.h"
 #include "dns/zone/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define VALUES_LIMIT 1000U       /* of one candidate */
@@ -195,6 +197,18 @@ static void fill_candidate(struct explain *explain, const struct zone_group *gro
                      choice_sentence(explain, group, index, total));
 }
 
+/* The PRIMARY in front, then by set identifier: the order in which people think of them. */
+static int reading_order(const void *left, const void *right)
+{
+    const struct zone_candidate *a = left;
+    const struct zone_candidate *b = right;
+    bool first = text_equal(a->role, "PRIMARY");
+    if (first != text_equal(b->role, "PRIMARY")) {
+        return first ? -1 : 1;
+    }
+    return strcmp(a->set_identifier, b->set_identifier);
+}
+
 static void explain_group(struct explain *explain, struct zone_group *group)
 {
     struct zone_database *database = explain->database;
@@ -217,6 +231,7 @@ static void explain_group(struct explain *explain, struct zone_group *group)
         }
     }
     explain->result->candidate_count = index;
+    qsort(explain->result->candidates, index, sizeof explain->result->candidates[0], reading_order);
     if (group->fallback) {
         explain->result->note = "nothing is healthy: all records are treated as healthy";
     } else if (group->answer == NULL) {
