@@ -71,6 +71,9 @@ static const struct option options[] = {CONFIG_OPTIONS(TEXT, LIST, NUMBER, FLAG)
 struct loaded {
     struct config config;
     struct arena arena;
+    const char *path; /* of the file; NULL without one */
+    /* Where the file sets each option; 0: it does not, or a flag does. */
+    int lines[ARRAY_SIZE(options)];
 };
 
 static struct loaded *loaded_of(struct config *config)
@@ -203,7 +206,8 @@ static int set_scalar(struct loaded *loaded, const struct option *option, struct
     size_t length = 0;
     const char *text = fy_node_is_scalar(node) ? fy_node_get_scalar(node, &length) : NULL;
     if (text == NULL) {
-        return err_set(err, ERR_INVALID, "%s: one plain value expected", option->name);
+        return err_set(err, ERR_INVALID, "line %d: %s: one plain value expected",
+                       loaded->lines[option - options], option->name);
     }
     int rc = set_option(loaded, option, arena_memdup(&loaded->arena, text, length), err);
     return rc != 0 ? err_wrap(err, "line %d", line_of(node)) : 0;
@@ -227,12 +231,13 @@ static int set_from_node(struct loaded *loaded, const struct option *option, str
     return 0;
 }
 
-/* One level of the file: "" at the top, else the section's name. A section holds no sections. */
+/* One level of the file: "" at the top, else the name of the section, which begins at the line. A
+ * section holds no sections. */
 static int read_mapping(struct loaded *loaded, struct fy_node *mapping, const char *section,
-                        struct err *err)
+                        int line, struct err *err)
 {
     if (!fy_node_is_mapping(mapping)) {
-        return err_set(err, ERR_INVALID, "%s: 'name: value' lines expected",
+        return err_set(err, ERR_INVALID, "line %d: %s: 'name: value' lines expected", line,
                        section[0] != '\0' ? section : "the file");
     }
     void *position = NULL;
@@ -246,10 +251,12 @@ static int read_mapping(struct loaded *loaded, struct fy_node *mapping, const ch
         const struct option *option = find_by_name(name);
         int rc = 0;
         if (option != NULL) {
+            loaded->lines[option - options] = line_of(fy_node_pair_key(pair));
             rc = set_from_node(loaded, option, fy_node_pair_value(pair), err);
         } else if (section[0] == '\0' && is_section(name)) {
+            /* NOLINTNEXTLINE(misc-no-recursion): one level */
             rc = read_mapping(loaded, fy_node_pair_value(pair), name,
-                              err); /* NOLINT(misc-no-recursion): one level */
+                              line_of(fy_node_pair_key(pair)), err);
         } else {
             rc = err_set(err, ERR_INVALID,
                          "line %d: unknown option '%s' (leewardd --help lists them)",
@@ -272,11 +279,23 @@ static void destroy_diag(struct fy_diag **diag)
     fy_diag_destroy(*diag); /* NULL is fine */
 }
 
-/* libfyaml's complaint, into a buffer; only its first line is for people. */
+/* libfyaml's complaint, into a buffer: see malformed. */
 static void collect_complaint(struct fy_diag *diag, void *user, const char *text, size_t length)
 {
     (void)diag;
     buf_put(user, text, length);
+}
+
+/* The first complaint, "<memory-@...>:2:1: error: why", as "line 2: why". */
+static int malformed(const char *path, const char *complaint, struct err *err)
+{
+    static const char mark[] = "error: ";
+    const char *line = strstr(complaint, ">:");
+    line = line != NULL ? line + 2 : "";
+    const char *reason = strstr(line, mark);
+    reason = reason != NULL ? reason + strlen(mark) : complaint;
+    return err_set(err, ERR_INVALID, "config file %s: line %.*s: not well-formed YAML: %.*s", path,
+                   (int)strcspn(line, ":"), line, (int)strcspn(reason, "\n"), reason);
 }
 
 static int read_text(const char *path, struct buf *text, struct err *err)
@@ -318,6 +337,7 @@ static int read_file(struct loaded *loaded, const char *path, struct err *err)
     struct buf complaint CLEANUP(buf_done);
     buf_init(&text, CONFIG_FILE_LIMIT);
     buf_init(&complaint, CONFIG_FILE_LIMIT);
+    loaded->path = path;
     int rc = read_text(path, &text, err);
     if (rc != 0 || is_blank(buf_text(&text))) {
         return rc;
@@ -332,12 +352,10 @@ static int read_file(struct loaded *loaded, const char *path, struct err *err)
     struct fy_document *document CLEANUP(destroy_document) =
         fy_document_build_from_string(&parse, buf_text(&text), text.length);
     if (document == NULL) {
-        const char *reason = buf_text(&complaint);
-        return err_set(err, ERR_INVALID, "config file %s: not well-formed YAML: %.*s", path,
-                       (int)strcspn(reason, "\n"), reason);
+        return malformed(path, buf_text(&complaint), err);
     }
     struct fy_node *root = fy_document_root(document);
-    rc = root != NULL ? read_mapping(loaded, root, "", err) : 0;
+    rc = root != NULL ? read_mapping(loaded, root, "", 1, err) : 0;
     return rc != 0 ? err_wrap(err, "config file %s", path) : 0;
 }
 
@@ -407,6 +425,7 @@ static int apply_flags(struct loaded *loaded, int argc, char *const *argv, bool 
                 clear_list(loaded, option);
             }
             seen[index] = true;
+            loaded->lines[index] = 0;
             rc = set_option(loaded, option, value, err);
         }
         if (rc != 0) {
@@ -486,6 +505,19 @@ static int check_config(const struct config *config, struct err *err)
     return check_addresses(config, err);
 }
 
+/* Says where the file sets the option that the message begins with. */
+static void add_place(const struct loaded *loaded, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        size_t length = strlen(options[i].name);
+        if (loaded->lines[i] != 0 && strncmp(err->message, options[i].name, length) == 0 &&
+            strchr(": ", err->message[length]) != NULL) {
+            (void)err_wrap(err, "config file %s: line %d", loaded->path, loaded->lines[i]);
+            return;
+        }
+    }
+}
+
 int config_load(int argc, char *const *argv, enum config_action *ret_action,
                 struct config **ret_config, struct err *err)
 {
@@ -508,7 +540,12 @@ int config_load(int argc, char *const *argv, enum config_action *ret_action,
     }
     rc = rc != 0 ? rc : apply_flags(loaded, argc, argv, true, err);
     rc = rc != 0 ? rc : apply_flags(loaded, argc, argv, false, err);
-    rc = rc != 0 ? rc : check_config(&loaded->config, err);
+    if (rc == 0) {
+        rc = check_config(&loaded->config, err);
+        if (rc != 0) {
+            add_place(loaded, err);
+        }
+    }
     if (rc != 0) {
         config_free(&loaded->config);
         return rc;

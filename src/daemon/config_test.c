@@ -110,15 +110,16 @@ static void a_wrong_file_is_refused_with_the_place(void **state)
         {"api:\n  threads: 4\n  colour: blue\n", "line 3: unknown option 'api.colour'"},
         {"api:\n  threads: many\n", "line 2: api.threads: 'many' is not a number from 1 to 64"},
         {"api:\n  threads: 65\n", "line 2: api.threads: '65' is not a number"},
-        {"api: 4\n", "api: 'name: value' lines expected"},
+        {"api: 4\n", ": line 1: api: 'name: value' lines expected"},
         {"- a\n- b\n", "'name: value' lines expected"},
-        {"data: [a, b]\n", "data: one plain value expected"},
-        {"a: [b\n", "not well-formed YAML"},
+        {"data: [a, b]\n", ": line 1: data: one plain value expected"},
+        {"a: [b\n", ": line 2: not well-formed YAML: flow sequence"},
         {"api:\n  plaintext: perhaps\n", "neither yes nor no"},
-        {"dns:\n  name-servers: [a, b]\n", "four names are needed, 2 given"},
-        {"regions: [Europe]\n", "'Europe' is not a region name"},
+        {"dns:\n  name-servers: [a, b]\n",
+         ": line 2: dns.name-servers: four names are needed, 2 given"},
+        {"regions: [Europe]\n", ": line 1: regions: 'Europe' is not a region name"},
         {"account: '12'\n", "not twelve digits"},
-        {"log-level: loud\n", "'loud' is none of debug"},
+        {"# a comment\nlog-level: loud\n", ": line 2: log-level: 'loud' is none of debug"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct err err = ERR_INIT;
