@@ -22,6 +22,7 @@
 #include <time.h>
 
 #define FEED_PAGE 1000U /* records read from the store at once */
+#define FEED_CATCH_UP_MS 10 /* then the watch says how far it has come, changes or not */
 #define FEED_RETRY_FIRST_MS 100
 #define FEED_RETRY_MAX_MS 5000
 #define FEED_LEASE_MS 15000
@@ -67,6 +68,7 @@ static void put_zone(struct feed *feed, struct zone_database *database,
         report_bad(feed, entry->key, &err);
         return;
     }
+    zone.created_revision = entry->created_revision; /* clocks of two writers may disagree */
     zone_database_put_zone(database, &zone);
 }
 
@@ -199,7 +201,11 @@ static int catch_up(struct feed *feed, int64_t reached, int64_t target, struct e
 {
     while (reached < target) {
         struct store_batch batch;
-        int rc = store_watch_next(feed->watch, -1, &batch, err);
+        int rc = store_watch_next(feed->watch, FEED_CATCH_UP_MS, &batch, err);
+        if (rc != 0 && err->kind == ERR_TIMEOUT) { /* a store that is behind: it will come */
+            err_clear(err);
+            continue;
+        }
         if (rc != 0) {
             return rc;
         }

@@ -12,8 +12,10 @@
 #include "store/memory.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +195,41 @@ static void more_than_a_page_of_records_is_loaded(void **state)
     assert_answer(fixture, "n2499.example.com.", "192.0.2.7");
 }
 
+struct writer {
+    struct fixture *fixture;
+    _Atomic bool started;
+    _Atomic bool stop;
+};
+
+static void *write_elsewhere(void *argument)
+{
+    struct writer *writer = argument;
+    while (!atomic_load(&writer->stop)) {
+        (void)put(writer->fixture, "node/other/latch/x", "{}");
+        atomic_store(&writer->started, true);
+    }
+    return NULL;
+}
+
+/* Pages are read at different revisions then, with nothing for DNS between them. */
+static void writes_that_dns_does_not_see_do_not_hold_the_start_up(void **state)
+{
+    struct fixture *fixture = *state;
+    struct writer writer = {.fixture = fixture};
+    pthread_t thread;
+    (void)put_zone(fixture);
+    int64_t revision = put_address(fixture, "www.example.com.", "192.0.2.1");
+    assert_int_equal(pthread_create(&thread, NULL, write_elsewhere, &writer), 0);
+    while (!atomic_load(&writer.started)) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = TIME_MS}, NULL);
+    }
+    start_feed(fixture);
+    atomic_store(&writer.stop, true);
+    (void)pthread_join(thread, NULL);
+    assert_true(feed_applied_revision(fixture->feed) >= revision);
+    assert_answer(fixture, "www.example.com.", "192.0.2.1");
+}
+
 static void a_compacted_history_means_a_reload_that_also_forgets(void **state)
 {
     struct fixture *fixture = *state;
@@ -252,6 +289,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_damaged_record_is_left_out_and_the_others_are_served,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_than_a_page_of_records_is_loaded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(writes_that_dns_does_not_see_do_not_hold_the_start_up,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_compacted_history_means_a_reload_that_also_forgets,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_served_is_written_down_for_getchange, set_up,
