@@ -167,6 +167,21 @@ static void changes_are_followed(void **state)
     assert_answer(fixture, "www.example.com.", "rcode 5");
 }
 
+/* Both were made in the same second; the younger one's id sorts before the older one's. */
+static void of_two_zones_with_one_name_the_first_is_served(void **state)
+{
+    struct fixture *fixture = *state;
+    (void)put_zone(fixture);
+    (void)put_address(fixture, "www.example.com.", "192.0.2.1");
+    start_feed(fixture);
+    int64_t revision = put(fixture, "r53/zone/Z0",
+                           "{\"v\":1,\"Id\":\"Z0\",\"Name\":\"example.com.\","
+                           "\"CallerReference\":\"s\",\"RecordCount\":0,\"Created\":1,"
+                           "\"NameServers\":[\"ns.example.net\"]}");
+    wait_applied(fixture, revision);
+    assert_answer(fixture, "www.example.com.", "192.0.2.1");
+}
+
 static void a_damaged_record_is_left_out_and_the_others_are_served(void **state)
 {
     struct fixture *fixture = *state;
@@ -286,6 +301,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_in_the_store_is_served_when_it_has_started, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(changes_are_followed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_two_zones_with_one_name_the_first_is_served, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_record_is_left_out_and_the_others_are_served,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_than_a_page_of_records_is_loaded, set_up, tear_down),

@@ -31,7 +31,9 @@ struct model_zone {
     const char **name_servers;
     size_t name_server_count;
     int64_t record_count;
-    int64_t created_s; /* wall clock, seconds; of two zones with one name the older is served */
+    int64_t created_s;        /* wall clock, seconds: for people */
+    int64_t created_revision; /* of its store entry, set by who read it; of two zones with one name
+                               * the older is served. Not part of the encoding. */
 };
 
 enum model_policy {

@@ -87,7 +87,7 @@ static void put_pair(struct zone_database *database, const char *name)
 static struct zone_database *new_database(void)
 {
     struct zone_database *database = zone_database_new();
-    struct model_zone zone = {.id = "Z1", .name = "example.com.", .created_s = 1};
+    struct model_zone zone = {.id = "Z1", .name = "example.com.", .created_revision = 1};
     zone_database_put_zone(database, &zone);
     put(database, "example.com.", RR_SOA,
         "ns1.example.com. host.example.com. 1 7200 900 1209600 300");

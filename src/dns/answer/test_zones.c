@@ -143,7 +143,7 @@ static int run(struct zone_database *database, struct words *words, struct arena
             return -EINVAL;
         }
         struct model_zone zone = {
-            .id = words->word[1], .name = words->word[2], .created_s = created};
+            .id = words->word[1], .name = words->word[2], .created_revision = created};
         zone_database_put_zone(database, &zone);
         return 0;
     }

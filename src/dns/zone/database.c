@@ -106,7 +106,7 @@ void zone_database_put_zone(struct zone_database *database, const struct model_z
     if (owner->known) {
         return; /* a zone's name and age never change */
     }
-    owner->created_s = zone->created_s;
+    owner->created_revision = zone->created_revision;
     owner_name(database, owner, apex, (size_t)length);
     owner_mark_dirty(database, owner);
 }

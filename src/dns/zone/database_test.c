@@ -22,7 +22,7 @@ static int set_up(void **state)
 {
     (void)state;
     database = zone_database_new();
-    struct model_zone zone = {.id = "Z1", .name = "example.com.", .created_s = 1};
+    struct model_zone zone = {.id = "Z1", .name = "example.com.", .created_revision = 1};
     zone_database_put_zone(database, &zone);
     return 0;
 }

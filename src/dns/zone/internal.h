@@ -130,7 +130,7 @@ struct zone_owner {
     uint8_t *room;
     size_t room_left;
     size_t room_size; /* of the newest block; the next one is twice as large */
-    int64_t created_s;
+    int64_t created_revision;
     uint64_t apex_hash;
     bool known;  /* put_zone came */
     bool linked; /* in by_apex */

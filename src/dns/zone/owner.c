@@ -137,7 +137,8 @@ struct zone_owner *owner_visible(const struct zone_database *database,
 
 static bool is_older(const struct zone_owner *a, const struct zone_owner *b)
 {
-    return a->created_s != b->created_s ? a->created_s < b->created_s : strcmp(a->id, b->id) < 0;
+    return a->created_revision != b->created_revision ? a->created_revision < b->created_revision
+                                                      : strcmp(a->id, b->id) < 0;
 }
 
 void owner_link(struct zone_database *database, struct zone_owner *zone)
