@@ -88,38 +88,58 @@ static int view_explain(void *context, const char *name, uint16_t type, json_t *
     return question.rc;
 }
 
+struct routed_name {
+    struct routed_name *next;
+    const char *name;
+    uint16_t type;
+};
+
 struct routed_question {
-    struct zone_database *database;
-    json_t *list;
+    struct arena *arena;
+    struct routed_name *first;
+    struct routed_name **last;
+    size_t count;
 };
 
 static bool visit_routed(void *context, const char *zone_id, const char *name, uint16_t type)
 {
     struct routed_question *question = context;
-    struct err err = ERR_INIT;
-    struct explain_question explain = {.name = name, .type = type, .err = &err};
+    struct routed_name *routed = arena_alloc(question->arena, sizeof *routed);
     (void)zone_id; /* the explanation names it */
-    explain_work(question->database, &explain);
-    if (explain.rc == 0) {
-        (void)json_array_append_new(question->list, explain.answer); /* as set_time */
-    }
-    return json_array_size(question->list) < ROUTED_LIMIT;
+    routed->name = arena_strdup(question->arena, name);
+    routed->type = type;
+    *question->last = routed;
+    question->last = &routed->next;
+    return ++question->count < ROUTED_LIMIT;
 }
 
 static void routed_work(struct zone_database *database, void *argument)
 {
-    struct routed_question *question = argument;
-    question->database = database;
-    zone_database_each_routed(database, visit_routed, question);
+    zone_database_each_routed(database, visit_routed, argument);
 }
 
+/* One question a group: between them the compiler takes what has come from health. */
 static int view_routed(void *context, json_t **ret_list, struct err *err)
 {
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
     struct daemon *daemon = context;
-    struct routed_question question = {.list = json_array()};
-    (void)err; /* nothing can fail */
+    struct routed_question question = {.arena = &arena, .last = &question.first};
     compiler_run(daemon->compiler, routed_work, &question);
-    *ret_list = question.list;
+    json_t *list = json_array();
+    for (const struct routed_name *at = question.first; at != NULL; at = at->next) {
+        json_t *explanation = NULL;
+        if (view_explain(daemon, at->name, at->type, &explanation, err) != 0) {
+            json_decref(list);
+            return err->code;
+        }
+        if (json_array_size(json_object_get(explanation, "Candidates")) != 0) {
+            (void)json_array_append_new(list, explanation); /* as set_time */
+        } else {
+            json_decref(explanation); /* it was deleted since */
+        }
+    }
+    *ret_list = list;
     return 0;
 }
 
