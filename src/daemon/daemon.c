@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define PEM_LIMIT (1U << 20U)
+#define FAILURES_LOGGED_A_SECOND 100U
 
 static const struct aws_service *const services[] = {&service_route53, &service_sts,
                                                      &service_leeward};
@@ -113,11 +114,16 @@ static int lookup(void *context, const char *access_key_id, struct aws_credentia
     return credentials_lookup(services_context->store, access_key_id, ret_credential, err);
 }
 
-/* The access log: changes and failures always, reads at debug. */
+/* The access log: changes and failures, reads at debug. Failures are what strangers can cause
+ * without end: only so many a second. */
 static void call_finished(void *context, const struct aws_call *call, int http_status,
                           int64_t duration_ns, const struct err *err)
 {
+    static struct log_limit failures;
     (void)context;
+    if (err != NULL && !log_limit_allows(&failures, FAILURES_LOGGED_A_SECOND)) {
+        return;
+    }
     const char *operation = call->operation != NULL ? call->operation : "";
     bool read = text_starts(operation, "Get") || text_starts(operation, "List") ||
                 text_starts(operation, "Describe") || text_starts(operation, "Test");
@@ -133,7 +139,8 @@ static void call_finished(void *context, const struct aws_call *call, int http_s
         F("error", err != NULL ? err->message : ""),
     };
     size_t count = err != NULL ? ARRAY_SIZE(fields) : ARRAY_SIZE(fields) - 2;
-    enum log_level level = http_status >= 500 ? LOG_ERROR : (read ? LOG_DEBUG : LOG_INFO);
+    enum log_level level = read && err == NULL ? LOG_DEBUG : LOG_INFO;
+    level = http_status >= 500 ? LOG_ERROR : level;
     log_write(level, "api.call", fields, count);
 }
 
