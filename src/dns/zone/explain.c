@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define VALUES_LIMIT 1000U       /* of one candidate */
+#define LOOKS_LIMIT 4096U        /* answers that are looked at for them: mixes may hold no value */
 #define VALUE_TEXT_LIMIT 262200U /* RDATA_LIMIT bytes, each as \ooo, and quotes */
 
 struct explain {
@@ -60,19 +61,21 @@ static void leaf_values(struct arena *arena, const struct zone_answer *leaf,
 }
 
 /* All leafs that may be given; mixes nest as deep as aliases do. */
-/* NOLINTNEXTLINE(misc-no-recursion): bounded by ZONE_ALIAS_LIMIT, and by the limit of values. */
-static void answer_values(struct arena *arena, const struct zone_answer *answer,
+/* NOLINTNEXTLINE(misc-no-recursion): bounded by ZONE_ALIAS_LIMIT, and by the looks that are left.
+ */
+static void answer_values(struct arena *arena, const struct zone_answer *answer, unsigned *looks,
                           struct zone_candidate *candidate)
 {
-    if (answer == NULL || candidate->value_count == VALUES_LIMIT) {
+    if (answer == NULL || candidate->value_count == VALUES_LIMIT || *looks == 0) {
         return;
     }
+    (*looks)--;
     if (answer->kind == ZONE_LEAF) {
         leaf_values(arena, answer, candidate);
         return;
     }
     for (size_t i = 0; i < answer->count; i++) {
-        answer_values(arena, zone_mix(answer)->choices[i].answer, candidate);
+        answer_values(arena, zone_mix(answer)->choices[i].answer, looks, candidate);
     }
 }
 
@@ -188,7 +191,8 @@ static void fill_candidate(struct explain *explain, const struct zone_group *gro
         .values = arena_array(arena, answer_size(answer) + 1, sizeof(char *)),
         .alias = record->target_name != NULL ? name_text(arena, record->target_name) : "",
     };
-    answer_values(arena, answer, candidate);
+    unsigned looks = LOOKS_LIMIT;
+    answer_values(arena, answer, &looks, candidate);
     const char *check = check_sentence(explain, record);
     const char *target = target_sentence(explain, record);
     candidate->reason =
