@@ -11,7 +11,7 @@ PACKAGES = tools/install-packages
 MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
-.PHONY: help build demo test check unit integration format check-format lint tidy asan tsan fuzz bench \
+.PHONY: help build demo test check unit integration crash format check-format lint tidy asan tsan fuzz bench \
 	bench-failover bench-health docs install clean
 
 build: ## build build/leewardd and build/leeward
@@ -39,6 +39,11 @@ unit: build ## the unit, sim and corpus tests alone
 integration: build ## the integration tests alone; ONLY=expression selects some (pytest -k)
 	@$(PACKAGES) test
 	@$(PYTHON) tools/run-tests integration $(if $(ONLY),--only '$(ONLY)')
+
+crash: build ## kill -9 the daemon LEEWARD_ROUNDS times (500) while clients write; LEEWARD_SEED repeats a run
+	@$(PACKAGES) test
+	@LEEWARD_ROUNDS=$(or $(LEEWARD_ROUNDS),500) $(PYTHON) -m pytest -q -s -p no:cacheprovider \
+		test/integration/test_crash.py -k survive
 
 format: ## rewrite the sources in the one format
 	@$(PACKAGES) lint

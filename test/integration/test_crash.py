@@ -18,14 +18,18 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
+import pytest
 
 from leeward import AWS, aws_environment, record
 from process import BUILD, SLOWER, wait_for
 
-ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or 15)
+ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or (15 if SLOWER == 1 else 5))
 SEED = int(os.environ.get("LEEWARD_SEED") or random.SystemRandom().randrange(1, 1 << 32))
 GROUPS = 6  # of records that change together, each writer
 ABSENT = None
+
+pytestmark = pytest.mark.sanitized
+
 CUT_OFF = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError, botocore.exceptions.ResponseStreamingError)
 # The daemon says that it did nothing and that the client may try again.
 REFUSED = ("PriorRequestNotComplete", "Throttling")
@@ -106,6 +110,12 @@ class Writer:
             cell.possible = [after]
         self.acknowledged += 1
         return answer
+
+    @staticmethod
+    def forget_absent(things):
+        """Drops those that certainly do not exist: the second member is the cell that says so."""
+        for name in [name for name, thing in things.items() if thing[1].possible == [ABSENT]]:
+            del things[name]
 
     def next_version(self):
         self.version += 1
@@ -254,6 +264,7 @@ class Checks(Writer):
                               HealthCheckConfig={"Type": "HTTP", "IPAddress": "127.0.0.1", "Port": 9, "RequestInterval": 30,
                                                  "FailureThreshold": 3, "ResourcePath": "/0"})
             check[0] = made and made["HealthCheck"]["Id"]
+            self.forget_absent(self.checks)
             return
         reference = self.random.choice(list(self.checks))
         identifier, path, tags = self.checks[reference]
@@ -267,8 +278,7 @@ class Checks(Writer):
                        ResourceId=identifier, AddTags=[{"Key": "one", "Value": version}, {"Key": "two", "Value": version}])
         else:
             self.write({path: ABSENT, tags: ABSENT}, self.client.delete_health_check, HealthCheckId=identifier)
-            if path.possible == [ABSENT]:
-                del self.checks[reference]
+            self.forget_absent(self.checks)
 
     def step_zone(self):
         if len(self.zones) < 5:
@@ -277,6 +287,7 @@ class Checks(Writer):
             made = self.write({zone[1]: "new"}, self.client.create_hosted_zone, Name=name, CallerReference=name,
                               HostedZoneConfig={"Comment": "new"})
             zone[0] = made and made["HostedZone"]["Id"]
+            self.forget_absent(self.zones)
             return
         name = self.random.choice(list(self.zones))
         identifier, comment = self.zones[name]
@@ -285,8 +296,7 @@ class Checks(Writer):
             self.write({comment: version}, self.client.update_hosted_zone_comment, Id=identifier, Comment=version)
         else:
             self.write({comment: ABSENT}, self.client.delete_hosted_zone, Id=identifier)
-            if comment.possible == [ABSENT]:
-                del self.zones[name]
+            self.forget_absent(self.zones)
 
     def judge_checks(self, client):
         listed = {check["CallerReference"]: check for page in client.get_paginator("list_health_checks").paginate()
@@ -330,7 +340,7 @@ class Keys(Commands, Writer):
 
     def __init__(self, daemon, name):
         super().__init__(daemon, name)
-        self.keys = {}  # comment: [id or None, secret or None, cell]
+        self.keys = {}  # comment: [id or None, cell, secret or None]
 
     def unanswered(self, code, _):
         return code == 3
@@ -339,28 +349,28 @@ class Keys(Commands, Writer):
         endpoint = ["--endpoint", self.daemon.endpoint]
         if len(self.keys) < 4:
             comment = f"key {self.next_version()}"
-            key = self.keys[comment] = [None, None, Cell()]
-            made = self.write({key[2]: True}, self.command, BUILD / "leeward", "key", "create", "--role", "viewer",
+            key = self.keys[comment] = [None, Cell(), None]
+            made = self.write({key[1]: True}, self.command, BUILD / "leeward", "key", "create", "--role", "viewer",
                               "--comment", comment, "--json", *endpoint)
             if made:
-                key[0], key[1] = json.loads(made)["Id"], json.loads(made)["Secret"]
+                key[0], key[2] = json.loads(made)["Id"], json.loads(made)["Secret"]
+            self.forget_absent(self.keys)
         else:
             comment = self.random.choice(list(self.keys))
-            self.write({self.keys[comment][2]: ABSENT}, self.command, BUILD / "leeward", "key", "delete",
+            self.write({self.keys[comment][1]: ABSENT}, self.command, BUILD / "leeward", "key", "delete",
                        self.keys[comment][0], *endpoint)
-            if self.keys[comment][2].possible == [ABSENT]:
-                del self.keys[comment]
+            self.forget_absent(self.keys)
 
     def judge(self):
         listed = {key["Comment"]: key for key in json.loads(self.daemon.leeward("key", "list", "--json").stdout)["Keys"]
                   if key["Role"] == "viewer"}
         assert listed.keys() <= self.keys.keys(), f"a deleted key is back (seed {SEED})"
-        for comment, (identifier, secret, cell) in list(self.keys.items()):
+        for comment, (_, cell, secret) in list(self.keys.items()):
             cell.judge(True if comment in listed else ABSENT, comment)
             if comment not in listed:
                 del self.keys[comment]
                 continue
-            self.keys[comment][0] = listed[comment]["Id"]
+            identifier = self.keys[comment][0] = listed[comment]["Id"]
             if secret is not None:
                 self.daemon.client("sts", key=(identifier, secret)).get_caller_identity()
 
@@ -402,7 +412,7 @@ class Campaign:
                 wait_for(lambda: self.cli.acknowledged > before or self.cli.stop.is_set(), 60, "the AWS CLI's change")
                 time.sleep(self.random.uniform(0, 0.05))
             else:
-                time.sleep(self.random.uniform(0, 2.2) * min(self.cli_seconds, 5))
+                time.sleep(self.random.uniform(0, 2) * min(self.cli_seconds, 1.5))
             self.daemon.assert_running()
         finally:
             self.daemon.kill()

@@ -247,7 +247,8 @@ def test_without_descriptors_dns_goes_on_and_the_api_recovers(sandbox):
         ("HTTPS", web.https_port, {"ResourcePath": "/health"}))]
     for number, check in enumerate(checks):
         daemon.change(
-            zone, record(f"www{number}.example.com", "A", "192.0.2.1", SetIdentifier="p", Failover="PRIMARY", HealthCheckId=check),
+            zone,
+            record(f"www{number}.example.com", "A", "192.0.2.1", SetIdentifier="p", Failover="PRIMARY", HealthCheckId=check),
             record(f"www{number}.example.com", "A", "192.0.2.2", SetIdentifier="s", Failover="SECONDARY"))
         daemon.wait_for_answer(f"www{number}.example.com", "A", ["192.0.2.1"], 10)
     connections = fill_descriptors(api_server(daemon), 200)
