@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define CHAIN_LIMIT 12U      /* CNAMEs followed within our zones */
-#define ADDITIONAL_LIMIT 16U /* names whose addresses are added to one response */
+#define ADDITIONAL_LIMIT 16U /* names whose addresses are added as a courtesy */
 #define ANY_TTL 3600U        /* RFC 8482 section 4.2: "SHOULD be set to a large value" */
 
 /* Types that are never in a zone of ours. */
@@ -265,7 +265,7 @@ static enum address_need address_need(const struct answer *answer, const struct 
 }
 
 /* One pass over the RRs written last: adds the addresses of the names they point at, those that are
- * needed in this pass. False when some of these did not fit. */
+ * needed in this pass; of required ones all. False when some of these did not fit. */
 static bool add_addresses(struct answer *answer, uint16_t type, enum address_need need)
 {
     uint64_t seen[ADDITIONAL_LIMIT];
@@ -273,7 +273,8 @@ static bool add_addresses(struct answer *answer, uint16_t type, enum address_nee
     bool whole = true;
     struct bytes_reader rrs = bytes_reader(answer->writer->out.data, answer->rrs_end);
     rrs.at = answer->rrs_at;
-    while (bytes_left(&rrs) != 0 && !rrs.failed && count < ADDITIONAL_LIMIT) {
+    bool required = need == ADDRESS_REQUIRED;
+    while (bytes_left(&rrs) != 0 && !rrs.failed && (required ? whole : count < ADDITIONAL_LIMIT)) {
         (void)bytes_get(&rrs, ZONE_RR_FIXED - 2); /* a failed read ends the loop */
         size_t size = bytes_get_u16(&rrs);
         size_t at = rrs.at + target_offset(type);
@@ -291,7 +292,9 @@ static bool add_addresses(struct answer *answer, uint16_t type, enum address_nee
         if (i < count || address_need(answer, &target) != need) {
             continue;
         }
-        seen[count++] = target.hash[0];
+        if (!required) { /* the names of an NS RRset differ, those of MX and SRV need not */
+            seen[count++] = target.hash[0];
+        }
         const struct zone_node *node = zone_find(answer->zone, &target, 0);
         whole = (node == NULL || put_addresses(answer, node, at)) && whole;
     }
