@@ -4,10 +4,15 @@
 
 #include "base/macro.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "health/probe/lookup.h"
 #include "health/test_support.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,6 +33,22 @@
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 #define OK_ANSWER OK_HEAD "ok"
+
+/* In place of the C library's: names that end in .silent are waited for longer than any limit. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret_list)
+{
+    if (name != NULL && text_ends(name, ".silent")) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = 600 * TIME_MS}, NULL);
+        return EAI_AGAIN;
+    }
+    union {
+        void *found;
+        int (*call)(const char *name, const char *service, const struct addrinfo *hints,
+                    struct addrinfo **ret_list);
+    } next = {.found = dlsym(RTLD_NEXT, "getaddrinfo")};
+    return next.call(name, service, hints, ret_list);
+}
 
 struct fixture {
     uv_loop_t loop;
@@ -196,6 +217,33 @@ static void a_name_is_resolved_and_one_without_an_address_fails(void **state)
     check.ip_address = "127.0.0.1";
     check.host_name = "evil.com/@x";
     assert_non_null(strstr(run(fixture, &check), "Failure: DNS resolution failed: "));
+}
+
+static void count_fault(void *context, const struct probe_result *result)
+{
+    unsigned *counts = context;
+    assert_false(result->passed);
+    counts[result->fault]++;
+}
+
+static void a_name_that_waits_behind_silent_ones_is_nobodys_failure(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned counts[PROBE_FAULT_HOST + 1] = {0};
+    struct model_check silent = http_check(fixture);
+    silent.ip_address = "";
+    silent.host_name = "name.silent";
+    for (unsigned i = 0; i < LOOKUP_THREADS; i++) {
+        assert_non_null(probe_start(fixture->engine, &silent, NULL, count_fault, counts));
+    }
+    struct model_check check = silent;
+    check.host_name = "localhost";
+    assert_non_null(strstr(run(fixture, &check), "Failure: DNS resolution failed: "));
+    assert_int_equal(fixture->result.fault, PROBE_FAULT_HOST);
+    while (counts[PROBE_FAULT_ENDPOINT] + counts[PROBE_FAULT_HOST] < LOOKUP_THREADS) {
+        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(counts[PROBE_FAULT_ENDPOINT], LOOKUP_THREADS);
 }
 
 static void a_refused_connection_fails_at_once(void **state)
@@ -677,6 +725,7 @@ int main(void)
         TEST(statuses_2xx_and_3xx_are_healthy_and_redirects_not_followed),
         TEST(the_request_names_the_host_the_port_and_the_check),
         TEST(a_name_is_resolved_and_one_without_an_address_fails),
+        TEST(a_name_that_waits_behind_silent_ones_is_nobodys_failure),
         TEST(a_refused_connection_fails_at_once),
         TEST(connecting_has_a_limit),
         TEST(the_status_line_has_a_limit_after_connecting),

@@ -280,6 +280,14 @@ struct lookup *lookup_start(struct lookup_pool *pool, const char *name, lookup_d
     return lookup;
 }
 
+bool lookup_waits(const struct lookup *lookup)
+{
+    lock(lookup->pool);
+    bool waits = lookup->queued;
+    unlock(lookup->pool);
+    return waits;
+}
+
 void lookup_cancel(struct lookup *take_lookup)
 {
     if (take_lookup == NULL) {

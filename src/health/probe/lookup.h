@@ -12,6 +12,7 @@
 #include "base/macro.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 
 #include <uv.h>
 
@@ -31,6 +32,8 @@ void lookup_pool_close(struct lookup_pool *take_pool);
 /* name is copied. done is called once, on the loop, later than this call. */
 struct lookup *lookup_start(struct lookup_pool *pool, const char *name, lookup_done done,
                             void *context) MUST_CHECK;
+/* Whether all threads are busy with other names, so that this one was not asked for yet. */
+bool lookup_waits(const struct lookup *lookup);
 /* done is not called; NULL is fine. */
 void lookup_cancel(struct lookup *take_lookup);
 

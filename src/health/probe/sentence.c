@@ -64,6 +64,10 @@ void sentence_timed_out(struct probe *probe)
     switch (probe->phase) {
     case PHASE_CONNECT:
         if (address[0] == '\0') {
+            /* Names whose servers are silent keep the threads from asking for this one. */
+            if (probe->lookup != NULL && lookup_waits(probe->lookup)) {
+                engine_blame_host(probe);
+            }
             sentence_unresolved(probe, "no answer in time");
         } else {
             engine_fail(probe, "Failure: Connection timed out. " DOWN " Resolved IP: %s", address);
