@@ -35,6 +35,8 @@
 #define OK_ANSWER OK_HEAD "ok"
 
 /* In place of the C library's: names that end in .silent are waited for longer than any limit. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names.
+ */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
                 struct addrinfo **ret_list)
 {
