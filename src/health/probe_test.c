@@ -35,10 +35,8 @@
 #define OK_ANSWER OK_HEAD "ok"
 
 /* In place of the C library's: names that end in .silent are waited for longer than any limit. */
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names.
- */
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
-                struct addrinfo **ret_list)
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *req,
+                struct addrinfo **pai)
 {
     if (name != NULL && text_ends(name, ".silent")) {
         (void)nanosleep(&(struct timespec){.tv_nsec = 600 * TIME_MS}, NULL);
@@ -46,10 +44,10 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     }
     union {
         void *found;
-        int (*call)(const char *name, const char *service, const struct addrinfo *hints,
-                    struct addrinfo **ret_list);
+        int (*call)(const char *name, const char *service, const struct addrinfo *req,
+                    struct addrinfo **pai);
     } next = {.found = dlsym(RTLD_NEXT, "getaddrinfo")};
-    return next.call(name, service, hints, ret_list);
+    return next.call(name, service, req, pai);
 }
 
 struct fixture {
