@@ -302,6 +302,7 @@ int aws_server_start(const struct aws_server_config *config, struct aws_server *
                      struct err *err)
 {
     int listener = -1;
+    *ret_server = NULL;
     if (config->threads < 1 || config->threads > 64 || config->connections < config->threads ||
         config->idle_ms == 0 || (config->certificate_pem != NULL && config->key_pem == NULL)) {
         return err_set(err, ERR_INVALID,
@@ -323,14 +324,14 @@ int aws_server_start(const struct aws_server_config *config, struct aws_server *
         code = listener_open(&config->address, &server->address, &listener, err);
     }
     if (code == 0) {
+        *ret_server = server; /* before the threads: the first call may ask for the address */
         code = start_daemon(server, config, listener, err);
     }
     if (code != 0) {
+        *ret_server = NULL;
         aws_server_stop(server);
-        return code;
     }
-    *ret_server = server;
-    return 0;
+    return code;
 }
 
 const struct sockaddr_storage *aws_server_address(const struct aws_server *server)

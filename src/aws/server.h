@@ -38,7 +38,8 @@ struct aws_server_config {
                      int64_t duration_ns, const struct err *err);
 };
 
-/* Checks that every listed operation has a handler, binds, starts. */
+/* Checks that every listed operation has a handler, binds, starts. ret_server is set before the
+ * first call is served, as handlers may look at it; after an error it is NULL. */
 int aws_server_start(const struct aws_server_config *config, struct aws_server **ret_server,
                      struct err *err) MUST_CHECK;
 const struct sockaddr_storage *aws_server_address(const struct aws_server *server);
