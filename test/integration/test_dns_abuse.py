@@ -98,7 +98,7 @@ def test_noise_over_tcp_ends_connections_and_nothing_else(served):
         with Stream(served.dns) as stream:
             try:
                 stream.send(packet, question(NAME))
-                wire = stream._read(struct.unpack("!H", stream._read(2))[0])
+                wire = stream.read(struct.unpack("!H", stream.read(2))[0])
                 assert wire[2] & 0x80
             except (EOFError, ConnectionError):
                 pass  # closed on a message that is no query

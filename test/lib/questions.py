@@ -129,7 +129,7 @@ class Stream:
         wires = [query if isinstance(query, bytes) else query.to_wire() for query in queries]
         self.socket.sendall(b"".join(struct.pack("!H", len(wire)) + wire for wire in wires))
 
-    def _read(self, size):
+    def read(self, size):
         read = b""
         while len(read) < size:
             part = self.socket.recv(size - len(read))
@@ -140,7 +140,7 @@ class Stream:
 
     def receive(self):
         """The next message, parsed."""
-        return dns.message.from_wire(self._read(struct.unpack("!H", self._read(2))[0]))
+        return dns.message.from_wire(self.read(struct.unpack("!H", self.read(2))[0]))
 
     def closed(self):
         """Waits until the server has closed it, whatever it sends before; False when it did not in time."""
