@@ -8,9 +8,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "dns/wire/name.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -474,6 +476,32 @@ static bool region_is_valid(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
+/* It becomes part of keys, and a line of tables. */
+static bool node_is_valid(const char *name)
+{
+    size_t length = strlen(name);
+    return length <= HOST_NAME_MAX &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") ==
+               length;
+}
+
+/* They are put into every new zone as its NS records. */
+static int check_name_servers(const struct config *config, struct err *err)
+{
+    if (config->name_servers.count != 4) {
+        return err_set(err, ERR_INVALID, "dns.name-servers: four names are needed, %zu given",
+                       config->name_servers.count);
+    }
+    for (size_t i = 0; i < config->name_servers.count; i++) {
+        uint8_t wire[NAME_WIRE_LIMIT];
+        const char *name = config->name_servers.items[i];
+        if (name_from_text(name, true, wire) <= 1) { /* the root is none either */
+            return err_set(err, ERR_INVALID, "dns.name-servers: '%s' is not a host name", name);
+        }
+    }
+    return 0;
+}
+
 static int check_config(const struct config *config, struct err *err)
 {
     enum log_level level;
@@ -494,9 +522,15 @@ static int check_config(const struct config *config, struct err *err)
     if (strlen(config->account) != 12 || strspn(config->account, "0123456789") != 12) {
         return err_set(err, ERR_INVALID, "account: '%s' is not twelve digits", config->account);
     }
-    if (config->name_servers.count != 4) {
-        return err_set(err, ERR_INVALID, "dns.name-servers: four names are needed, %zu given",
-                       config->name_servers.count);
+    if (!node_is_valid(config->node)) {
+        return err_set(err, ERR_INVALID,
+                       "node: '%s' is not a node name (A-Z, a-z, 0-9, '.', '-' and '_', at most "
+                       "%d)",
+                       config->node, HOST_NAME_MAX);
+    }
+    int rc = check_name_servers(config, err);
+    if (rc != 0) {
+        return rc;
     }
     if (!text_equal(config->store, "sqlite")) {
         return err_set(err, ERR_INVALID, "store: '%s' is not offered by this build, only sqlite is",

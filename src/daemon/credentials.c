@@ -40,6 +40,14 @@ static int find_key(struct store *store, const char *id, struct arena *arena,
     return rc != 0 ? rc : model_access_key_decode(entry.value, entry.size, arena, ret_key, err);
 }
 
+static bool is_printable(const char *text)
+{
+    while (*text >= ' ' && *text <= '~') {
+        text++;
+    }
+    return *text == '\0';
+}
+
 static int use_environment(struct store *store, const char *id, const char *secret,
                            struct arena *arena, struct err *err)
 {
@@ -56,10 +64,11 @@ static int use_environment(struct store *store, const char *id, const char *secr
                                     .role = MODEL_ROLE_ADMIN,
                                     .comment = "from the environment",
                                     .created = wall_now()};
-    if (!model_access_key_id_valid(id) || secret_set(&key.secret, secret, strlen(secret)) != 0) {
+    if (!model_access_key_id_valid(id) || !is_printable(secret) ||
+        secret_set(&key.secret, secret, strlen(secret)) != 0) {
         return err_set(err, ERR_INVALID,
                        "LEEWARD_ACCESS_KEY_ID needs 16 to 128 of A-Z, a-z, 0-9 and _, and "
-                       "LEEWARD_SECRET_ACCESS_KEY at most %u characters",
+                       "LEEWARD_SECRET_ACCESS_KEY at most %u printable ASCII characters",
                        SECRET_LIMIT);
     }
     rc = put_key(store, &key, false, arena, err);
@@ -90,10 +99,16 @@ int credentials_prepare(struct store *store, FILE *out, struct err *err)
     struct model_access_key key;
     model_access_key_generate(&arena, MODEL_ROLE_ADMIN, "made at the first start", wall_now(),
                               &key);
-    rc = put_key(store, &key, true, &arena, err);
-    if (rc == 0) {
-        (void)fprintf(out, "admin key (shown only now): %s %s\n", key.id, key.secret.data);
-        (void)fflush(out); /* a closed stdout is the caller's choice */
+    /* Shown before it is stored: a key that is stored and was never shown would lock everybody out.
+     */
+    if (fprintf(out, "admin key (shown only now): %s %s\n", key.id, key.secret.data) < 0 ||
+        fflush(out) != 0) {
+        rc = err_set_errno(err, errno,
+                           "the admin key of the first start cannot be written to standard output "
+                           "(or choose one with LEEWARD_ACCESS_KEY_ID and "
+                           "LEEWARD_SECRET_ACCESS_KEY)");
+    } else {
+        rc = put_key(store, &key, true, &arena, err);
     }
     secret_wipe(&key.secret);
     return rc;

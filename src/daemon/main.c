@@ -6,11 +6,13 @@
 #include "daemon/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static void print_address(const char *what, const struct sockaddr_storage *address)
 {
@@ -81,6 +83,20 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* Standard descriptors that the caller closed are taken, so that no socket or file of ours gets
+ * their number and then what we print. Output is opened for reading: writing to it fails, and is
+ * seen. */
+static void hold_standard_descriptors(void)
+{
+    int fd = 0;
+    do {
+        fd = open("/dev/null", O_RDONLY); /* gives the lowest number that is free */
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        (void)close(fd); /* only opened */
+    }
+}
+
 static int run(const struct config *config, int argc, char *const *argv)
 {
     sigset_t signals;
@@ -109,6 +125,7 @@ int main(int argc, char **argv)
     enum config_action action = CONFIG_RUN;
     struct config *config CLEANUP(config_cleanup) = NULL;
     struct err err = ERR_INIT;
+    hold_standard_descriptors();
     if (config_load(argc, argv, &action, &config, &err) != 0) {
         (void)fprintf(stderr, "leewardd: %s\n", err.message); /* nowhere else to say it */
         return 2;
