@@ -34,18 +34,48 @@ static int write_holder(int descriptor, const char *file, struct err *err)
     return 0;
 }
 
+/* What was made in the directory is on disk after. */
+static int sync_directory(const char *directory, struct err *err)
+{
+    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = 0;
+    if (descriptor < 0 || fsync(descriptor) != 0) {
+        rc = err_set_errno(err, errno, "cannot sync the directory %s", directory);
+    }
+    if (descriptor >= 0) {
+        (void)close(descriptor); /* read only */
+    }
+    return rc;
+}
+
+/* Its entry is on disk too, whoever made it a moment ago; one in a directory that is closed to us
+ * was not made by this start. */
+static int make_directory(const char *directory, struct err *err)
+{
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+        return err_set_errno(err, errno, "cannot create the data directory %s", directory);
+    }
+    char *parent CLEANUP(memory_cleanup) = memory_printf("%s/..", directory);
+    int rc = sync_directory(parent, err);
+    if (rc == -EACCES) {
+        err_clear(err);
+        rc = 0;
+    }
+    return rc;
+}
+
 /* *ret_descriptor holds the lock until it is closed. */
 static int lock_directory(const char *directory, int *ret_descriptor, struct err *err)
 {
     char *file CLEANUP(memory_cleanup) = memory_printf("%s/leeward.lock", directory);
-    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
-        return err_set_errno(err, errno, "cannot create the data directory %s", directory);
+    int rc = make_directory(directory, err);
+    if (rc != 0) {
+        return rc;
     }
     int descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor < 0) {
         return err_set_errno(err, errno, "cannot open the lock file %s", file);
     }
-    int rc = 0;
     if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
         rc = write_holder(descriptor, file, err);
     } else if (errno == EWOULDBLOCK) {
@@ -74,16 +104,7 @@ static int create_file(const char *directory, const char *file, struct err *err)
         return err_set_errno(err, errno, "cannot open %s", file);
     }
     (void)close(descriptor); /* nothing was written */
-    int parent = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (parent < 0 || fsync(parent) != 0) {
-        int rc = err_set_errno(err, errno, "cannot sync the data directory %s", directory);
-        if (parent >= 0) {
-            (void)close(parent); /* the first error is told */
-        }
-        return rc;
-    }
-    (void)close(parent); /* read only */
-    return 0;
+    return sync_directory(directory, err);
 }
 
 static int load_leases(struct sqlite_store *self, struct err *err)
