@@ -14,7 +14,7 @@ import pytest
 import endpoints
 from endpoints import FAST, make_check, page_check, reports, tag_check, wait_for_report
 from leeward import record
-from process import clean_environment, wait_for
+from process import SLOWER, clean_environment, wait_for
 from questions import ask, data
 from servers import OPENSSL
 
@@ -353,8 +353,8 @@ def test_tags_count_each_way_on_their_own(sandbox):
 def test_before_its_first_result_a_check_is_healthy(checks):
     """The endpoint hangs; until a probe has run into its limit there is no result."""
     checks.site.pause()
-    check = checks.page("page", {**FAST, "leeward:timeout-ms": "3000"})
-    inverted = checks.page("page", {**FAST, "leeward:timeout-ms": "3000"}, Inverted=True)
+    check = checks.page("page", {**FAST, "leeward:timeout-ms": str(3000 * SLOWER)})
+    inverted = checks.page("page", {**FAST, "leeward:timeout-ms": str(3000 * SLOWER)}, Inverted=True)
     assert checks.healthy(check)
     assert not checks.healthy(inverted)
     assert not any(text.startswith(("Success", "Failure")) for text in reports(checks.daemon, check))
