@@ -24,11 +24,13 @@ static size_t count_keys(struct store *store)
     return count;
 }
 
+/* NOLINTBEGIN(concurrency-mt-unsafe): these tests have one thread */
 static void set_environment(const char *id, const char *secret)
 {
     assert_int_equal(setenv("LEEWARD_ACCESS_KEY_ID", id, 1), 0);
     assert_int_equal(setenv("LEEWARD_SECRET_ACCESS_KEY", secret, 1), 0);
 }
+/* NOLINTEND(concurrency-mt-unsafe) */
 
 static int set_up(void **state)
 {
