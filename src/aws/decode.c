@@ -2,6 +2,7 @@
  * the model puts them (labels, query string, headers, body), hands the body to the decoder of its
  * format, and validates the whole. On the request's thread. */
 #include "aws/internal.h"
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <assert.h>
@@ -15,25 +16,16 @@ int codec_out_of_memory(struct err *err)
     return err_set(err, ERR_MEMORY, "out of memory, or over the request's limit");
 }
 
-/* struct err holds a short message; a longer one travels whole as the error's "message". */
 PRINTF(3, 0)
 static int fail(const struct codec_decoder *decoder, const char *code, const char *format,
                 va_list args)
 {
-    char small[sizeof decoder->err->message];
-    va_list again;
-    va_copy(again, args);
-    int length = vsnprintf(small, sizeof small, format, args);
-    json_t *members = NULL;
-    if (length >= (int)sizeof small) {
-        char *whole = arena_try_alloc(decoder->call->arena, (size_t)length + 1);
-        if (whole != NULL) {
-            (void)vsnprintf(whole, (size_t)length + 1, format, again); /* measured above */
-            members = json_pack("{s:s}", "message", whole); /* NULL: the short one is sent */
-        }
+    char *text CLEANUP(memory_cleanup) = NULL;
+    if (vasprintf(&text, format, args) < 0) {
+        text = NULL; /* it is undefined then */
+        return codec_out_of_memory(decoder->err);
     }
-    va_end(again);
-    return aws_error_with(decoder->call, decoder->err, code, members, "%s", small);
+    return aws_error(decoder->call, decoder->err, code, "%s", text);
 }
 
 int codec_malformed(const struct codec_decoder *decoder, const char *format, ...)
