@@ -90,7 +90,6 @@ def test_a_role_may_do_what_the_list_says(shared, keys, role):
     assert shared.client("sts", key=keys[role]).get_caller_identity()["UserId"] == keys[role][0]
 
 
-@pytest.mark.sanitized
 def test_an_operator_fails_over_and_a_viewer_looks(shared, keys):
     """The list itself, where it matters: by name, so that a slip in it is seen."""
     zone = shared.create_zone("roles.example")
@@ -176,7 +175,6 @@ def test_keys_survive_a_restart(daemon):
 # ---- signatures ----
 
 
-@pytest.mark.sanitized
 def test_a_wrong_secret_or_key_is_refused(shared):
     wrong = shared.client("route53", key=(KEY_ID, SECRET[:-1] + "x"))
     with refused(wrong, "SignatureDoesNotMatch", 403, SENTENCE):

@@ -156,7 +156,6 @@ def test_a_wrong_command_line_is_named(words, sentence):
     assert (wrong.returncode, wrong.stdout, wrong.stderr) == (USAGE, "", f"leeward: {sentence}\n")
 
 
-@pytest.mark.sanitized
 def test_a_wrong_setting_is_named(shared):
     key = {"LEEWARD_ACCESS_KEY_ID": KEY_ID, "LEEWARD_SECRET_ACCESS_KEY": SECRET}
     none = leeward("status", "--endpoint", shared.endpoint)

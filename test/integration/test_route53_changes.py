@@ -111,7 +111,6 @@ def test_a_batch_replaces_records_in_one_step(zone):
 # ---- CREATE, DELETE, UPSERT ----
 
 
-@pytest.mark.sanitized
 def test_a_delete_must_match_exactly(zone):
     there = record(f"www.{zone.name}", "A", "192.0.2.1", "192.0.2.2", ttl=60)
     zone.change(there)
