@@ -5,7 +5,8 @@
  * controls are there. A check that records name may be deleted, as on Route 53; DNS then takes it
  * for healthy. One that a calculated check names may not (HealthCheckInUse). A deleted check's
  * caller reference stays taken for a day, under a lease, so that a late retry does not make the
- * check again. Invariant: a calculated check's children exist. Whoever adds children writes the
+ * check again; with very many of them it is free at once, as the store's leases are needed
+ * elsewhere too. Invariant: a calculated check's children exist. Whoever adds children writes the
  * guard record, whoever deletes a check compares it. */
 #include "service/route53/check.h"
 
@@ -20,6 +21,7 @@
 
 #define REFERENCE_KIND "healthcheck"
 #define REFERENCE_KEEP_MS ((int64_t)24 * 3600 * 1000)
+#define REFERENCES_LIMIT (ROUTE53_CHECKS_LIMIT + 2000U) /* with those of deleted checks */
 #define SCAN_BATCH 512U
 
 int route53_check_load(struct aws_call *call, const char *id, struct route53_check *ret_check,
@@ -374,6 +376,29 @@ static int judge_unused(struct aws_call *call, struct store_txn *txn, const char
     }
 }
 
+/* The reference goes with the check, or stays for a day. */
+static int release_reference(struct aws_call *call, struct store_txn *txn,
+                             const struct model_check *check, struct deletion *deletion,
+                             struct err *err)
+{
+    struct store *store = service_context(call)->store;
+    const char *reference = path_reference(call->arena, REFERENCE_KIND, check->caller_reference);
+    size_t references = 0;
+    int rc = store_count(store, PATH_REFS REFERENCE_KIND "/", &references, err);
+    if (rc == 0 && references >= REFERENCES_LIMIT) {
+        store_txn_delete(txn, reference);
+        return 0;
+    }
+    if (rc == 0 && deletion->lease == 0) {
+        rc = store_lease_grant(store, REFERENCE_KEEP_MS, &deletion->lease, err);
+    }
+    if (rc == 0) {
+        const char *value = arena_printf(call->arena, "{\"v\":1,\"Id\":\"%s\"}", check->id);
+        store_txn_put_leased(txn, reference, value, strlen(value), deletion->lease);
+    }
+    return rc;
+}
+
 static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     struct deletion *deletion = state;
@@ -382,20 +407,15 @@ static int delete_step(struct aws_call *call, struct store_txn *txn, void *state
     if (rc == 0) {
         rc = judge_unused(call, txn, check.model.id, err);
     }
-    if (rc == 0 && deletion->lease == 0) {
-        rc = store_lease_grant(service_context(call)->store, REFERENCE_KEEP_MS, &deletion->lease,
-                               err);
+    if (rc == 0) {
+        rc = release_reference(call, txn, &check.model, deletion, err);
     }
     if (rc != 0) {
         return rc;
     }
-    const char *reference =
-        path_reference(call->arena, REFERENCE_KIND, check.model.caller_reference);
-    const char *value = arena_printf(call->arena, "{\"v\":1,\"Id\":\"%s\"}", check.model.id);
     store_txn_require_revision(txn, check.key, check.revision);
     store_txn_delete(txn, check.key);
     store_txn_delete(txn, path_tags(call->arena, "healthcheck", check.model.id));
-    store_txn_put_leased(txn, reference, value, strlen(value), deletion->lease);
     return 0;
 }
 

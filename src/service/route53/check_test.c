@@ -292,6 +292,23 @@ static void a_calculated_check_shows_its_verdict(void **state)
     free(id);
 }
 
+static void references_of_deleted_checks_are_kept_up_to_a_number(void **state)
+{
+    (void)state;
+    static const char config[] = "{'Type':'HTTP','IPAddress':'127.0.0.1'}";
+    for (unsigned i = 0; i < 12000; i++) {
+        char key[64];
+        (void)snprintf(key, sizeof key, "r53/ref/healthcheck/of-a-deleted-check-%05u", i);
+        fixture_put(&f, key, "{\"v\":1,\"Id\":\"x\"}");
+    }
+    assert_int_equal(create("r", config), 0);
+    char *id = strdup(fixture_text(&f, "HealthCheck.Id"));
+    assert_int_equal(fixture_ask(&f, "DeleteHealthCheck", "{'HealthCheckId':'%s'}", id), 0);
+    assert_int_equal(create("r", config), 0);
+    assert_string_not_equal(fixture_text(&f, "HealthCheck.Id"), id);
+    free(id);
+}
+
 static void checkers_come_from_this_hosts_addresses(void **state)
 {
     (void)state;
@@ -319,6 +336,7 @@ int main(void)
         TEST(checks_are_listed_page_by_page),
         TEST(a_status_shows_each_checker),
         TEST(a_calculated_check_shows_its_verdict),
+        TEST(references_of_deleted_checks_are_kept_up_to_a_number),
         TEST(checkers_come_from_this_hosts_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
