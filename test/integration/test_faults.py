@@ -342,7 +342,7 @@ def test_a_stopped_daemon_takes_no_endpoint_for_dead(sandbox, daemon):
                                     ("TCP", web.address, web.http_port), ("HTTPS", web.address, web.https_port)):
             name = f"n{len(names)}.example.com"
             more = {} if kind == "TCP" else {"ResourcePath": "/health"}
-            timeout = 250 * SLOWER
+            timeout = 1000 * SLOWER
             check = make_check(daemon, {**FAST, "leeward:timeout-ms": str(timeout)}, Type=kind, IPAddress=address, Port=port,
                                **more)
             daemon.change(zone,
@@ -352,9 +352,9 @@ def test_a_stopped_daemon_takes_no_endpoint_for_dead(sandbox, daemon):
             names.append(name)
         client = daemon.client("route53")
         checks = [one["Id"] for one in client.list_health_checks()["HealthChecks"]]
-        for _ in range(8):
+        for _ in range(5 if SLOWER == 1 else 2):
             daemon.pause()
-            time.sleep(0.6 * SLOWER)
+            time.sleep(1.3 * SLOWER)
             daemon.resume()
             time.sleep(0.4)
             for name in names:

@@ -116,7 +116,8 @@ def come_back(primary, death):
 
 
 # What the checker may say; all but the first where the death met a probe that was under way.
-SENTENCES = {"SIGKILL": ("Connection refused", "closed by the endpoint", "Connection reset"), "SIGSTOP": ("Connection timed out", "time limit")}
+SENTENCES = {"SIGKILL": ("Connection refused", "closed by the endpoint", "Connection reset"),
+             "SIGSTOP": ("Connection timed out", "time limit")}
 
 
 @pytest.mark.parametrize("death", SENTENCES)
