@@ -366,6 +366,26 @@ static void ids_are_encoded_in_paths(void **state)
     done(&run);
 }
 
+static void a_page_of_another_server_is_no_success(void **state)
+{
+    (void)state;
+    static const char *const commands[][3] = {
+        {"check", "reset", "x"}, {"key", "delete", "LWAK1"}, {"key", "create", "--json"}};
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        reply_body = "<html>It works!</html>";
+        struct run run = RUN(commands[i][0], commands[i][1], commands[i][2]);
+        assert_int_equal(run.code, CLI_EXIT_FAILED);
+        assert_string_equal(run.out, "");
+        assert_non_null(strstr(run.err, "is it leewardd?"));
+        done(&run);
+    }
+    reply_body = "{}";
+    struct run run = RUN("key", "create");
+    assert_int_equal(run.code, CLI_EXIT_FAILED);
+    assert_non_null(strstr(run.err, "holds no key"));
+    done(&run);
+}
+
 static void a_list_of_keys_is_a_table(void **state)
 {
     (void)state;
@@ -435,6 +455,7 @@ int main(void)
         TEST(dig_asks_for_the_name_as_it_was_given),
         TEST(a_new_key_is_shown_ready_to_paste),
         TEST(ids_are_encoded_in_paths),
+        TEST(a_page_of_another_server_is_no_success),
         TEST(a_list_of_keys_is_a_table),
         TEST(durations_have_two_units),
         TEST(a_full_disk_fails_the_run),

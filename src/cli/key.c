@@ -19,6 +19,10 @@ enum cli_exit cli_key_create(struct cli *cli)
     if (code != CLI_EXIT_OK) {
         return code;
     }
+    if (cli_text(answer, "Id")[0] == '\0' || cli_text(answer, "Secret")[0] == '\0') {
+        cli_complain(cli, "the answer holds no key: is it leewardd that answered?");
+        return CLI_EXIT_FAILED;
+    }
     if (cli_switch(cli, "json")) {
         cli_print_json(cli, answer);
         return CLI_EXIT_OK;

@@ -122,9 +122,14 @@ static void release(void *tree)
     json_decref(tree);
 }
 
+/* An answer without content is one only where none was asked for: a page of some other server is
+ * not taken for success. */
 static enum cli_exit read_answer(struct cli *cli, const struct aws_client_config *config,
                                  const struct aws_client_response *response, json_t **ret_answer)
 {
+    if (ret_answer == NULL && response->size == 0) {
+        return CLI_EXIT_OK;
+    }
     json_error_t error;
     json_t *answer = json_loadb(response->body, response->size, 0, &error);
     if (!json_is_object(answer)) {
@@ -133,7 +138,9 @@ static enum cli_exit read_answer(struct cli *cli, const struct aws_client_config
         return CLI_EXIT_FAILED;
     }
     arena_defer(cli->arena, release, answer);
-    *ret_answer = answer;
+    if (ret_answer != NULL) {
+        *ret_answer = answer;
+    }
     return CLI_EXIT_OK;
 }
 
@@ -166,7 +173,7 @@ enum cli_exit cli_call(struct cli *cli, const char *method, const char *target, 
     if (response.status < 200 || response.status > 299) {
         return refused(cli, &config, &response);
     }
-    return ret_answer != NULL ? read_answer(cli, &config, &response, ret_answer) : CLI_EXIT_OK;
+    return read_answer(cli, &config, &response, ret_answer);
 }
 
 const char *cli_target(struct cli *cli, const char *before, const char *text, const char *after)
