@@ -169,9 +169,6 @@ int64_t store_leases_new_id(struct store_leases *leases)
 
 static int add(struct store_leases *leases, int64_t id, int64_t ttl_ms, struct err *err)
 {
-    if (leases->count == STORE_LEASE_LIMIT) {
-        return err_set(err, ERR_LIMIT, "there are %u leases already", STORE_LEASE_LIMIT);
-    }
     int rc = start(leases, err);
     if (rc != 0) {
         return rc;
@@ -191,6 +188,16 @@ static int add(struct store_leases *leases, int64_t id, int64_t ttl_ms, struct e
 }
 
 int store_leases_add(struct store_leases *leases, int64_t id, int64_t ttl_ms, struct err *err)
+{
+    (void)pthread_mutex_lock(&leases->lock);
+    int rc = leases->count < STORE_LEASE_LIMIT
+                 ? add(leases, id, ttl_ms, err)
+                 : err_set(err, ERR_LIMIT, "there are %u leases already", STORE_LEASE_LIMIT);
+    (void)pthread_mutex_unlock(&leases->lock);
+    return rc;
+}
+
+int store_leases_restore(struct store_leases *leases, int64_t id, int64_t ttl_ms, struct err *err)
 {
     (void)pthread_mutex_lock(&leases->lock);
     int rc = add(leases, id, ttl_ms, err);

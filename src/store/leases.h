@@ -47,6 +47,9 @@ int64_t store_leases_new_id(struct store_leases *leases);
 /* Live from now. ERR_LIMIT, or ERR_IO when no thread can be started. */
 int store_leases_add(struct store_leases *leases, int64_t id, int64_t ttl_ms, struct err *err)
     MUST_CHECK;
+/* The same for one that was stored, whatever the limit: a process may die between the two. */
+int store_leases_restore(struct store_leases *leases, int64_t id, int64_t ttl_ms, struct err *err)
+    MUST_CHECK;
 bool store_leases_live(struct store_leases *leases, int64_t id);
 /* ERR_NOT_FOUND when it is not live. */
 int store_leases_keepalive(struct store_leases *leases, int64_t id, struct err *err) MUST_CHECK;

@@ -335,6 +335,22 @@ static void run_sql(const char *file, const char *sql)
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+/* The process died after the row of a lease that was one too many, and before it was taken back. */
+static void more_leases_than_are_granted_do_not_keep_it_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t lease = 0;
+    open_store(fixture);
+    close_store(fixture);
+    run_sql(fixture->file, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE"
+                           " i < 16385) INSERT INTO lease (id, ttl_ms) SELECT i, 86400000 FROM n");
+    open_store(fixture);
+    assert_int_equal(store_lease_keepalive(fixture->store, 16385, &fixture->err), 0);
+    int rc = store_lease_grant(fixture->store, 60000, &lease, &fixture->err);
+    assert_int_not_equal(rc, 0);
+    assert_int_equal(fixture->err.kind, ERR_LIMIT);
+}
+
 static void a_file_of_another_program_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -495,6 +511,7 @@ int main(void)
         TEST(revisions_go_on_after_reopening),
         TEST(a_watch_goes_on_after_reopening),
         TEST(a_lease_has_its_full_time_after_reopening),
+        TEST(more_leases_than_are_granted_do_not_keep_it_closed),
         TEST(history_is_kept_as_long_as_promised_and_not_much_longer),
         TEST(a_second_opener_is_told_who_holds_the_directory),
         TEST(files_are_for_their_owner_alone),

@@ -116,8 +116,8 @@ static int load_leases(struct sqlite_store *self, struct err *err)
     int rc = 0;
     int code = SQLITE_ROW;
     while (rc == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        rc = store_leases_add(&self->leases, sqlite3_column_int64(statement, 0),
-                              sqlite3_column_int64(statement, 1), err);
+        rc = store_leases_restore(&self->leases, sqlite3_column_int64(statement, 0),
+                                  sqlite3_column_int64(statement, 1), err);
     }
     (void)sqlite3_reset(statement); /* repeats the code of the step */
     if (rc == 0 && code != SQLITE_DONE) {
