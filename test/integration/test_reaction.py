@@ -116,7 +116,7 @@ def come_back(primary, death):
 
 
 # What the checker may say; all but the first where the death met a probe that was under way.
-SENTENCES = {"SIGKILL": ("Connection refused", "closed by the endpoint", "Connection reset"),
+SENTENCES = {"SIGKILL": ("Connection refused", "closed by the endpoint", "SSL negotiation failed"),
              "SIGSTOP": ("Connection timed out", "time limit")}
 
 

@@ -406,12 +406,11 @@ def test_a_trickling_request_meets_its_deadline():
 def test_many_clients_at_once_are_served(server):
     failures = []
 
-    def work():
-        client = server.client()
+    def work(client):
         for _ in range(20):
             if client.get_hosted_zone_count()["HostedZoneCount"] != 3:
                 failures.append(1)
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, args=(server.client(),)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
