@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define TAG_PREFIX "leeward:"
 
@@ -79,7 +80,8 @@ static int apply_tags(const json_t *tags, bool lenient, struct model_check_optio
         const json_t *tag = json_array_get(tags, i);
         const char *key = json_string_value(json_object_get(tag, "Key"));
         const char *value = json_string_value(json_object_get(tag, "Value"));
-        if (key == NULL || !text_starts(key, TAG_PREFIX)) {
+        /* In any case: Leeward: would otherwise be kept and do nothing. */
+        if (key == NULL || strncasecmp(key, TAG_PREFIX, sizeof TAG_PREFIX - 1) != 0) {
             continue;
         }
         if (apply_tag(key, value != NULL ? value : "", options, err) != 0 && !lenient) {

@@ -211,6 +211,7 @@ static void a_bad_tag_is_named(void **state)
     static const char *const cases[][2] = {
         {"[{\"Key\":\"leeward:interval-ms\",\"Value\":\"99\"}]", "leeward:interval-ms"},
         {"[{\"Key\":\"leeward:interval-ms\",\"Value\":\"300001\"}]", "leeward:interval-ms"},
+        {"[{\"Key\":\"Leeward:Interval-ms\",\"Value\":\"100\"}]", "none that Leeward knows"},
         {"[{\"Key\":\"leeward:timeout-ms\",\"Value\":\"1s\"}]", "leeward:timeout-ms"},
         {"[{\"Key\":\"leeward:failures-down\",\"Value\":\"0\"}]", "leeward:failures-down"},
         {"[{\"Key\":\"leeward:successes-up\"}]", "leeward:successes-up"},
