@@ -240,10 +240,12 @@ static void a_name_that_waits_behind_silent_ones_is_nobodys_failure(void **state
     check.host_name = "localhost";
     assert_non_null(strstr(run(fixture, &check), "Failure: DNS resolution failed: "));
     assert_int_equal(fixture->result.fault, PROBE_FAULT_HOST);
-    while (counts[PROBE_FAULT_ENDPOINT] + counts[PROBE_FAULT_HOST] < LOOKUP_THREADS) {
+    /* Starting so many threads may keep the loop from running for a while. */
+    while (counts[PROBE_FAULT_ENDPOINT] + counts[PROBE_FAULT_SLEPT] + counts[PROBE_FAULT_HOST] <
+           LOOKUP_THREADS) {
         (void)uv_run(&fixture->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(counts[PROBE_FAULT_ENDPOINT], LOOKUP_THREADS);
+    assert_int_equal(counts[PROBE_FAULT_HOST], 0);
 }
 
 static void a_refused_connection_fails_at_once(void **state)

@@ -262,6 +262,8 @@ void test_server_request(struct test_server *server, char *out, size_t size)
 void test_server_down(struct test_server *server)
 {
     thread_lock(&server->mutex);
+    /* Closing alone would leave it listening while the server's thread polls it. */
+    (void)shutdown(server->listener, SHUT_RDWR);
     (void)close(server->listener);
     server->listener = -1;
     for (size_t i = 0; i < CLIENTS; i++) {
