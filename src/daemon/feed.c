@@ -21,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-#define FEED_PAGE 1000U /* records read from the store at once */
+#define FEED_PAGE 1000U     /* records read from the store at once */
 #define FEED_CATCH_UP_MS 10 /* then the watch says how far it has come, changes or not */
 #define FEED_RETRY_FIRST_MS 100
 #define FEED_RETRY_MAX_MS 5000
