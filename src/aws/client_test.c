@@ -22,6 +22,8 @@
 #define SERVICES 64U
 #define COUNT "/2013-04-01/hostedzonecount"
 
+static const char *const regions[] = {"eu-west-1", "eu-west-2"};
+
 struct fixture {
     struct aws_service services[SERVICES];
     struct aws_binding *bindings[SERVICES];
@@ -70,8 +72,11 @@ static void bind_all(struct fixture *fixture)
             fixture->bindings[at][count] =
                 (struct aws_binding){codec_operation_name(operation), handle};
         }
-        fixture->services[at] =
-            (struct aws_service){codec_service_name(table), fixture->bindings[at], count};
+        const char *name = codec_service_name(table);
+        fixture->services[at] = (struct aws_service){.name = name,
+                                                     .bindings = fixture->bindings[at],
+                                                     .count = count,
+                                                     .global = !text_equal(name, "leeward")};
         fixture->pointers[at] = &fixture->services[at];
         fixture->server_config.service_count++;
     }
@@ -86,6 +91,8 @@ static int set_up(void **state)
                                                         .connections = 32,
                                                         .idle_ms = 5000,
                                                         .account_id = "123456789012",
+                                                        .regions = regions,
+                                                        .region_count = ARRAY_SIZE(regions),
                                                         .services = fixture->pointers,
                                                         .credential = find_key};
     (void)memcpy(&fixture->server_config.address, &address, sizeof address);
@@ -156,6 +163,47 @@ static void a_key_that_is_not_known_is_an_answer_not_an_error(void **state)
     assert_int_equal(call(fixture, "GET", COUNT, NULL, &response, &err), 0);
     assert_int_equal(response.status, 403);
     assert_non_null(strstr(response.body, "InvalidClientTokenId"));
+}
+
+static void a_region_that_is_not_served_is_refused_and_the_others_are_named(void **state)
+{
+    struct fixture *fixture = *state;
+    struct aws_client_response response;
+    struct err err = ERR_INIT;
+    fixture->config.region = "eu-west-2";
+    assert_int_equal(call(fixture, "GET", COUNT, NULL, &response, &err), 0);
+    assert_int_equal(response.status, 200);
+    fixture->config.region = "eu-central-1";
+    assert_int_equal(call(fixture, "GET", COUNT, NULL, &response, &err), 0);
+    assert_int_equal(response.status, 403);
+    assert_non_null(strstr(response.body, "<Code>SignatureDoesNotMatch</Code><Message>Credential "
+                                          "should be scoped to a valid region, not "
+                                          "'eu-central-1'. Served here: eu-west-1, eu-west-2."));
+}
+
+static void the_global_region_is_served_for_global_services_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct aws_client_response response;
+    struct err err = ERR_INIT;
+    fixture->config.region = AWS_GLOBAL_REGION;
+    assert_int_equal(call(fixture, "GET", COUNT, NULL, &response, &err), 0);
+    assert_int_equal(response.status, 200);
+    assert_int_equal(aws_client_call(&fixture->config, "leeward", "GET", "/leeward/status", NULL,
+                                     NULL, 0, &fixture->arena, &response, &err),
+                     0);
+    assert_int_equal(response.status, 403);
+    assert_string_equal(response.error_type, "InvalidSignatureException");
+}
+
+static void a_server_without_regions_does_not_start(void **state)
+{
+    struct fixture *fixture = *state;
+    struct aws_server *server = NULL;
+    struct err err = ERR_INIT;
+    fixture->server_config.region_count = 0;
+    assert_int_equal(aws_server_start(&fixture->server_config, &server, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "a region"));
 }
 
 static void a_proxy_of_the_environment_is_not_used(void **state)
@@ -248,7 +296,7 @@ static void a_handler_that_is_not_listed_stops_the_start(void **state)
     struct aws_server *server = NULL;
     struct err err = ERR_INIT;
     const struct aws_binding binding = {"MakeCoffee", handle};
-    const struct aws_service service = {"nothing", &binding, 1};
+    const struct aws_service service = {.name = "nothing", .bindings = &binding, .count = 1};
     fixture->pointers[fixture->server_config.service_count++] = &service;
     assert_int_equal(aws_server_start(&fixture->server_config, &server, &err), -EINVAL);
     assert_string_equal(err.message, "nothing:MakeCoffee has a handler and is not in "
@@ -304,6 +352,9 @@ int main(void)
         WITH_SERVER(a_call_is_signed_and_answered),
         WITH_SERVER(a_body_is_signed_too),
         WITH_SERVER(a_key_that_is_not_known_is_an_answer_not_an_error),
+        WITH_SERVER(a_region_that_is_not_served_is_refused_and_the_others_are_named),
+        WITH_SERVER(the_global_region_is_served_for_global_services_alone),
+        WITH_SERVER(a_server_without_regions_does_not_start),
         WITH_SERVER(a_proxy_of_the_environment_is_not_used),
         WITH_SERVER(an_endpoint_that_cannot_be_reached_is_named),
         WITH_SERVER(a_server_that_does_not_answer_is_a_timeout),

@@ -1,5 +1,6 @@
 /* Requests to answers: see dispatch.h. Called by server.c on libmicrohttpd's threads; a request's
- * memory is its arena. Order: page, route, authenticate, role, decode, handler, encode, finished().
+ * memory is its arena. Order: page, route, authenticate, region, role, decode, handler, encode,
+ * finished().
  * Invariant: no handler runs, and no body is parsed, for a request whose signature was not
  * verified; messages of errors that no handler named never leave the process. */
 #include "aws/dispatch.h"
@@ -273,6 +274,41 @@ static bool authenticate(struct exchange *exchange)
     return true;
 }
 
+static bool region_served(const struct exchange *exchange)
+{
+    const struct aws_server_config *config = &exchange->dispatch->config;
+    const char *region = exchange->scope.region;
+    for (size_t i = 0; i < config->region_count; i++) {
+        if (text_equal(config->regions[i], region)) {
+            return true;
+        }
+    }
+    const struct aws_service *service = find_service(config, exchange->call.service);
+    return service != NULL && service->global && text_equal(region, AWS_GLOBAL_REGION);
+}
+
+/* True when the region signed for is one of ours; otherwise the request was answered. The list of
+ * regions is for those whose signature was verified. */
+static bool check_region(struct exchange *exchange)
+{
+    const struct aws_server_config *config = &exchange->dispatch->config;
+    struct arena *arena = exchange->call.arena;
+    if (region_served(exchange)) {
+        return true;
+    }
+    const char *list = config->regions[0];
+    for (size_t i = 1; i < config->region_count; i++) {
+        list = arena_printf(arena, "%s, %s", list, config->regions[i]);
+    }
+    refuse(exchange, WIRE_BAD_SIGNATURE,
+           arena_printf(arena,
+                        "Credential should be scoped to a valid region, not '%.64s'. Served here: "
+                        "%s.",
+                        exchange->scope.region, list),
+           NULL);
+    return false;
+}
+
 static void refuse_operation(struct exchange *exchange)
 {
     const struct codec_route *route = &exchange->route;
@@ -359,7 +395,7 @@ void dispatch_request(const struct dispatch *dispatch, const struct http_request
                &err);
         return;
     }
-    if (!authenticate(&exchange)) {
+    if (!authenticate(&exchange) || !check_region(&exchange)) {
         return;
     }
     if (!routed) {

@@ -304,10 +304,11 @@ int aws_server_start(const struct aws_server_config *config, struct aws_server *
     int listener = -1;
     *ret_server = NULL;
     if (config->threads < 1 || config->threads > 64 || config->connections < config->threads ||
-        config->idle_ms == 0 || (config->certificate_pem != NULL && config->key_pem == NULL)) {
+        config->idle_ms == 0 || config->region_count == 0 ||
+        (config->certificate_pem != NULL && config->key_pem == NULL)) {
         return err_set(err, ERR_INVALID,
                        "the API server wants 1 to 64 threads, a connection for each, an idle time, "
-                       "and a key with its certificate");
+                       "a region, and a key with its certificate");
     }
     struct aws_server *server = memory_new(sizeof *server);
     (void)pthread_mutex_init(&server->lock, NULL); /* cannot fail on Linux */

@@ -25,6 +25,8 @@ struct aws_server_config {
     const char *certificate_pem; /* TLS when not NULL; contents, not path */
     const char *key_pem;
     const char *account_id;
+    const char *const *regions; /* that it answers for: at least one, borrowed */
+    size_t region_count;
     const struct aws_service *const *services;
     size_t service_count;
     void *context; /* aws_call.context */

@@ -21,6 +21,10 @@
 
 #include <jansson.h>
 
+/* What clients of a global service sign for, whatever region they are set to. Source: "Global
+ * services" in "AWS Regions and Endpoints". */
+#define AWS_GLOBAL_REGION "us-east-1"
+
 enum aws_role { AWS_ROLE_VIEWER, AWS_ROLE_OPERATOR, AWS_ROLE_ADMIN };
 
 /* One call. Lives for the request; borrowed by the handler. */
@@ -69,6 +73,7 @@ struct aws_service {
     const char *name;
     const struct aws_binding *bindings;
     size_t count;
+    bool global; /* one for all regions: AWS_GLOBAL_REGION is served wherever the daemon is */
 };
 
 #endif

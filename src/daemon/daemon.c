@@ -151,6 +151,8 @@ static int start_api(struct daemon *daemon, struct err *err)
                                     .connections = (unsigned)config->api_connections,
                                     .idle_ms = (unsigned)config->api_idle_ms,
                                     .account_id = config->account,
+                                    .regions = config->regions.items,
+                                    .region_count = config->regions.count,
                                     .services = services,
                                     .service_count = ARRAY_SIZE(services),
                                     .context = &daemon->services,
@@ -194,8 +196,6 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : start_dns(daemon, err);
     daemon->services = (struct service_context){.store = daemon->store,
                                                 .views = views_of(daemon),
-                                                .regions = daemon->config->regions.items,
-                                                .region_count = daemon->config->regions.count,
                                                 .name_servers = daemon->config->name_servers.items};
     return rc != 0 ? rc : start_api(daemon, err);
 }

@@ -230,6 +230,25 @@ def test_a_tampered_request_is_refused(shared):
     assert shared.client("route53").get_hosted_zone_count()["HostedZoneCount"] == zones
 
 
+def test_only_the_regions_that_are_served_are_answered(sandbox):
+    """us-east-1 is the region of global services, whatever the daemon serves."""
+    daemon = sandbox.daemon(regions=("eu-west-1", "eu-west-2")).start()
+    for region in ("eu-west-1", "eu-west-2", "us-east-1"):
+        assert daemon.client("route53", region=region).get_hosted_zone_count()["HostedZoneCount"] == 0
+        assert daemon.client("sts", region=region).get_caller_identity()["Account"] == "123456789012"
+        assert daemon.leeward("status", "--region", region).returncode == 0
+    elsewhere = ("Credential should be scoped to a valid region, not 'eu-central-1'. "
+                 "Served here: eu-west-1, eu-west-2.")
+    sts = daemon.client("sts", region="eu-central-1")
+    with refused(sts, "SignatureDoesNotMatch", 403, elsewhere):
+        sts.get_caller_identity()
+    status = daemon.leeward("status", "--region", "eu-central-1", check=False)
+    assert status.returncode == 1 and elsewhere in status.stderr
+    wrong = daemon.client("sts", region="eu-central-1", key=(KEY_ID, "wrong"))
+    with refused(wrong, "SignatureDoesNotMatch", 403, SENTENCE):  # strangers do not learn the list
+        wrong.get_caller_identity()
+
+
 def test_a_request_without_signature_is_refused(shared):
     client = shared.client("route53", signature_version=botocore.UNSIGNED)
     with refused(client, "MissingAuthenticationToken", 403, "Missing Authentication Token"):

@@ -129,6 +129,7 @@ int main(int argc, char **argv)
 {
     struct err err = ERR_INIT;
     struct aws_server *server = NULL;
+    static const char *const regions[] = {"us-east-1", "eu-west-1"};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct aws_service *services[SERVICES] = {0};
     struct aws_server_config config = {.threads = 4,
@@ -136,6 +137,8 @@ int main(int argc, char **argv)
                                        .idle_ms = argument(argc, argv, 1, 5000),
                                        .request_ms = argument(argc, argv, 2, 0),
                                        .account_id = "123456789012",
+                                       .regions = regions,
+                                       .region_count = ARRAY_SIZE(regions),
                                        .credential = find_key,
                                        .finished = print_call};
     (void)memcpy(&config.address, &address, sizeof address);

@@ -42,8 +42,6 @@ struct service_views {
 struct service_context {
     struct store *store;
     struct service_views views;
-    const char *const *regions; /* served by this daemon */
-    size_t region_count;
     const char *const *name_servers; /* host names for delegation sets, four */
 };
 

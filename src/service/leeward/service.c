@@ -18,6 +18,7 @@ const struct aws_service service_leeward = {
     .name = "leeward",
     .bindings = bindings,
     .count = ARRAY_SIZE(bindings),
+    .global = true,
 };
 
 int leeward_answer(json_t *take_answer, json_t **ret_out, struct err *err)

@@ -42,4 +42,5 @@ const struct aws_service service_route53 = {
     .name = "route53",
     .bindings = bindings,
     .count = sizeof bindings / sizeof bindings[0],
+    .global = true,
 };

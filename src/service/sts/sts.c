@@ -23,4 +23,5 @@ const struct aws_service service_sts = {
     .name = "sts",
     .bindings = bindings,
     .count = sizeof bindings / sizeof bindings[0],
+    .global = true,
 };
