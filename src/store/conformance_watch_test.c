@@ -246,6 +246,33 @@ static void a_compacted_watch_is_told(void **state)
     conformance_failed(fixture, rc, ERR_INVALID);
 }
 
+static void history_is_bounded_in_bytes_too(void **state)
+{
+    struct fixture *fixture = *state;
+    char *value = memory_array(STORE_VALUE_LIMIT, 1);
+    (void)memset(value, 'v', STORE_VALUE_LIMIT);
+    int64_t start = conformance_put(fixture, "w/a", "1");
+    const int kept = STORE_HISTORY_BYTES / (int)(STORE_VALUE_LIMIT + strlen("w/a"));
+    for (int i = 0; i < kept + 1; i++) {
+        int64_t revision = 0;
+        struct store_txn *txn = store_txn_new();
+        store_txn_put(txn, "w/a", value, STORE_VALUE_LIMIT);
+        conformance_ok(fixture, conformance_commit(fixture, txn, &revision));
+    }
+    free(value);
+    int64_t newest = conformance_revision(fixture);
+    assert_int_equal(newest, start + kept + 1);
+    struct store_batch batch = {0};
+    struct store_watch *watch = conformance_watch(fixture, "w/", newest - kept - 1);
+    int rc = store_watch_next(watch, 0, &batch, &fixture->err);
+    conformance_failed(fixture, rc, ERR_COMPACTED);
+    store_watch_close(watch);
+    watch = conformance_watch(fixture, "w/", newest - kept);
+    batch = conformance_next(fixture, watch);
+    assert_int_equal(batch.changes[0].entry.changed_revision, newest - kept + 1);
+    store_watch_close(watch);
+}
+
 static void a_watch_that_has_seen_all_survives_compaction(void **state)
 {
     struct fixture *fixture = *state;
@@ -613,6 +640,7 @@ static const struct CMUnitTest tests[] = {
     CONFORMANCE_TEST(every_version_of_a_key_is_told),
     CONFORMANCE_TEST(progress_never_runs_ahead_of_changes),
     CONFORMANCE_TEST(a_compacted_watch_is_told),
+    CONFORMANCE_TEST(history_is_bounded_in_bytes_too),
     CONFORMANCE_TEST(a_watch_that_has_seen_all_survives_compaction),
     CONFORMANCE_TEST(an_interrupt_ends_a_wait_and_sticks),
     CONFORMANCE_TEST(nothing_is_lost_or_torn_among_many_threads),

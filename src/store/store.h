@@ -132,8 +132,10 @@ void store_watch_interrupt(struct store_watch *watch);
 void store_watch_close(struct store_watch *take_watch);
 
 /* Drops history up to `revision`; watches that need it get ERR_COMPACTED. Backends also do so by
- * themselves, keeping at least the last STORE_HISTORY_KEEP revisions. */
+ * themselves: of the last STORE_HISTORY_KEEP revisions they keep those whose keys and values have
+ * STORE_HISTORY_BYTES together, and the newest whatever its size. */
 #define STORE_HISTORY_KEEP 10000
+#define STORE_HISTORY_BYTES (64 << 20)
 int store_compact(struct store *store, int64_t revision, struct err *err) MUST_CHECK;
 
 /* ---- leases ---- */

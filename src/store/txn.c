@@ -85,7 +85,8 @@ static bool take(struct store_txn *txn, const char *key, const void *value, size
     *ret_key = arena_try_memdup(&txn->arena, key, key_size);
     *ret_value = arena_try_memdup(&txn->arena, value, size);
     if (*ret_key == NULL || *ret_value == NULL) {
-        (void)err_set(&txn->error, ERR_MEMORY, "out of memory for a transaction"); // kept
+        (void)err_set(&txn->error, ERR_MEMORY,
+                      "out of memory for a transaction"); /* returned by store_txn_check */
         return false;
     }
     txn->bytes += key_size + size;

@@ -39,6 +39,7 @@ struct memory_store {
     size_t event_first;
     size_t event_count; /* including those before event_first */
     size_t event_capacity;
+    size_t event_bytes; /* of their keys and values */
     int64_t revision;
     int64_t compacted; /* history up to and including this is gone */
     struct store_hub hub;
@@ -193,10 +194,16 @@ static int memory_revision(struct store *store, int64_t *ret_revision, struct er
 
 /* ---- history ---- */
 
+static size_t record_bytes(const struct record *record)
+{
+    return strlen(record->entry.key) + record->entry.size;
+}
+
 static void trim(struct memory_store *self, int64_t revision)
 {
     while (self->event_first < self->event_count &&
            self->events[self->event_first].revision <= revision) {
+        self->event_bytes -= record_bytes(self->events[self->event_first].record);
         record_unref(self->events[self->event_first].record);
         self->event_first++;
     }
@@ -207,6 +214,20 @@ static void trim(struct memory_store *self, int64_t revision)
                       self->event_count * sizeof *self->events);
         self->event_first = 0;
     }
+}
+
+/* The revision up to which history goes, so that what is left has STORE_HISTORY_BYTES at most. */
+static int64_t bytes_beyond(const struct memory_store *self)
+{
+    int64_t beyond = self->compacted;
+    size_t bytes = self->event_bytes;
+    for (size_t i = self->event_first; i < self->event_count && bytes > STORE_HISTORY_BYTES &&
+                                       self->events[i].revision < self->revision;
+         i++) {
+        bytes -= record_bytes(self->events[i].record);
+        beyond = self->events[i].revision;
+    }
+    return beyond;
 }
 
 static size_t first_event_after(const struct memory_store *self, int64_t revision)
@@ -330,6 +351,7 @@ static void add_event(struct memory_store *self, int64_t revision, enum store_ch
                       struct record *record)
 {
     record->references++;
+    self->event_bytes += record_bytes(record);
     self->events[self->event_count++] =
         (struct event){.revision = revision, .type = type, .record = record};
 }
@@ -391,7 +413,7 @@ static void apply(struct memory_store *self, const struct store_txn *txn, struct
 static void finish(struct memory_store *self, int64_t revision, const struct store_txn *txn)
 {
     self->revision = revision;
-    trim(self, MAX(self->compacted, revision - STORE_HISTORY_KEEP));
+    trim(self, MAX(bytes_beyond(self), revision - STORE_HISTORY_KEEP));
     store_hub_publish(&self->hub, revision, txn);
 }
 

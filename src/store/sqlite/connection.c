@@ -83,6 +83,34 @@ static int run_script(struct sqlite_connection *connection, const char *script, 
     return code == SQLITE_OK ? 0 : sqlite_failure(connection, code, "open", err);
 }
 
+/* The log stays away, without an error, where connections cannot share memory: then commits would
+ * lock readers out, and readers commits. */
+static int use_log(struct sqlite_connection *connection, struct err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    char mode[16] = "";
+    int code =
+        sqlite3_prepare_v2(connection->db, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    if (code == SQLITE_ROW) {
+        (void)snprintf(mode, sizeof mode, "%s",
+                       sqlite3_column_text(statement, 0)); /* cut: unequal */
+    }
+    (void)sqlite3_finalize(statement); /* repeats the code of the step */
+    if (code != SQLITE_ROW) {
+        return sqlite_failure(connection, code, "open", err);
+    }
+    if (strcmp(mode, "wal") != 0) {
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the file system of %s cannot keep SQLite's write-ahead log (it gives "
+                       "journal mode '%s'): put the data directory on a local disk",
+                       connection->file, mode);
+    }
+    return 0;
+}
+
 int sqlite_connection_open(struct sqlite_connection *connection, const char *file, int flags,
                            struct err *err)
 {
@@ -94,8 +122,11 @@ int sqlite_connection_open(struct sqlite_connection *connection, const char *fil
     } else {
         (void)sqlite3_extended_result_codes(connection->db, 1); /* cannot fail */
         (void)sqlite3_busy_timeout(connection->db, BUSY_MS);    /* as above */
+        rc = use_log(connection, err);
+    }
+    if (rc == 0) {
         rc = run_script(connection,
-                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                        "PRAGMA synchronous = FULL;"
                         "PRAGMA journal_size_limit = " WAL_KEEP_BYTES ";"
                         "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;",
                         err);
@@ -154,7 +185,10 @@ void sqlite_roll_back(struct sqlite_connection *connection)
     struct err ignored = ERR_INIT;
     if (connection->db != NULL && sqlite3_get_autocommit(connection->db) == 0) {
         int rc = sqlite_execute(connection, SQL_ROLLBACK, &ignored);
-        (void)rc; /* the first error was told; a transaction SQLite cannot end ends with it */
+        (void)rc; /* the first error was told */
+        if (sqlite3_get_autocommit(connection->db) == 0) {
+            sqlite_connection_close(connection);
+        }
     }
 }
 
@@ -180,6 +214,24 @@ void sqlite_bind_prefix(sqlite3_stmt *statement, const char *prefix,
     /* Binding borrowed memory to a parameter that exists cannot fail. */
     (void)sqlite3_bind_blob(statement, 1, prefix, (int)strlen(prefix), SQLITE_STATIC);
     (void)sqlite3_bind_blob(statement, 2, bound->data, bound->size, SQLITE_STATIC);
+}
+
+int sqlite_history_bytes(struct sqlite_connection *connection, int64_t after, int64_t to,
+                         int64_t *ret_bytes, struct err *err)
+{
+    sqlite3_stmt *statement = sqlite_statement(connection, SQL_HISTORY_BYTES, err);
+    if (statement == NULL) {
+        return err->code;
+    }
+    /* Binding a number cannot fail. */
+    (void)sqlite3_bind_int64(statement, 1, after);
+    (void)sqlite3_bind_int64(statement, 2, to);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        *ret_bytes = sqlite3_column_int64(statement, 0);
+    }
+    (void)sqlite3_reset(statement); /* repeats the code of the step */
+    return code == SQLITE_ROW ? 0 : sqlite_failure(connection, code, "read", err);
 }
 
 int sqlite_read_meta(struct sqlite_connection *connection, int64_t *ret_revision,

@@ -2,6 +2,7 @@
  * failing disks, trimmed history. One thread but where a test says so. */
 #include "base/macro.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "store/sqlite.h"
 #include "store/sqlite/fault_vfs.h"
@@ -26,6 +27,29 @@ struct fixture {
     struct store *store;
     struct err err;
 };
+
+static bool roll_back_fails;
+
+/* SQLite asks whether it may prepare a statement. */
+static int authorize(void *context, int action, const char *first, const char *second,
+                     const char *third, const char *fourth)
+{
+    (void)context;
+    (void)second;
+    (void)third;
+    (void)fourth;
+    return roll_back_fails && action == SQLITE_TRANSACTION && text_equal(first, "ROLLBACK")
+               ? SQLITE_DENY
+               : SQLITE_OK;
+}
+
+/* For every connection: SQLite calls it with more than the type of its registration says. */
+static int watch_statements(sqlite3 *db, char **ret_message, const void *routines)
+{
+    (void)ret_message;
+    (void)routines;
+    return sqlite3_set_authorizer(db, authorize, NULL);
+}
 
 static void open_store(struct fixture *fixture)
 {
@@ -54,6 +78,8 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     (void)fault_vfs_clear(); /* the next test has a good disk */
+    fault_vfs_share(true);
+    roll_back_fails = false;
     close_store(fixture);
     folder_remove(fixture->folder);
     free(fixture);
@@ -224,6 +250,34 @@ static void history_is_kept_as_long_as_promised_and_not_much_longer(void **state
     int rc = store_watch_next(watch, 0, &batch, &fixture->err);
     assert_int_not_equal(rc, 0);
     assert_int_equal(fixture->err.kind, ERR_COMPACTED);
+    store_watch_close(watch);
+}
+
+static void the_size_of_history_is_known_after_reopening(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t revision = 0;
+    open_store(fixture);
+    int64_t first = put(fixture, "a");
+    const int64_t half = STORE_HISTORY_BYTES / STORE_VALUE_LIMIT / 2;
+    for (int64_t i = 0; i < half; i++) {
+        assert_int_equal(try_put(fixture, "a", STORE_VALUE_LIMIT, &revision), 0);
+    }
+    close_store(fixture);
+    open_store(fixture);
+    for (int64_t i = 0; i < half; i++) {
+        assert_int_equal(try_put(fixture, "a", STORE_VALUE_LIMIT, &revision), 0);
+    }
+    struct store_watch *watch = NULL;
+    struct store_batch batch = {0};
+    assert_int_equal(store_watch_open(fixture->store, "", first, &watch, &fixture->err), 0);
+    int rc = store_watch_next(watch, 0, &batch, &fixture->err);
+    assert_int_not_equal(rc, 0);
+    assert_int_equal(fixture->err.kind, ERR_COMPACTED);
+    store_watch_close(watch);
+    assert_int_equal(store_watch_open(fixture->store, "", first + 2, &watch, &fixture->err), 0);
+    assert_int_equal(store_watch_next(watch, 0, &batch, &fixture->err), 0);
+    assert_int_equal(batch.changes[0].entry.changed_revision, first + 3);
     store_watch_close(watch);
 }
 
@@ -470,6 +524,43 @@ static void a_full_disk_is_called_that(void **state)
     store_watch_close(watch);
 }
 
+static void a_file_system_without_shared_memory_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    fault_vfs_share(false);
+    assert_refused(fixture, ERR_UNSUPPORTED, "write-ahead log");
+    fault_vfs_share(true);
+    open_store(fixture);
+}
+
+static void a_reader_that_cannot_end_its_snapshot_shows_no_old_data(void **state)
+{
+    struct fixture *fixture = *state;
+    open_store(fixture);
+    (void)put(fixture, "a");
+    roll_back_fails = true;
+    assert_true(has(fixture, "a"));
+    assert_false(has(fixture, "b"));
+    (void)put(fixture, "b");
+    assert_true(has(fixture, "b"));
+    roll_back_fails = false;
+    assert_true(has(fixture, "b"));
+}
+
+static void a_writer_that_cannot_roll_back_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    open_store(fixture);
+    int64_t before = put(fixture, "a");
+    int64_t revision = 0;
+    roll_back_fails = true;
+    fault_vfs_plan(1, SQLITE_IOERR_FSYNC, false);
+    int rc = try_put(fixture, "b", 10, &revision);
+    assert_int_not_equal(rc, 0);
+    assert_int_equal(fault_vfs_clear(), 1);
+    assert_int_equal(put(fixture, "b"), before + 1);
+}
+
 static void a_lease_that_cannot_end_yet_ends_when_the_disk_works_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -513,6 +604,7 @@ int main(void)
         TEST(a_lease_has_its_full_time_after_reopening),
         TEST(more_leases_than_are_granted_do_not_keep_it_closed),
         TEST(history_is_kept_as_long_as_promised_and_not_much_longer),
+        TEST(the_size_of_history_is_known_after_reopening),
         TEST(a_second_opener_is_told_who_holds_the_directory),
         TEST(files_are_for_their_owner_alone),
         TEST(a_missing_parent_is_named),
@@ -522,8 +614,14 @@ int main(void)
         TEST(a_file_of_a_newer_version_is_refused),
         TEST(a_failing_disk_leaves_nothing_half_done),
         TEST(a_full_disk_is_called_that),
+        TEST(a_file_system_without_shared_memory_is_refused),
+        TEST(a_reader_that_cannot_end_its_snapshot_shows_no_old_data),
+        TEST(a_writer_that_cannot_roll_back_goes_on),
         TEST(a_lease_that_cannot_end_yet_ends_when_the_disk_works_again),
     };
     fault_vfs_install();
+    if (sqlite3_auto_extension((void (*)(void))watch_statements) != SQLITE_OK) {
+        return 1;
+    }
     return cmocka_run_group_tests_name("store durability: sqlite", tests, NULL, NULL);
 }

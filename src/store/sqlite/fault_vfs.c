@@ -19,6 +19,7 @@ static int countdown; /* operations until the first failure; 0: none planned */
 static int failure_code;
 static bool failure_lasts;
 static int failures;
+static bool unshared; /* the tests' thread alone */
 static sqlite3_vfs vfs;
 static sqlite3_vfs *real_vfs;
 
@@ -150,20 +151,18 @@ static int pass_shm_unmap(sqlite3_file *file, int remove)
     return real_of(file)->pMethods->xShmUnmap(real_of(file), remove);
 }
 
+#define COMMON_METHODS                                                                             \
+    .xClose = pass_close, .xRead = pass_read, .xWrite = fault_write, .xTruncate = fault_truncate,  \
+    .xSync = fault_sync, .xFileSize = pass_file_size, .xLock = pass_lock, .xUnlock = pass_unlock,  \
+    .xCheckReservedLock = pass_check_lock, .xFileControl = pass_control,                           \
+    .xSectorSize = pass_sector_size, .xDeviceCharacteristics = pass_characteristics
+
+/* Version 1 has no shared memory. */
+static const sqlite3_io_methods unshared_methods = {.iVersion = 1, COMMON_METHODS};
+
 static const sqlite3_io_methods methods = {
     .iVersion = 2,
-    .xClose = pass_close,
-    .xRead = pass_read,
-    .xWrite = fault_write,
-    .xTruncate = fault_truncate,
-    .xSync = fault_sync,
-    .xFileSize = pass_file_size,
-    .xLock = pass_lock,
-    .xUnlock = pass_unlock,
-    .xCheckReservedLock = pass_check_lock,
-    .xFileControl = pass_control,
-    .xSectorSize = pass_sector_size,
-    .xDeviceCharacteristics = pass_characteristics,
+    COMMON_METHODS,
     .xShmMap = pass_shm_map,
     .xShmLock = pass_shm_lock,
     .xShmBarrier = pass_shm_barrier,
@@ -178,8 +177,14 @@ static int fault_open(sqlite3_vfs *self, const char *name, sqlite3_file *file, i
     wrapped->real = (sqlite3_file *)(void *)(wrapped + 1);
     wrapped->real->pMethods = NULL;
     int code = real_vfs->xOpen(real_vfs, name, wrapped->real, flags, out_flags);
-    file->pMethods = wrapped->real->pMethods != NULL ? &methods : NULL;
+    const sqlite3_io_methods *ours = unshared ? &unshared_methods : &methods;
+    file->pMethods = wrapped->real->pMethods != NULL ? ours : NULL;
     return code;
+}
+
+void fault_vfs_share(bool possible)
+{
+    unshared = !possible;
 }
 
 void fault_vfs_install(void)

@@ -13,4 +13,8 @@ void fault_vfs_plan(int nth, int code, bool lasting);
 /* No more failures; how many there were since the plan. */
 int fault_vfs_clear(void);
 
+/* Files opened from now on cannot share memory between connections, as on some network file
+ * systems. */
+void fault_vfs_share(bool possible);
+
 #endif

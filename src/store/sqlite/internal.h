@@ -46,6 +46,10 @@
       " WHERE lease = ?1 AND lease != 0")                                                          \
     X(CHANGES, "SELECT revision, type, key, value, created, version, lease FROM history"           \
                " WHERE revision > ?3 AND key >= ?1 AND key < ?2 ORDER BY revision, sequence")      \
+    X(HISTORY_BYTES, "SELECT total(length(key) + coalesce(length(value), 0)) FROM history"         \
+                     " WHERE revision > ?1 AND revision <= ?2")                                    \
+    X(HISTORY_SIZES, "SELECT revision, total(length(key) + coalesce(length(value), 0))"            \
+                     " FROM history WHERE revision > ?1 GROUP BY revision ORDER BY revision")      \
     X(TRIM, "DELETE FROM history WHERE revision <= ?1")                                            \
     X(LEASE_ADD, "INSERT INTO lease (id, ttl_ms) VALUES (?1, ?2)")                                 \
     X(LEASE_DROP, "DELETE FROM lease WHERE id = ?1")                                               \
@@ -81,6 +85,7 @@ struct sqlite_store {
     struct sqlite_connection writer;
     int64_t revision;  /* of the last committed transaction; the leader's */
     int64_t compacted; /* as revision */
+    int64_t history;   /* as revision: bytes of the keys and values of history */
 
     pthread_mutex_t reader_lock; /* over the two below */
     pthread_cond_t reader_free;
@@ -90,7 +95,8 @@ struct sqlite_store {
 
 /* ---- connection.c ---- */
 
-/* Opens file, sets the connection up, prepares nothing yet. */
+/* Opens file, sets the connection up, prepares nothing yet. ERR_UNSUPPORTED on a file system that
+ * cannot share memory between connections, which the write-ahead log needs. */
 int sqlite_connection_open(struct sqlite_connection *connection, const char *file, int flags,
                            struct err *err) MUST_CHECK;
 void sqlite_connection_close(struct sqlite_connection *connection);
@@ -106,7 +112,8 @@ int sqlite_run(struct sqlite_connection *connection, sqlite3_stmt *statement, co
 /* Both in one, for statements without parameters. */
 int sqlite_execute(struct sqlite_connection *connection, enum sqlite_statement which,
                    struct err *err) MUST_CHECK;
-/* Ends a transaction that is open, whatever state it is in. */
+/* Ends a transaction that is open, whatever state it is in. When SQLite cannot, the connection is
+ * closed (db NULL): a snapshot that stayed open would show old data as new. */
 void sqlite_roll_back(struct sqlite_connection *connection);
 /* The lowest bytes that sort behind every key under prefix: the prefix's successor, or more 0xff
  * bytes than a key has. Borrowed by the statement for its run. */
@@ -118,6 +125,9 @@ void sqlite_bound_after_prefix(const char *prefix, struct sqlite_bound *ret_boun
 /* Parameters 1 and 2: from prefix to its bound. */
 void sqlite_bind_prefix(sqlite3_stmt *statement, const char *prefix,
                         const struct sqlite_bound *bound);
+/* Bytes of the keys and values of history after one revision, up to another. */
+int sqlite_history_bytes(struct sqlite_connection *connection, int64_t after, int64_t to,
+                         int64_t *ret_bytes, struct err *err) MUST_CHECK;
 int sqlite_read_meta(struct sqlite_connection *connection, int64_t *ret_revision,
                      int64_t *ret_compacted, struct err *err) MUST_CHECK;
 /* Creates or upgrades the tables; refuses files that are not ours or from a newer version. */

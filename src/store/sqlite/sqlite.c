@@ -138,6 +138,10 @@ static int open_file(struct sqlite_store *self, const char *directory, struct er
     if (rc == 0) {
         rc = sqlite_read_meta(&self->writer, &self->revision, &self->compacted, err);
     }
+    if (rc == 0) {
+        rc = sqlite_history_bytes(&self->writer, self->compacted, self->revision, &self->history,
+                                  err);
+    }
     self->hub.revision = self->revision;
     return rc == 0 ? load_leases(self, err) : rc;
 }

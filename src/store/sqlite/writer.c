@@ -16,14 +16,15 @@
 #define GROUP_LIMIT 64U
 
 /* Revisions of old history that a commit drops beyond those it adds: the history shrinks back to
- * STORE_HISTORY_KEEP after a burst, and no commit pays for much. */
+ * STORE_HISTORY_KEEP after a burst, and no commit pays for much. STORE_HISTORY_BYTES knows no
+ * patience: a commit drops about what it adds. */
 #define TRIM_EXTRA 8
 
 /* The state of the database inside the leader's transaction. */
 struct progress {
     int64_t revision;
     int64_t compacted;
-    int64_t sequence; /* of the next change within the revision under construction */
+    int64_t history; /* as self->history */
 };
 
 struct sqlite_request {
@@ -233,15 +234,51 @@ static int apply_lease_end(struct sqlite_store *self, struct sqlite_request *req
 
 /* ---- a group: one SQLite transaction ---- */
 
-/* Drops history that is compacted: what was asked for, and a little of what is beyond
- * STORE_HISTORY_KEEP. */
+/* Compacts, oldest first, until what is left has STORE_HISTORY_BYTES at most. */
+static int compact_bytes(struct sqlite_store *self, struct progress *progress, struct err *err)
+{
+    sqlite3_stmt *statement = sqlite_statement(&self->writer, SQL_HISTORY_SIZES, err);
+    if (statement == NULL) {
+        return err->code;
+    }
+    (void)sqlite3_bind_int64(statement, 1, progress->compacted);
+    int64_t bytes = progress->history;
+    int code = SQLITE_DONE;
+    while (bytes > STORE_HISTORY_BYTES && (code = sqlite3_step(statement)) == SQLITE_ROW &&
+           sqlite3_column_int64(statement, 0) < progress->revision) {
+        progress->compacted = sqlite3_column_int64(statement, 0);
+        bytes -= sqlite3_column_int64(statement, 1);
+    }
+    (void)sqlite3_reset(statement); /* repeats the code of the step */
+    return code == SQLITE_ROW || code == SQLITE_DONE
+               ? 0
+               : sqlite_failure(&self->writer, code, "read", err);
+}
+
+/* Drops history that is compacted: what was asked for, a little of what is beyond
+ * STORE_HISTORY_KEEP, and all that is beyond STORE_HISTORY_BYTES. */
 static int trim(struct sqlite_store *self, struct progress *progress, struct err *err)
 {
     int64_t step = 2 * (progress->revision - self->revision) + TRIM_EXTRA;
     int64_t beyond = MIN(progress->revision - STORE_HISTORY_KEEP, progress->compacted + step);
+    int64_t bytes = 0;
+    int rc = sqlite_history_bytes(&self->writer, self->revision, progress->revision, &bytes, err);
+    progress->history += bytes;
     progress->compacted = MAX(progress->compacted, beyond);
-    if (progress->compacted == self->compacted) {
-        return 0;
+    if (rc == 0) {
+        rc = sqlite_history_bytes(&self->writer, self->compacted, progress->compacted, &bytes, err);
+        progress->history -= bytes;
+    }
+    int64_t compacted = progress->compacted;
+    if (rc == 0 && progress->history > STORE_HISTORY_BYTES) {
+        rc = compact_bytes(self, progress, err);
+    }
+    if (rc == 0) {
+        rc = sqlite_history_bytes(&self->writer, compacted, progress->compacted, &bytes, err);
+        progress->history -= bytes;
+    }
+    if (rc != 0 || progress->compacted == self->compacted) {
+        return rc;
     }
     sqlite3_stmt *statement = sqlite_statement(&self->writer, SQL_TRIM, err);
     if (statement == NULL) {
@@ -268,7 +305,13 @@ static int set_meta(struct sqlite_store *self, const struct progress *progress, 
 static int apply_group(struct sqlite_store *self, struct sqlite_request *first,
                        struct progress *progress, struct err *err)
 {
-    int rc = sqlite_execute(&self->writer, SQL_BEGIN_WRITE, err);
+    int rc = 0;
+    if (self->writer.db == NULL) { /* closed by a roll back that failed */
+        rc = sqlite_connection_open(&self->writer, self->file, SQLITE_OPEN_READWRITE, err);
+    }
+    if (rc == 0) {
+        rc = sqlite_execute(&self->writer, SQL_BEGIN_WRITE, err);
+    }
     for (struct sqlite_request *request = first; request != NULL && rc == 0;
          request = request->next) {
         request->result = 0;
@@ -294,13 +337,15 @@ static int apply_group(struct sqlite_store *self, struct sqlite_request *first,
 /* All requests in one transaction; 0 when it is durable and every request has its result. */
 static int run_group(struct sqlite_store *self, struct sqlite_request *first, struct err *err)
 {
-    struct progress progress = {.revision = self->revision, .compacted = self->compacted};
+    struct progress progress = {
+        .revision = self->revision, .compacted = self->compacted, .history = self->history};
     int rc = apply_group(self, first, &progress, err);
     if (rc != 0) {
         return rc;
     }
     self->revision = progress.revision;
     self->compacted = progress.compacted;
+    self->history = progress.history;
     for (struct sqlite_request *request = first; request != NULL; request = request->next) {
         if (request->changed) {
             store_hub_publish(&self->hub, request->revision, request->txn);
