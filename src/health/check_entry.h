@@ -44,6 +44,7 @@ struct check_entry {
     size_t parent_count;
     size_t parent_capacity;
     struct child_list children;
+    bool kept; /* the store has, or is to get, a record of the verdict */
 };
 
 struct check_table {

@@ -1,8 +1,8 @@
 /* The checks and how their outcomes come about: see check_table.h.
  *
  * A result goes: counting (count.h) -> the vote of this site (vote.h) -> outcome (count.h) -> the
- * calculated checks above it -> publisher. Everything runs on the health loop; what other threads
- * read is changed with the mutex held. */
+ * calculated checks above it -> publisher, and what a restart must not forget -> verdict_store.h.
+ * Everything runs on the health loop; what other threads read is changed with the mutex held. */
 #include "health/check_table.h"
 
 #include "base/memory.h"
@@ -161,7 +161,7 @@ static bool calculate(const struct check_entry *entry)
 static bool verdict_of(const struct check_entry *entry, struct mono now)
 {
     if (entry->record->check.type == MODEL_CHECK_CALCULATED) {
-        return calculate(entry);
+        return entry->count.raw;
     }
     struct vote_ballot ballot = {.cast = true, .healthy = entry->count.raw, .heard = now};
     return vote_decide(VOTE_EIGHTEEN_PERCENT, &ballot, 1, 0, entry->count.raw, now).healthy;
@@ -171,15 +171,33 @@ static bool verdict_of(const struct check_entry *entry, struct mono now)
 static void settle(struct check_entry *entry, struct count_state count, enum count_cause cause,
                    struct mono at);
 
-static void tell_parents(struct check_entry *entry, struct mono at)
+static void tell_parents(struct check_entry *entry, enum count_cause cause, struct mono at)
 {
     /* Calculated checks do not count as children: this ends after one level. */
     if (entry->record != NULL && entry->record->check.type == MODEL_CHECK_CALCULATED) {
         return;
     }
     for (size_t i = 0; i < entry->parent_count; i++) {
-        settle(entry->parents[i], entry->parents[i]->count, COUNT_VERDICT, at);
+        settle(entry->parents[i], entry->parents[i]->count, cause, at);
     }
+}
+
+/* Keeps the verdict for the next start, or deletes what was kept. */
+static void keep(struct check_entry *entry)
+{
+    struct check_table *table = entry->table;
+    bool keeps = count_keeps(&entry->rules, &entry->count, &entry->outcome);
+    struct verdict verdict = {
+        .kept = {.vote = entry->count.raw,
+                 .healthy = entry->outcome.healthy,
+                 .latched = entry->outcome.latched},
+        .vote_since = entry->vote_since,
+        .since = entry->since,
+    };
+    if (keeps || entry->kept) {
+        verdict_write(table->config.verdicts, entry->id, keeps ? &verdict : NULL);
+    }
+    entry->kept = keeps;
 }
 
 /* Recursion of one level: see tell_parents. */
@@ -188,6 +206,9 @@ static void settle(struct check_entry *entry, struct count_state count, enum cou
 {
     struct check_table *table = entry->table;
     struct wall now = wall_now();
+    if (entry->record->check.type == MODEL_CHECK_CALCULATED) {
+        count = (struct count_state){.raw = calculate(entry)};
+    }
     bool vote_changed = count.raw != entry->count.raw;
     thread_lock(&table->mutex);
     entry->count = count;
@@ -195,24 +216,24 @@ static void settle(struct check_entry *entry, struct count_state count, enum cou
         entry->vote_since = now;
     }
     thread_unlock(&table->mutex);
-    bool verdict = verdict_of(entry, at);
     struct count_outcome before = entry->outcome;
-    struct count_outcome after = count_outcome_step(&entry->rules, &before, verdict, cause);
-    if (after.healthy == before.healthy && after.latched == before.latched) {
+    struct count_outcome after =
+        count_outcome_step(&entry->rules, &before, verdict_of(entry, at), cause);
+    bool turned = after.healthy != before.healthy;
+    bool keeps = count_keeps(&entry->rules, &count, &after);
+    if (!vote_changed && !turned && after.latched == before.latched && keeps == entry->kept) {
         return;
     }
     thread_lock(&table->mutex);
     entry->outcome = after;
-    if (after.healthy != before.healthy) {
+    if (turned) {
         entry->since = now;
     }
     thread_unlock(&table->mutex);
-    if (after.latched != before.latched) {
-        latch_write(table->config.latches, entry->id, after.latched, now);
-    }
-    if (after.healthy != before.healthy) {
+    keep(entry);
+    if (turned) {
         publisher_changed(table->publisher, !after.healthy, at);
-        tell_parents(entry, at);
+        tell_parents(entry, COUNT_VERDICT, at);
     }
 }
 
@@ -287,15 +308,39 @@ static void direct_runner(struct check_entry *entry)
     entry->runner = runner_new(&config, check);
 }
 
+/* Count and outcome of a check that is new here: as they were kept, or from the beginning. */
+static void begin_verdict(struct check_entry *entry, const struct verdict_entry *stored)
+{
+    struct check_table *table = entry->table;
+    const struct verdict *kept = stored != NULL && stored->readable ? &stored->verdict : NULL;
+    struct count_state count =
+        kept != NULL ? count_restore(&entry->rules, &kept->kept) : count_begin();
+    if (entry->record->check.type == MODEL_CHECK_CALCULATED) {
+        count = (struct count_state){.raw = calculate(entry)};
+    }
+    thread_lock(&table->mutex);
+    entry->count = count;
+    entry->outcome = count_outcome_begin(&entry->rules, verdict_of(entry, mono_now()),
+                                         kept != NULL && kept->kept.latched);
+    if (kept != NULL && kept->kept.vote == count.raw) {
+        entry->vote_since = kept->vote_since;
+    }
+    if (kept != NULL && kept->kept.healthy == entry->outcome.healthy) {
+        entry->since = kept->since;
+    }
+    thread_unlock(&table->mutex);
+    entry->kept = stored != NULL;
+    keep(entry);
+}
+
 static void begin(struct check_entry *entry, struct check_record *record,
-                  const struct latch_entry *latched)
+                  const struct verdict_entry *stored)
 {
     struct check_table *table = entry->table;
     struct wall now = wall_now();
     entry->rules = count_rules_of(&record->check);
     thread_lock(&table->mutex);
     entry->record = record;
-    entry->count = count_begin();
     entry->since = now;
     entry->vote_since = now;
     entry->status[0] = '\0';
@@ -308,16 +353,7 @@ static void begin(struct check_entry *entry, struct check_record *record,
     table->present++;
     check_view_forget_names(table);
     entry->children = link_children(entry, &record->check);
-    bool verdict = verdict_of(entry, mono_now());
-    thread_lock(&table->mutex);
-    entry->outcome = count_outcome_begin(&entry->rules, verdict, latched != NULL);
-    if (latched != NULL && entry->outcome.latched) {
-        entry->since = latched->since;
-    }
-    thread_unlock(&table->mutex);
-    if (latched != NULL && !entry->outcome.latched) {
-        latch_write(table->config.latches, entry->id, false, now); /* it has lost its tag */
-    }
+    begin_verdict(entry, stored);
     publisher_changed(table->publisher, !entry->outcome.healthy, mono_now());
 }
 
@@ -345,12 +381,12 @@ static void replace(struct check_entry *entry, struct check_record *record)
 }
 
 void check_table_put(struct check_table *table, struct check_record *take_record,
-                     const struct latch_entry *latched)
+                     const struct verdict_entry *stored)
 {
     struct check_entry *entry = find_or_add(table, take_record->check.id);
     if (entry->record == NULL) {
-        begin(entry, take_record, latched);
-        tell_parents(entry, mono_now());
+        begin(entry, take_record, stored);
+        tell_parents(entry, COUNT_RULES_CHANGED, mono_now()); /* a check that comes is no fall */
         direct_runner(entry);
     } else {
         replace(entry, take_record);
@@ -368,8 +404,9 @@ void check_table_remove(struct check_table *table, const char *check_id)
     struct child_list children = entry->children;
     entry->children = (struct child_list){.entries = NULL};
     unlink_children(entry, children);
-    if (entry->outcome.latched) {
-        latch_write(table->config.latches, entry->id, false, wall_now());
+    if (entry->kept) {
+        verdict_write(table->config.verdicts, entry->id, NULL);
+        entry->kept = false;
     }
     struct check_record *old = entry->record;
     thread_lock(&table->mutex);
@@ -380,7 +417,7 @@ void check_table_remove(struct check_table *table, const char *check_id)
     table->present--;
     check_view_forget_names(table);
     publisher_changed(table->publisher, false, mono_now());
-    tell_parents(entry, mono_now());
+    tell_parents(entry, COUNT_RULES_CHANGED, mono_now());
     drop_unneeded(entry);
 }
 

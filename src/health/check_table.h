@@ -13,8 +13,8 @@
 #include "health/check_record.h"
 #include "health/counters.h"
 #include "health/health.h"
-#include "health/latch.h"
 #include "health/probe/probe.h"
+#include "health/verdict_store.h"
 
 #include <uv.h>
 
@@ -26,20 +26,21 @@ struct check_table_config {
     struct counters *counters;
     struct hash_key spread; /* spreads the phases of probes */
     const char *region;     /* copied */
-    struct latch_writer *latches;
+    struct verdict_writer *verdicts;
     void (*published)(void *context, const struct model_status *status);
     void *context;
 };
 
 struct check_table *check_table_new(const struct check_table_config *config) MUST_CHECK;
-/* Adds or replaces. latched: what was stored for a check that is new here; else NULL.
+/* Adds or replaces. stored: what was kept of a check that is new here; else NULL. Whatever changes
+ * a verdict from here on hands it to the writer, so that the record is there while count_keeps().
  *
  * A replaced check keeps its state, so that an update alone moves no answer. When its endpoint
  * changed the count of consecutive results starts again; when it was disabled and is not any more
  * it begins as a new one. The latch stays for as long as the check has its tag. */
 void check_table_put(struct check_table *table, struct check_record *take_record,
-                     const struct latch_entry *latched);
-/* The check vanishes: its probe stops, its latch is deleted. */
+                     const struct verdict_entry *stored);
+/* The check vanishes: its probe stops, its kept verdict is deleted. */
 void check_table_remove(struct check_table *table, const char *check_id);
 void check_table_reset_latch(struct check_table *table, const char *check_id);
 /* Publishes now, changed or not. */

@@ -69,3 +69,18 @@ struct count_outcome count_outcome_step(const struct count_rules *rules,
     next.healthy = follows && !next.latched;
     return next;
 }
+
+bool count_keeps(const struct count_rules *rules, const struct count_state *state,
+                 const struct count_outcome *outcome)
+{
+    return outcome->latched || (!state->raw && !rules->disabled);
+}
+
+struct count_state count_restore(const struct count_rules *rules, const struct count_kept *kept)
+{
+    bool would_be = count_outcome_begin(rules, kept->vote, kept->latched).healthy;
+    if (kept->vote || rules->disabled || (would_be && !kept->healthy)) {
+        return count_begin();
+    }
+    return (struct count_state){.raw = false};
+}

@@ -28,7 +28,7 @@ struct count_rules count_rules_of(const struct model_check *check);
 /* ---- this checker's results ---- */
 
 struct count_state {
-    bool raw;     /* what the results say: this checker's vote */
+    bool raw; /* what the results say: this checker's vote; of a calculated check, the verdict */
     uint32_t run; /* consecutive results that disagree with raw */
 };
 
@@ -60,5 +60,23 @@ struct count_outcome count_outcome_begin(const struct count_rules *rules, bool v
 struct count_outcome count_outcome_step(const struct count_rules *rules,
                                         const struct count_outcome *outcome, bool verdict,
                                         enum count_cause cause);
+
+/* ---- across a restart ---- */
+
+/* What is kept of a check while count_keeps() says so. */
+struct count_kept {
+    bool vote;
+    bool healthy; /* the outcome that the vote led to */
+    bool latched;
+};
+
+/* Whether a restart would lose something: the vote is unhealthy, or the check is latched. A
+ * disabled check has no vote worth keeping, as it begins as a new one when it is enabled. */
+bool count_keeps(const struct count_rules *rules, const struct count_state *state,
+                 const struct count_outcome *outcome);
+/* The state to begin with; the outcome is count_outcome_begin's, from its raw. The rules may have
+ * changed meanwhile: a vote that makes healthy now (the check is inverted) what it did not when it
+ * was kept is not taken over. So no old record makes anything healthy. */
+struct count_state count_restore(const struct count_rules *rules, const struct count_kept *kept);
 
 #endif

@@ -142,6 +142,61 @@ static void tags_replace_the_threshold(void **state)
     assert_int_equal(count_rules_of(&calculated).failures_down, 1);
 }
 
+struct restart_row {
+    struct count_rules rules;
+    struct count_kept kept;
+    bool raw;
+    bool healthy;
+    bool latched;
+};
+
+static void a_restart_keeps_the_verdict_and_makes_nothing_healthy(void **state)
+{
+    (void)state;
+    const struct count_rules plain = {.failures_down = 3, .successes_up = 3};
+    const struct count_rules inverted = {.failures_down = 3, .successes_up = 3, .inverted = true};
+    const struct count_rules latch = {.failures_down = 3, .successes_up = 3, .latch = true};
+    const struct count_rules disabled = {.failures_down = 3, .successes_up = 3, .disabled = true};
+    const struct restart_row rows[] = {
+        {plain, {.vote = false, .healthy = false}, false, false, false},
+        {inverted, {.vote = false, .healthy = true}, false, true, false},
+        /* inverted meanwhile */
+        {inverted, {.vote = false, .healthy = false}, true, false, false},
+        {plain, {.vote = false, .healthy = true}, false, false, false},
+        {latch, {.vote = true, .healthy = false, .latched = true}, true, false, true},
+        {latch, {.vote = false, .healthy = false, .latched = true}, false, false, true},
+        /* reset while it failed */
+        {latch, {.vote = false, .healthy = false}, false, false, false},
+        /* the tag is gone */
+        {plain, {.vote = true, .healthy = false, .latched = true}, true, true, false},
+        {disabled, {.vote = false, .healthy = true}, true, true, false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct count_state count = count_restore(&rows[i].rules, &rows[i].kept);
+        struct count_outcome outcome =
+            count_outcome_begin(&rows[i].rules, count.raw, rows[i].kept.latched);
+        assert_int_equal(count.raw, rows[i].raw);
+        assert_int_equal(count.run, 0);
+        assert_int_equal(outcome.healthy, rows[i].healthy);
+        assert_int_equal(outcome.latched, rows[i].latched);
+    }
+}
+
+static void what_is_as_in_the_beginning_is_not_kept(void **state)
+{
+    (void)state;
+    struct count_rules rules = {.failures_down = 1, .successes_up = 1};
+    struct count_state count = count_begin();
+    struct count_outcome outcome = count_outcome_begin(&rules, true, false);
+    assert_false(count_keeps(&rules, &count, &outcome));
+    count = count_result(&rules, &count, false);
+    assert_true(count_keeps(&rules, &count, &outcome));
+    rules.disabled = true;
+    assert_false(count_keeps(&rules, &count, &outcome));
+    outcome.latched = true;
+    assert_true(count_keeps(&rules, &count, &outcome));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +208,8 @@ int main(void)
         cmocka_unit_test(a_change_of_rules_never_latches),
         cmocka_unit_test(another_endpoint_keeps_the_state_and_starts_the_count_again),
         cmocka_unit_test(tags_replace_the_threshold),
+        cmocka_unit_test(a_restart_keeps_the_verdict_and_makes_nothing_healthy),
+        cmocka_unit_test(what_is_as_in_the_beginning_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,27 +1,32 @@
-/* The health room's life and its messages: starts the loop thread, the watcher and the latch
- * writer, and carries what they say to the loop. See health.h.
+/* The health room's life and its messages: starts the loop thread, the watcher and the
+ * verdict writer, and carries what they say to the loop. See health.h.
  *
  * Threads: the loop thread owns the check table and the probes; everybody else puts messages into
  * the inbox and wakes the loop. Ownership: a message owns its record and id until the loop takes
  * them. Invariant: the loop never waits for the store, the watcher or a caller. */
 #include "health/health.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "health/check_table.h"
 #include "health/counters.h"
-#include "health/latch.h"
 #include "health/settings.h"
 #include "health/thread.h"
+#include "health/verdict_store.h"
 #include "health/watch.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <uv.h>
 
 #define LAG_PERIOD_MS 10
+#define LOOP_NICE (-10)
 
 enum message_kind { MESSAGE_CHANGED, MESSAGE_REMOVED, MESSAGE_RESET_LATCH, MESSAGE_STOP };
 
@@ -36,9 +41,9 @@ struct health {
     struct health_config config;
     struct counters counters;
     struct watch *watch;
-    struct latch_writer *latches;
+    struct verdict_writer *verdicts;
     struct arena stored_arena;
-    struct latch_list stored; /* latches at the start, until the first list is applied */
+    struct verdict_list stored; /* kept from before the start, until the first list is applied */
 
     uv_loop_t loop;
     struct probe_engine *engine;
@@ -100,7 +105,7 @@ static void handle_message(struct health *health, const struct message *message)
     switch (message->kind) {
     case MESSAGE_CHANGED:
         check_table_put(health->table, message->record,
-                        latch_find(&health->stored, message->record->check.id));
+                        verdict_find(&health->stored, message->record->check.id));
         break;
     case MESSAGE_REMOVED:
         check_table_remove(health->table, message->check_id);
@@ -114,20 +119,30 @@ static void handle_message(struct health *health, const struct message *message)
     }
 }
 
-static void handle_inbox(struct health *health)
+static void take_message(struct health *health, struct message *take_message)
 {
-    struct message *message = take_inbox(health);
+    if (health->table != NULL) {
+        handle_message(health, take_message);
+    } else {
+        check_record_free(take_message->record); /* it was stopped */
+    }
+    free(take_message->check_id);
+    free(take_message);
+}
+
+static void take_messages(struct health *health, struct message *take_list)
+{
+    struct message *message = take_list;
     while (message != NULL) {
         struct message *next = message->next;
-        if (health->table != NULL) {
-            handle_message(health, message);
-        } else {
-            check_record_free(message->record); /* it was stopped */
-        }
-        free(message->check_id);
-        free(message);
+        take_message(health, message);
         message = next;
     }
+}
+
+static void handle_inbox(struct health *health)
+{
+    take_messages(health, take_inbox(health));
 }
 
 static void on_wake(uv_async_t *wake)
@@ -164,24 +179,51 @@ static void stop_loop(struct health *health)
     uv_close((uv_handle_t *)&health->lag_timer, NULL);
 }
 
-/* A latch of a check that is gone is deleted. */
+/* Calculated checks come after what they are calculated from, so that each begins with the verdict
+ * that it had. A record of a check that is gone is deleted. */
 static void apply_first_list(struct health *health)
 {
-    handle_inbox(health);
+    struct message *calculated = NULL;
+    struct message *message = take_inbox(health);
+    while (message != NULL) {
+        struct message *next = message->next;
+        if (message->kind == MESSAGE_CHANGED &&
+            message->record->check.type == MODEL_CHECK_CALCULATED) {
+            message->next = calculated;
+            calculated = message;
+        } else {
+            take_message(health, message);
+        }
+        message = next;
+    }
+    take_messages(health, calculated);
     for (size_t i = 0; i < health->stored.count; i++) {
-        const struct latch_entry *entry = &health->stored.entries[i];
-        if (!check_table_knows(health->table, entry->check_id)) {
-            latch_write(health->latches, entry->check_id, false, entry->since);
+        const char *id = health->stored.entries[i].check_id;
+        if (!check_table_knows(health->table, id)) {
+            verdict_write(health->verdicts, id, NULL);
         }
     }
-    health->stored = (struct latch_list){.entries = NULL};
+    health->stored = (struct verdict_list){.entries = NULL};
     arena_done(&health->stored_arena);
+}
+
+/* Where the host is short of processor time, probes and verdicts come before what can wait. Needs
+ * CAP_SYS_NICE or RLIMIT_NICE (LimitNICE= of systemd); without either all threads are alike. */
+static void ask_for_priority(void)
+{
+    id_t self = (id_t)gettid();
+    errno = 0;
+    int present = getpriority(PRIO_PROCESS, self);
+    if (errno == 0 && present > LOOP_NICE && setpriority(PRIO_PROCESS, self, LOOP_NICE) != 0) {
+        log_debug("health.ordinary_priority", F("reason", strerrorname_np(errno)));
+    }
 }
 
 static void *run_loop(void *argument)
 {
     struct health *health = argument;
     thread_begin("health");
+    ask_for_priority();
     apply_first_list(health);
     check_table_publish(health->table);
     (void)sem_post(&health->first_published); /* far from its limit */
@@ -232,7 +274,7 @@ static int open_loop(struct health *health, const struct probe_settings *probes,
         .counters = &health->counters,
         .spread = {.k0 = hash_bytes(&plain, config->node, strlen(config->node)), .k1 = 0},
         .region = config->region,
-        .latches = health->latches,
+        .verdicts = health->verdicts,
         .published = config->published,
         .context = config->context,
     };
@@ -257,14 +299,14 @@ static int start_threads(struct health *health, const struct probe_settings *pro
         .removed = on_removed,
         .context = health,
     };
-    int rc = latch_writer_start(health->config.store, health->config.node, &health->counters,
-                                &health->latches, err);
+    int rc = verdict_writer_start(health->config.store, health->config.node, &health->counters,
+                                  &health->verdicts, err);
     if (rc != 0) {
         return rc;
     }
     rc = open_loop(health, probes, err);
     if (rc != 0) {
-        latch_writer_stop(health->latches);
+        verdict_writer_stop(health->verdicts);
         return rc;
     }
     rc = watch_new(&watch, &health->watch, err);
@@ -278,7 +320,7 @@ static int start_threads(struct health *health, const struct probe_settings *pro
         watch_free(health->watch);
         stop_loop(health);
         close_loop(health);
-        latch_writer_stop(health->latches);
+        verdict_writer_stop(health->verdicts);
         return rc;
     }
     while (sem_wait(&health->first_published) != 0) {
@@ -295,7 +337,7 @@ int health_start_with(const struct health_config *config, const struct probe_set
     arena_init(&health->stored_arena, 0);
     (void)pthread_mutex_init(&health->inbox_mutex, NULL); /* cannot fail on Linux */
     (void)sem_init(&health->first_published, 0, 0);       /* cannot fail with these */
-    int rc = latch_load(config->store, config->node, &health->stored_arena, &health->stored, err);
+    int rc = verdict_load(config->store, config->node, &health->stored_arena, &health->stored, err);
     if (rc == 0) {
         rc = start_threads(health, probes, err);
     }
@@ -327,7 +369,7 @@ void health_stop(struct health *take_health)
     post(take_health, (struct message){.kind = MESSAGE_STOP});
     (void)pthread_join(take_health->thread, NULL); /* ours, joined once */
     (void)uv_loop_close(&take_health->loop);       /* nothing is open any more */
-    latch_writer_stop(take_health->latches);
+    verdict_writer_stop(take_health->verdicts);
     free_health(take_health);
 }
 

@@ -3,7 +3,9 @@
  * One thread with one event loop owns every probe. It watches r53/check/ and r53/tags/healthcheck/
  * in the store itself (a thread of its own feeds the loop), keeps going on the last known list when
  * the store fails, and publishes struct model_status. A change to unhealthy is published at once
- * (within the same turn of the loop); improvements are batched for up to 10 ms. */
+ * (within the same turn of the loop); improvements are batched for up to 10 ms. What this node
+ * holds for unhealthy is kept in the store and known again after a restart, before the first table
+ * is published. */
 #ifndef HEALTH_HEALTH_H
 #define HEALTH_HEALTH_H
 
@@ -21,7 +23,7 @@ struct health;
 
 struct health_config {
     struct store *store;
-    const char *node;   /* this node's name, for node/<node>/latch/ */
+    const char *node;   /* this node's name, for node/<node>/verdict/ */
     const char *region; /* of this checker, as GetHealthCheckStatus shows it */
     /* Called on the health thread after each publication; the table is valid until the callback
      * publishes the next and readers have passed (base/snapshot.h): copy what you keep. Must not
@@ -71,7 +73,7 @@ int health_reset_latch(struct health *health, const char *check_id, struct err *
     X(probes_late, "probes begun more than 50 ms after their time")                                \
     X(probes_overdue, "probes that had to wait for the former one of the same check")              \
     X(publications, "status tables published")                                                     \
-    X(store_errors, "errors of the store while reading checks or keeping latches")
+    X(store_errors, "errors of the store while reading checks or keeping verdicts")
 
 struct health_counters {
 #define X(name, help) uint64_t name;

@@ -248,7 +248,7 @@ static void a_calculated_check_follows_its_children_in_the_same_table(void **sta
     assert_true(test_board_wait(fixture->board, ID, false, NULL));
 }
 
-#define LATCH_KEY "node/node-1/latch/" ID
+#define VERDICT_KEY "node/node-1/verdict/" ID
 
 struct latch_wait {
     struct store *store;
@@ -262,7 +262,7 @@ static bool latch_is(void *context)
     struct err err = ERR_INIT;
     struct store_entry entry;
     arena_init(&arena, 0);
-    return (store_get(wait->store, LATCH_KEY, &arena, &entry, &err) == 0) == wait->present;
+    return (store_get(wait->store, VERDICT_KEY, &arena, &entry, &err) == 0) == wait->present;
 }
 
 static bool latch_stored(const struct fixture *fixture, bool present)
@@ -320,7 +320,7 @@ static void a_latch_goes_with_its_tag_and_with_its_check(void **state)
     struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
     struct err err = ERR_INIT;
     int64_t revision = 0;
-    store_txn_put(txn, LATCH_KEY, "{}", 2);
+    store_txn_put(txn, VERDICT_KEY, "{}", 2);
     assert_int_equal(store_commit(fixture->store, txn, &revision, &err), 0);
     start(fixture);
     assert_true(latch_stored(fixture, false));

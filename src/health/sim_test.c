@@ -1,9 +1,10 @@
 /* A simulation of many sites and checks on a virtual clock: random results, random loss of tables
- * between the sites, random resets and changes of rules, from a seed that is printed.
+ * between the sites, random resets and restarts, from a seed that is printed.
  *
  * Invariants: a vote changes only with a threshold's worth of consecutive results against it; a
  * verdict changes only with fresh ballots of a majority; a latched check is never healthy; a site
- * that stands alone decides as its own results do. LEEWARD_SEED=n runs one seed again. */
+ * that stands alone decides as its own results do; a restart changes neither vote nor outcome of
+ * such a site. LEEWARD_SEED=n runs one seed again. */
 #include "base/macro.h"
 #include "base/random.h"
 #include "base/text.h"
@@ -16,6 +17,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -157,6 +159,29 @@ static void operate(struct world *world, struct site *site)
     }
 }
 
+/* The process ends and begins again with what was kept; tables of others are forgotten. */
+static void restart(struct world *world, size_t at)
+{
+    struct site *site = &world->site[at];
+    struct site before = *site;
+    struct count_kept kept = {.vote = site->count.raw,
+                              .healthy = site->outcome.healthy,
+                              .latched = site->outcome.latched};
+    bool keeps = count_keeps(&site->rules, &site->count, &site->outcome);
+    site->count = keeps ? count_restore(&site->rules, &kept) : count_begin();
+    site->streak = 0;
+    (void)memset(site->ballots, 0, sizeof site->ballots);
+    if (world->sites == 1) {
+        site->verdict = site->count.raw;
+        site->outcome = count_outcome_begin(&site->rules, site->verdict, keeps && kept.latched);
+        assert_int_equal(site->outcome.healthy, before.outcome.healthy);
+    }
+    assert_int_equal(site->outcome.latched, before.outcome.latched);
+    if (!site->rules.disabled && (kept.vote || kept.healthy == site->rules.inverted)) {
+        assert_int_equal(site->count.raw, before.count.raw);
+    }
+}
+
 static void run_seed(uint64_t seed)
 {
     static struct world world;
@@ -171,6 +196,9 @@ static void run_seed(uint64_t seed)
             exchange(&world, i);
             decide(&world, i);
             operate(&world, site);
+            if (below(&world, 40) == 0) {
+                restart(&world, i);
+            }
         }
     }
 }

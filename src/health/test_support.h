@@ -1,5 +1,5 @@
 /* For the tests of this room: a scripted TCP server, checks in a memory store, and waiting for a
- * condition with a deadline. Linked into tests only. */
+ * condition with a deadline (5 s, or 30 s under a sanitizer). Linked into tests only. */
 #ifndef HEALTH_TEST_SUPPORT_H
 #define HEALTH_TEST_SUPPORT_H
 
@@ -51,7 +51,7 @@ struct test_board;
 struct test_board *test_board_new(void) MUST_CHECK;
 void test_board_free(struct test_board *take_board);
 void test_board_published(void *context, const struct model_status *status);
-/* Waits until the check has this state; false after 5 s. ret_decided, when not NULL, gets
+/* Waits until the check has this state; false after the deadline. ret_decided, when not NULL, gets
  * model_status.decided of that table. */
 bool test_board_wait(struct test_board *board, const char *id, bool healthy,
                      struct mono *ret_decided);
@@ -65,7 +65,7 @@ unsigned test_board_changes(struct test_board *board, const char *id);
 
 /* Open descriptors of this process. */
 size_t test_open_files(void);
-/* Calls reached(context) every 2 ms until it is true; false after 5 s. */
+/* Calls reached(context) every 2 ms until it is true; false after the deadline. */
 bool test_wait(bool (*reached)(void *context), void *context);
 
 #endif

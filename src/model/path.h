@@ -15,7 +15,7 @@
  *   auth/key/<access key id>                             model_access_key
  *   node/<node name>/dns                                 what a DNS node has applied:
  *                                                        {"v":1,"Revision":n}
- *   node/<node name>/latch/<check id>                    health: latched unhealthy since
+ *   node/<node name>/verdict/<check id>                  health: what a restart must not forget
  *
  * A reversed name has a trailing dot: "com.example.www." (Route 53 sorts so: a name with '-' where
  * another one ends comes first, because '-' sorts before '.'); the '!' behind it sorts before every

@@ -595,6 +595,36 @@ def test_a_latched_check_stays_unhealthy_until_it_is_reset(checks):
     checks.becomes(check, True)
 
 
+# A probe every 1.5 s, and three failures: a verdict takes far longer than a restart.
+SLOW = {"leeward:interval-ms": "1500", "leeward:failures-down": "3", "leeward:successes-up": "1", "leeward:timeout-ms": "1000"}
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("way", ["kill", "stop"])
+def test_a_restart_in_an_outage_serves_what_was_served(checks, way):
+    """Plain, inverted and calculated: the first answer of the new process is the last of the old one, and so is its time."""
+    checks.site.up("page")
+    plain, inverted = checks.page("page", SLOW), checks.page("page", SLOW, Inverted=True)
+    above = checks.calculated([plain], 1)
+    for check in (plain, inverted):
+        wait_for_report(checks.daemon, check, "Success")
+    assert [checks.healthy(check) for check in (plain, inverted, above)] == [True, False, True]
+    checks.site.kill()
+    for check, healthy in ((plain, False), (inverted, True), (above, False)):
+        checks.becomes(check, healthy, 15)
+    before = {check: status_of(checks.daemon, check)["Since"] for check in (plain, inverted, above)}
+    getattr(checks.daemon, way)()
+    checks.daemon.start()
+    first = [checks.answer(check) for check in (plain, inverted, above)]
+    assert first == [UNHEALTHY, HEALTHY, UNHEALTHY]
+    assert {check: status_of(checks.daemon, check)["Since"] for check in before} == before
+    wait_for_report(checks.daemon, plain, "Failure: Connection refused")
+    assert [checks.answer(check) for check in (plain, inverted, above)] == first
+    checks.site.start()
+    for check, healthy in ((plain, True), (inverted, False), (above, True)):
+        checks.becomes(check, healthy, 15)
+
+
 def test_resetting_a_check_that_is_not_there_says_so(checks):
     run = checks.daemon.leeward("check", "reset", "00000000-0000-4000-8000-000000000000", check=False)
     assert run.returncode != 0
