@@ -34,13 +34,39 @@
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 #define OK_ANSWER OK_HEAD "ok"
 
-/* In place of the C library's: names that end in .silent are waited for longer than any limit. */
+struct lookup_row {
+    const char *name;
+    int code;
+    int errno_value;
+    enum probe_fault fault;
+};
+
+static const struct lookup_row lookup_rows[] = {
+    {"system.fails", EAI_SYSTEM, EIO, PROBE_FAULT_HOST},
+    {"nameless.fails", EAI_SYSTEM, 0, PROBE_FAULT_HOST},
+    {"memory.fails", EAI_MEMORY, 0, PROBE_FAULT_HOST},
+    {"descriptors.fails", EAI_AGAIN, EMFILE, PROBE_FAULT_HOST},
+    {"files.fails", EAI_AGAIN, ENFILE, PROBE_FAULT_HOST},
+    {"buffers.fails", EAI_AGAIN, ENOBUFS, PROBE_FAULT_HOST},
+    {"again.fails", EAI_AGAIN, ETIMEDOUT, PROBE_FAULT_ENDPOINT},
+    {"refused.fails", EAI_AGAIN, ECONNREFUSED, PROBE_FAULT_ENDPOINT},
+    {"unknown.fails", EAI_NONAME, 0, PROBE_FAULT_ENDPOINT},
+};
+
+/* In place of the C library's: names that end in .silent are waited for longer than any limit, and
+ * those of lookup_rows fail as they say. */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *req,
                 struct addrinfo **pai)
 {
     if (name != NULL && text_ends(name, ".silent")) {
         (void)nanosleep(&(struct timespec){.tv_nsec = 600 * TIME_MS}, NULL);
         return EAI_AGAIN;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(lookup_rows); i++) {
+        if (name != NULL && text_equal(name, lookup_rows[i].name)) {
+            errno = lookup_rows[i].errno_value;
+            return lookup_rows[i].code;
+        }
     }
     union {
         void *found;
@@ -246,6 +272,28 @@ static void a_name_that_waits_behind_silent_ones_is_nobodys_failure(void **state
         (void)uv_run(&fixture->loop, UV_RUN_ONCE);
     }
     assert_int_equal(counts[PROBE_FAULT_HOST], 0);
+}
+
+static void a_name_that_could_not_be_asked_for_is_this_hosts_fault(void **state)
+{
+    struct fixture *fixture = *state;
+    struct model_check check = http_check(fixture);
+    check.ip_address = "";
+    for (size_t i = 0; i < ARRAY_SIZE(lookup_rows); i++) {
+        check.host_name = lookup_rows[i].name;
+        assert_non_null(strstr(run(fixture, &check), "Failure: DNS resolution failed: "));
+        assert_int_equal(fixture->result.fault, lookup_rows[i].fault);
+    }
+    /* The C library's own resolver, without a descriptor. */
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = 3, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    check.host_name = "localhost";
+    const char *said = run(fixture, &check);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_string_equal(said, "Failure: DNS resolution failed: Too many open files");
+    assert_int_equal(fixture->result.fault, PROBE_FAULT_HOST);
 }
 
 static void a_refused_connection_fails_at_once(void **state)
@@ -728,6 +776,7 @@ int main(void)
         TEST(the_request_names_the_host_the_port_and_the_check),
         TEST(a_name_is_resolved_and_one_without_an_address_fails),
         TEST(a_name_that_waits_behind_silent_ones_is_nobodys_failure),
+        TEST(a_name_that_could_not_be_asked_for_is_this_hosts_fault),
         TEST(a_refused_connection_fails_at_once),
         TEST(connecting_has_a_limit),
         TEST(the_status_line_has_a_limit_after_connecting),

@@ -9,7 +9,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 static inline void thread_lock(pthread_mutex_t *mutex)
 {
@@ -53,6 +55,14 @@ static inline void thread_begin(const char *name)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     (void)pthread_setname_np(pthread_self(), name);
+}
+
+/* For threads that the loop's thread starts: they inherit its priority, but not its haste. The main
+ * thread's is the ordinary one; giving up a priority is always allowed. */
+static inline void thread_ordinary_priority(void)
+{
+    int ordinary = getpriority(PRIO_PROCESS, (id_t)getpid());
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), ordinary);
 }
 
 #endif

@@ -346,17 +346,20 @@ static void open_connection(struct probe *probe)
     }
 }
 
-static void resolved(void *context, const struct in_addr *address, const char *reason)
+static void resolved(void *context, const struct lookup_answer *answer)
 {
     struct probe *probe = context;
     probe->lookup = NULL;
-    if (address == NULL) {
-        sentence_unresolved(probe, reason);
+    if (!answer->found) {
+        if (answer->host_fault) {
+            engine_blame_host(probe);
+        }
+        sentence_unresolved(probe, answer->reason);
         engine_report(probe);
         return;
     }
     struct sockaddr_in v4 = {
-        .sin_family = AF_INET, .sin_port = htons(probe->check->port), .sin_addr = *address};
+        .sin_family = AF_INET, .sin_port = htons(probe->check->port), .sin_addr = answer->address};
     (void)memcpy(&probe->address, &v4, sizeof v4);
     open_connection(probe);
 }

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "health/thread.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -26,9 +27,7 @@ struct lookup {
     void *context;
     bool queued; /* no thread has taken it */
     bool cancelled;
-    bool found;
-    struct in_addr address;
-    const char *reason; /* static text */
+    struct lookup_answer answer;
     char name[LOOKUP_NAME];
 };
 
@@ -120,22 +119,35 @@ static void drop_reference(struct lookup_pool *pool)
     }
 }
 
-static void resolve(struct lookup *lookup)
+static bool is_shortage(int errno_value)
+{
+    return errno_value == EMFILE || errno_value == ENFILE || errno_value == ENOBUFS ||
+           errno_value == ENOMEM;
+}
+
+static struct lookup_answer resolve(const char *name)
 {
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
-    int rc = getaddrinfo(lookup->name, NULL, &hints, &list);
-    lookup->reason = rc != 0 ? gai_strerror(rc) : "no A record";
+    struct lookup_answer answer = {.reason = "no A record"};
+    errno = 0;
+    int rc = getaddrinfo(name, NULL, &hints, &list);
+    int errno_value = errno;
     if (rc != 0) {
-        return;
+        /* The resolver gives up on a name, or says that there is none, when it has no socket. */
+        answer.host_fault = rc == EAI_SYSTEM || rc == EAI_MEMORY || is_shortage(errno_value);
+        bool named = rc == EAI_SYSTEM && errno_value != 0;
+        answer.reason = named ? strerrordesc_np(errno_value) : gai_strerror(rc);
+        return answer;
     }
     if (list != NULL && list->ai_addrlen >= sizeof(struct sockaddr_in)) {
         struct sockaddr_in address;
         (void)memcpy(&address, list->ai_addr, sizeof address);
-        lookup->address = address.sin_addr;
-        lookup->found = true;
+        answer.address = address.sin_addr;
+        answer.found = true;
     }
     freeaddrinfo(list);
+    return answer;
 }
 
 /* With the mutex held: the next lookup, or NULL when the thread shall end. */
@@ -164,11 +176,12 @@ static struct lookup *wait_for_work(struct lookup_pool *pool)
 static void *run_thread(void *argument)
 {
     struct lookup_pool *pool = argument;
+    thread_ordinary_priority();
     lock(pool);
     struct lookup *lookup = wait_for_work(pool);
     while (lookup != NULL) {
         unlock(pool);
-        resolve(lookup);
+        lookup->answer = resolve(lookup->name);
         lock(pool);
         list_push(&pool->answers, lookup);
         if (pool->async != NULL) {
@@ -211,7 +224,7 @@ static void deliver(uv_async_t *async)
         bool cancelled = lookup->cancelled;
         unlock(pool);
         if (!cancelled) {
-            lookup->done(lookup->context, lookup->found ? &lookup->address : NULL, lookup->reason);
+            lookup->done(lookup->context, &lookup->answer);
         }
         free(lookup);
         lock(pool);

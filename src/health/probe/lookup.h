@@ -22,8 +22,15 @@
 struct lookup;
 struct lookup_pool;
 
-/* address: NULL when the name has no A record or could not be asked for; then reason says why. */
-typedef void (*lookup_done)(void *context, const struct in_addr *address, const char *reason);
+struct lookup_answer {
+    bool found;
+    struct in_addr address; /* when found */
+    const char *reason;     /* when not: why; static text */
+    bool host_fault; /* not found because this host lacked memory, descriptors or the like: the
+                        name was not asked for */
+};
+
+typedef void (*lookup_done)(void *context, const struct lookup_answer *answer);
 
 int lookup_pool_new(uv_loop_t *loop, struct lookup_pool **ret_pool, struct err *err) MUST_CHECK;
 /* Forgets all lookups; nothing is called any more. */
