@@ -10,10 +10,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,7 +35,9 @@ struct connection {
     bool lingers;             /* written by its own thread only */
     _Atomic int phase;        /* enum connection_phase */
     _Atomic int64_t since_ns; /* when the phase began */
-    bool cut;                 /* was shut down; under the lock */
+    bool cut;                 /* was shut down; under the lock, with the two below */
+    uint64_t taken;           /* bytes that the client's side had confirmed */
+    int64_t taken_ns;         /* when they became more, while hurrying */
 };
 
 struct leftover {
@@ -48,7 +53,8 @@ struct connections {
     _Atomic bool stopping;
     unsigned limit;
     int64_t deadline_ns;
-    struct connection *first; /* under the lock, with count and lingers */
+    _Atomic int64_t patience_ns; /* with clients that take nothing; 0: not stopping */
+    struct connection *first;    /* under the lock, with count and lingers */
     size_t count;
     struct leftover lingers[LINGER_COUNT];
     size_t linger_count;
@@ -72,6 +78,34 @@ static void cut_overdue(struct connections *connections, int64_t now_ns)
 {
     for (struct connection *at = connections->first; at != NULL; at = at->next) {
         if (waited(at, now_ns) > connections->deadline_ns) {
+            cut(at);
+        }
+    }
+}
+
+/* Bytes that the client's side has confirmed; 0 when that cannot be told. */
+static uint64_t bytes_taken(const struct connection *connection)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    (void)memset(&info, 0, sizeof info); /* an older kernel fills less of it */
+    return getsockopt(connection->descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) == 0
+               ? info.tcpi_bytes_acked
+               : 0;
+}
+
+static void cut_stuck(struct connections *connections, int64_t patience_ns, int64_t now_ns)
+{
+    for (struct connection *at = connections->first; at != NULL; at = at->next) {
+        if (at->cut || atomic_load(&at->phase) != CONNECTION_SENDS) {
+            at->taken_ns = 0;
+            continue;
+        }
+        uint64_t taken = bytes_taken(at);
+        if (at->taken_ns == 0 || taken != at->taken) {
+            at->taken = taken;
+            at->taken_ns = now_ns;
+        } else if (now_ns - at->taken_ns > patience_ns) {
             cut(at);
         }
     }
@@ -152,6 +186,10 @@ static void *watch(void *argument)
         int64_t now_ns = mono_now().ns;
         (void)pthread_mutex_lock(&connections->lock);
         cut_overdue(connections, now_ns);
+        int64_t patience_ns = atomic_load(&connections->patience_ns);
+        if (patience_ns != 0) {
+            cut_stuck(connections, patience_ns, now_ns);
+        }
         relieve(connections, now_ns);
         drain_all(connections, now_ns);
         (void)pthread_mutex_unlock(&connections->lock);
@@ -199,6 +237,12 @@ void connections_free(struct connections *take_connections)
     (void)pthread_mutex_destroy(&connections->lock);
     (void)close(connections->wake);
     free(connections);
+}
+
+void connections_hurry(struct connections *connections, int64_t patience_ns)
+{
+    atomic_store(&connections->patience_ns, patience_ns);
+    (void)eventfd_write(connections->wake, 1); /* full means awake */
 }
 
 struct connection *connection_opened(struct connections *connections, int descriptor)

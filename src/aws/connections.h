@@ -2,6 +2,7 @@
  * are served. One thread of its own looks at all of them a few times a second:
  * - a request must have arrived, and its answer left, within a deadline, whatever trickles;
  * - when most of the allowed connections are taken, the ones that wait longest for their client go;
+ * - while the server stops, a client that takes nothing of its answer is not waited for;
  * - a refused upload is read to its end for a while, so that the client sees the answer that was
  *   sent, and not a reset.
  * Private to this room. The calls may come from any thread. */
@@ -25,6 +26,9 @@ int connections_new(unsigned limit, int64_t deadline_ns, struct connections **re
                     struct err *err) MUST_CHECK;
 /* Stops the thread; every connection must have been closed. NULL is fine. */
 void connections_free(struct connections *take_connections);
+/* The server stops: from now on an answer of which the client takes nothing for patience_ns ends.
+ */
+void connections_hurry(struct connections *connections, int64_t patience_ns);
 
 /* descriptor: borrowed until connection_closed, which comes before its close(2). */
 struct connection *connection_opened(struct connections *connections, int descriptor) MUST_CHECK;

@@ -26,6 +26,7 @@
 #define REQUEST_MEMORY ((size_t)64 << 20U)    /* arena of one request: 16 times its body */
 #define BODIES_MEMORY ((size_t)256 << 20U)    /* bodies being received, all together */
 #define STOP_PATIENCE_S 10                    /* for answers on their way when stopping */
+#define STUCK_PATIENCE_NS (2 * TIME_S)        /* for one of which the client takes nothing then */
 
 struct aws_server {
     struct dispatch *dispatch;
@@ -298,6 +299,16 @@ static int start_daemon(struct aws_server *server, const struct aws_server_confi
     return 0;
 }
 
+/* The condition counts on CLOCK_MONOTONIC. */
+static void condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(condition, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+}
+
 int aws_server_start(const struct aws_server_config *config, struct aws_server **ret_server,
                      struct err *err)
 {
@@ -312,7 +323,7 @@ int aws_server_start(const struct aws_server_config *config, struct aws_server *
     }
     struct aws_server *server = memory_new(sizeof *server);
     (void)pthread_mutex_init(&server->lock, NULL); /* cannot fail on Linux */
-    (void)pthread_cond_init(&server->idle, NULL);
+    condition_init(&server->idle);
     server->tls = config->certificate_pem != NULL;
     upload_budget_init(&server->budget, BODIES_MEMORY);
     unsigned request_ms = config->request_ms != 0 ? config->request_ms : 2 * config->idle_ms;
@@ -344,7 +355,7 @@ const struct sockaddr_storage *aws_server_address(const struct aws_server *serve
 static void wait_for_answers(struct aws_server *server)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until); /* cannot fail for this clock */
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail: the clock exists */
     until.tv_sec += STOP_PATIENCE_S;
     (void)pthread_mutex_lock(&server->lock); /* fails on misuse only */
     int waited = 0;
@@ -363,6 +374,7 @@ void aws_server_stop(struct aws_server *take_server)
     if (server->daemon != NULL) {
         atomic_store(&server->stopping, true);
         int listener = MHD_quiesce_daemon(server->daemon);
+        connections_hurry(server->connections, STUCK_PATIENCE_NS);
         wait_for_answers(server);
         MHD_stop_daemon(server->daemon);
         if (listener >= 0) {

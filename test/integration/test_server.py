@@ -451,6 +451,39 @@ def test_a_key_of_another_certificate_is_told_at_the_start(certificate, tmp_path
     assert "certificate" in done.stderr
 
 
+LONG = "/2013-04-01/delegationset"  # its answer is more than the sockets hold
+
+
+@contextlib.contextmanager
+def half_taken(server):
+    """A client that asked for a long answer and has begun to take it."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        peer.settimeout(PATIENCE)
+        peer.connect(("127.0.0.1", server.port))
+        peer.sendall(signed(server, LONG)[0] + b"\r\n")
+        assert peer.recv(1000).startswith(b"HTTP/1.1 200 ")
+        yield peer
+
+
+def test_a_client_that_takes_nothing_does_not_hold_the_end_up():
+    with serving() as server, half_taken(server):
+        start = time.monotonic()
+        assert server.stop() == 0
+        assert 1.5 < time.monotonic() - start < 8
+
+
+def test_a_client_that_takes_its_time_gets_all_before_the_end():
+    with serving() as server, half_taken(server) as peer:
+        server.process.stdin.close()
+        data = b""
+        while chunk := peer.recv(1 << 20):
+            data += chunk
+            time.sleep(0.005)
+        assert len(data) > 15 << 20 and data.endswith(b"</ListReusableDelegationSetsResponse>")
+        assert server.stop() == 0
+
+
 def test_stopping_with_connections_open_is_clean():
     with serving() as server:
         peers = open_slow(server, 20, SLOW)
