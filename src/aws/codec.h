@@ -23,6 +23,8 @@ struct codec_route {
     const struct codec_operation
         *operation;             /* NULL: the operation is not in the model, or not listed */
     const char *operation_name; /* what was asked for: a name, or "GET /path" */
+    bool known;                 /* the model has it, listed or not */
+    bool malformed;             /* a label of its path cannot be decoded: codec_decode refuses it */
     const char **labels; /* URI labels, decoded, in the order of the operation's label members */
     size_t label_count;
 };

@@ -401,6 +401,10 @@ int codec_decode(const struct codec_route *route, const struct http_request *req
     assert(route->operation != NULL);
     struct codec_decoder decoder = {.route = route, .request = request, .call = call, .err = err};
     json_t *tree = NULL;
+    if (route->malformed) {
+        return codec_malformed(&decoder, "The path of the request holds an escape that stands for "
+                                         "no character");
+    }
     if (route->operation->input == NULL) {
         tree = json_object();
         if (tree == NULL) {

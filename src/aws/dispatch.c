@@ -315,13 +315,12 @@ static void refuse_operation(struct exchange *exchange)
     const char *name = exchange->call.operation;
     const char *service = exchange->call.service;
     struct arena *arena = exchange->call.arena;
-    if (name[0] == '\0') {
+    bool query = route->service->protocol == CODEC_QUERY || route->service->protocol == CODEC_EC2;
+    if (!query && !route->known) {
         refuse(exchange, WIRE_UNKNOWN_OPERATION,
-               arena_printf(arena, "No operation of %s is addressed by this request", service),
-               NULL);
+               arena_printf(arena, "%.256s addresses no operation of %s", name, service), NULL);
         return;
     }
-    bool query = route->service->protocol == CODEC_QUERY || route->service->protocol == CODEC_EC2;
     refuse(
         exchange, query ? WIRE_INVALID_ACTION : WIRE_NOT_IMPLEMENTED,
         arena_printf(arena, "Leeward does not implement the operation %.128s of %s", name, service),

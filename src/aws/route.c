@@ -156,6 +156,7 @@ static const struct codec_operation *operation_find(const struct codec_service *
 /* Sets operation and name; only listed operations are given out. */
 static bool take_operation(struct codec_route *route, const struct codec_operation *operation)
 {
+    route->known = true;
     route->operation_name = operation->name;
     route->operation = operation->listed ? operation : NULL;
     return true;
@@ -174,9 +175,10 @@ static bool route_rest(const struct codec_service *service, const struct http_re
         size_t greedy = 1;
         if (text_equal(operation->method, request->method) &&
             match_path(operation, &path, &greedy) &&
-            conditions_hold(operation, request, parameters, count) &&
-            take_labels(operation, &path, greedy, arena, route) == 0) {
-            return take_operation(route, operation);
+            conditions_hold(operation, request, parameters, count)) {
+            int result = take_labels(operation, &path, greedy, arena, route);
+            route->malformed = result == -EINVAL;
+            return (result == 0 || route->malformed) && take_operation(route, operation);
         }
     }
     return false;

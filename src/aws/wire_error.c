@@ -30,7 +30,7 @@ enum wire_error wire_error_find(const char *code)
 
 enum wire_error wire_error_of_kind(enum err_kind kind)
 {
-    if (kind == ERR_UNAVAILABLE || kind == ERR_TIMEOUT || kind == ERR_MEMORY) {
+    if (kind == ERR_UNAVAILABLE || kind == ERR_TIMEOUT || kind == ERR_MEMORY || kind == ERR_IO) {
         return WIRE_UNAVAILABLE;
     }
     return kind == ERR_CONFLICT ? WIRE_BUSY : WIRE_INTERNAL;

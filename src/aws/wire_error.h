@@ -36,8 +36,8 @@ enum wire_error {
 
 /* The row of an XML code (what sigv4.h returns); WIRE_INTERNAL for one that is not in the table. */
 enum wire_error wire_error_find(const char *code) PURE;
-/* What a failure that no handler named is told as: a store that is away is UNAVAILABLE, a conflict
- * BUSY, all else INTERNAL. */
+/* What a failure that no handler named is told as: a store that is away, or that has no room
+ * left, is UNAVAILABLE, a conflict BUSY, all else INTERNAL. */
 enum wire_error wire_error_of_kind(enum err_kind kind);
 /* The sentence for those, which tells nothing of the inside. */
 const char *wire_error_text(enum wire_error error);

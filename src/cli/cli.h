@@ -58,11 +58,13 @@ struct cli_option {
     const char *name;  /* without the dashes */
     const char *value; /* what it takes, for the help; NULL: a switch */
     const char *help;
+    const char *const *allowed; /* the values there are, NULL behind them; NULL: any */
 };
 
 struct cli_argument {
     const char *name;
     const char *help;
+    const char *const *allowed; /* as above, in upper or lower case */
 };
 
 #define CLI_ARGUMENTS 2U
@@ -124,6 +126,9 @@ void cli_write_help(struct buf *out, const char *noun);
  * answer is wanted) lives in the arena. On failure the message is on world->err already. */
 enum cli_exit cli_call(struct cli *cli, const char *method, const char *target, const json_t *body,
                        json_t **ret_answer) MUST_CHECK;
+/* Whether the answer has the members that the command shows, as a format of json_unpack says it;
+ * complains when it has not. */
+bool cli_answer_has(struct cli *cli, json_t *answer, const char *format, ...) MUST_CHECK;
 /* target with the text as its last path segment, encoded. */
 const char *cli_target(struct cli *cli, const char *before, const char *text, const char *after);
 

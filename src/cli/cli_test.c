@@ -99,7 +99,8 @@ static int set_up(void **state)
     environment[2] = "LEEWARD_SECRET_ACCESS_KEY";
     environment[3] = "secret";
     reply_status = 200;
-    reply_body = "{}";
+    reply_body = "{\"Keys\":[],\"Node\":{},\"Zones\":[],\"HealthChecks\":[],"
+                 "\"RoutedRecords\":[]}";
     reply_error_type = "";
     call_failure = ERR_NONE;
     sent[0] = '\0';
@@ -379,10 +380,50 @@ static void a_page_of_another_server_is_no_success(void **state)
         assert_non_null(strstr(run.err, "is it leewardd?"));
         done(&run);
     }
-    reply_body = "{}";
-    struct run run = RUN("key", "create");
-    assert_int_equal(run.code, CLI_EXIT_FAILED);
-    assert_non_null(strstr(run.err, "holds no key"));
+}
+
+static void an_answer_without_what_was_asked_for_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[3];
+        size_t count;
+        const char *body;
+        const char *missing;
+    } cases[] = {{{"status"}, 1, "{}", "Node"},
+                 {{"status", "--json"}, 2, "{\"Node\":{},\"Zones\":[]}", "HealthChecks"},
+                 {{"status"}, 1, "{\"Node\":[]}", "object"},
+                 {{"dig", "a.example", "A"}, 3, "{}", "Name"},
+                 {{"dig", "a.example", "A"}, 3, "{\"Name\":\"a.\",\"Type\":1}", "string"},
+                 {{"key", "list"}, 2, "{}", "Keys"},
+                 {{"key", "list", "--json"}, 3, "{\"Keys\":\"none\"}", "array"},
+                 {{"key", "create"}, 2, "{}", "Id"},
+                 {{"key", "create"}, 2, "{\"Id\":\"LWAK1\"}", "Secret"}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        reply_body = cases[i].body;
+        struct run run = run_in(false, cases[i].words, cases[i].count);
+        assert_int_equal(run.code, CLI_EXIT_FAILED);
+        assert_string_equal(run.out, "");
+        assert_non_null(strstr(run.err, "is not what was asked for"));
+        assert_non_null(strstr(run.err, cases[i].missing));
+        done(&run);
+    }
+}
+
+static void a_type_or_role_that_there_is_not_sends_nothing(void **state)
+{
+    (void)state;
+    struct run run = RUN("dig", "a.example", "AXFR");
+    assert_int_equal(run.code, CLI_EXIT_USAGE);
+    assert_string_equal(run.err, "leeward: TYPE cannot be 'AXFR': it is one of SOA, A, TXT, NS, "
+                                 "CNAME, MX, NAPTR, PTR, SRV, SPF, AAAA, CAA, DS\n");
+    assert_string_equal(sent, "");
+    done(&run);
+    run = RUN("key", "create", "--role", "boss");
+    assert_int_equal(run.code, CLI_EXIT_USAGE);
+    assert_string_equal(run.err,
+                        "leeward: --role cannot be 'boss': it is one of viewer, operator, admin\n");
+    assert_string_equal(sent, "");
     done(&run);
 }
 
@@ -456,6 +497,8 @@ int main(void)
         TEST(a_new_key_is_shown_ready_to_paste),
         TEST(ids_are_encoded_in_paths),
         TEST(a_page_of_another_server_is_no_success),
+        TEST(an_answer_without_what_was_asked_for_is_refused),
+        TEST(a_type_or_role_that_there_is_not_sends_nothing),
         TEST(a_list_of_keys_is_a_table),
         TEST(durations_have_two_units),
         TEST(a_full_disk_fails_the_run),

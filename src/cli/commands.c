@@ -8,6 +8,12 @@
         .name = "json", .help = "print the answer as JSON, for programs"                           \
     }
 
+static const char *const roles[] = {"viewer", "operator", "admin", NULL};
+
+/* Those that Route 53 has, and Leeward answers (RecordType of the service's model). */
+static const char *const record_types[] = {"SOA", "A",   "TXT", "NS",   "CNAME", "MX", "NAPTR",
+                                           "PTR", "SRV", "SPF", "AAAA", "CAA",   "DS", NULL};
+
 const struct cli_command cli_commands[] = {
     {.noun = "status",
      .summary = "zones, health checks with each checker's view, and which records are served now",
@@ -16,14 +22,14 @@ const struct cli_command cli_commands[] = {
     {.noun = "dig",
      .summary = "what is answered for a name, and why: policy, candidates, their health",
      .arguments = {{"NAME", "the name, such as www.example.com"},
-                   {"TYPE", "the record type, such as A, AAAA, MX or TXT"}},
+                   {"TYPE", "the record type, such as A, AAAA, MX or TXT", record_types}},
      .options = {JSON_OPTION},
      .run = cli_dig},
     {.noun = "key",
      .verb = "create",
      .summary = "make an access key; its secret is shown once",
      .options = {{"role", "ROLE",
-                  "viewer (default: may look), operator (may also fail over) or admin"},
+                  "viewer (default: may look), operator (may also fail over) or admin", roles},
                  {"comment", "TEXT", "what the key is for"},
                  JSON_OPTION},
      .run = cli_key_create},

@@ -84,6 +84,9 @@ enum cli_exit cli_dig(struct cli *cli)
     if (code != CLI_EXIT_OK) {
         return code;
     }
+    if (!cli_answer_has(cli, answer, "{s:s, s:s, s:[]}", "Name", "Type", "Candidates")) {
+        return CLI_EXIT_FAILED;
+    }
     if (cli_switch(cli, "json")) {
         cli_print_json(cli, answer);
         return CLI_EXIT_OK;

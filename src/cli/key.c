@@ -19,8 +19,7 @@ enum cli_exit cli_key_create(struct cli *cli)
     if (code != CLI_EXIT_OK) {
         return code;
     }
-    if (cli_text(answer, "Id")[0] == '\0' || cli_text(answer, "Secret")[0] == '\0') {
-        cli_complain(cli, "the answer holds no key: is it leewardd that answered?");
+    if (!cli_answer_has(cli, answer, "{s:s, s:s}", "Id", "Secret")) {
         return CLI_EXIT_FAILED;
     }
     if (cli_switch(cli, "json")) {
@@ -45,6 +44,9 @@ enum cli_exit cli_key_list(struct cli *cli)
     enum cli_exit code = cli_call(cli, "GET", "/leeward/key", NULL, &answer);
     if (code != CLI_EXIT_OK) {
         return code;
+    }
+    if (!cli_answer_has(cli, answer, "{s:[]}", "Keys")) {
+        return CLI_EXIT_FAILED;
     }
     if (cli_switch(cli, "json")) {
         cli_print_json(cli, answer);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct cli_command *find_command(const char *noun, const char *verb)
@@ -81,6 +82,33 @@ static const struct cli_option *find_anywhere(const char *name, size_t length)
         }
     }
     return NULL;
+}
+
+/* "a, b, c" */
+static void list_allowed(const char *const *allowed, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; allowed[i] != NULL && used < size; i++) {
+        int length = snprintf(out + used, size - used, "%s%s", i != 0 ? ", " : "", allowed[i]);
+        used += length > 0 ? (size_t)length : 0; /* beyond size when it was cut */
+    }
+}
+
+static int check_value(const char *const *allowed, const char *name, const char *value, bool nocase,
+                       struct err *err)
+{
+    for (size_t i = 0; allowed != NULL && allowed[i] != NULL; i++) {
+        if (nocase ? text_equal_nocase(allowed[i], value) : text_equal(allowed[i], value)) {
+            return 0;
+        }
+    }
+    if (allowed == NULL) {
+        return 0;
+    }
+    char words[128];
+    list_allowed(allowed, words, sizeof words);
+    return err_set(err, ERR_INVALID, "%s cannot be '%.32s': it is one of %s", name, value, words);
 }
 
 static int add_option(int argc, const char *const *argv, int *at, struct cli_line *line,
@@ -162,6 +190,11 @@ static int take_arguments(const struct words *words, size_t first, struct cli_li
                            verb, command->arguments[i].name, command->arguments[i].help);
         }
         line->arguments[i] = words->plain[at++];
+        int rc = check_value(command->arguments[i].allowed, command->arguments[i].name,
+                             line->arguments[i], true, err);
+        if (rc != 0) {
+            return rc;
+        }
     }
     if (at < words->plain_count || words->too_many) {
         return err_set(err, ERR_INVALID, "`leeward %s%s%s` does not take '%.64s'", command->noun,
@@ -175,10 +208,17 @@ static int check_options(const struct cli_line *line, struct err *err)
     const struct cli_command *command = line->command;
     for (size_t i = 0; i < line->value_count; i++) {
         const char *name = line->values[i].option->name;
+        char shown[32];
         if (find_option(command, name, strlen(name)) == NULL) {
             return err_set(err, ERR_INVALID, "`leeward %s%s%s` has no option --%s", command->noun,
                            command->verb != NULL ? " " : "",
                            command->verb != NULL ? command->verb : "", name);
+        }
+        (void)snprintf(shown, sizeof shown, "--%s", name); /* fits: names are ours */
+        int rc =
+            check_value(line->values[i].option->allowed, shown, line->values[i].value, false, err);
+        if (rc != 0) {
+            return rc;
         }
     }
     return 0;

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,7 +111,8 @@ static enum cli_exit refused(struct cli *cli, const struct aws_client_config *co
     } else {
         cli_complain(cli, "%s", message);
     }
-    if (advice(type) != NULL) {
+    /* A region that is not served has the same type, and a message that says it all. */
+    if (advice(type) != NULL && !text_starts(message, "Credential should be scoped")) {
         cli_complain(cli, "%s", advice(type));
     }
     json_decref(body);
@@ -174,6 +176,21 @@ enum cli_exit cli_call(struct cli *cli, const char *method, const char *target, 
         return refused(cli, &config, &response);
     }
     return read_answer(cli, &config, &response, ret_answer);
+}
+
+bool cli_answer_has(struct cli *cli, json_t *answer, const char *format, ...)
+{
+    json_error_t error;
+    va_list args;
+    va_start(args, format);
+    bool good = json_vunpack_ex(answer, &error, JSON_VALIDATE_ONLY, format, args) == 0;
+    va_end(args);
+    if (!good) {
+        cli_complain(cli,
+                     "the answer is not what was asked for (%s): is it leewardd that answered?",
+                     error.text);
+    }
+    return good;
 }
 
 const char *cli_target(struct cli *cli, const char *before, const char *text, const char *after)

@@ -271,6 +271,11 @@ static int read_mapping(struct loaded *loaded, struct fy_node *mapping, const ch
     return 0;
 }
 
+static void destroy_parser(struct fy_parser **parser)
+{
+    fy_parser_destroy(*parser); /* NULL is fine */
+}
+
 static void destroy_document(struct fy_document **document)
 {
     fy_document_destroy(*document); /* NULL is fine */
@@ -351,10 +356,21 @@ static int read_file(struct loaded *loaded, const char *path, struct err *err)
                                       .show_position = true};
     struct fy_diag *diag CLEANUP(destroy_diag) = fy_diag_create(&diag_config);
     struct fy_parse_cfg parse = {.flags = FYPCF_DEFAULT_DOC, .diag = diag};
-    struct fy_document *document CLEANUP(destroy_document) =
-        fy_document_build_from_string(&parse, buf_text(&text), text.length);
-    if (document == NULL) {
+    struct fy_parser *parser CLEANUP(destroy_parser) = fy_parser_create(&parse);
+    if (parser == NULL || fy_parser_set_string(parser, buf_text(&text), text.length) != 0) {
+        return err_set(err, ERR_MEMORY, "config file %s", path);
+    }
+    struct fy_document *document CLEANUP(destroy_document) = fy_parse_load_document(parser);
+    struct fy_document *second CLEANUP(destroy_document) =
+        document != NULL ? fy_parse_load_document(parser) : NULL;
+    if (document == NULL || fy_parser_get_stream_error(parser)) {
         return malformed(path, buf_text(&complaint), err);
+    }
+    if (second != NULL) {
+        return err_set(err, ERR_INVALID,
+                       "config file %s: a second YAML document begins behind '---': there can be "
+                       "one only",
+                       path);
     }
     struct fy_node *root = fy_document_root(document);
     rc = root != NULL ? read_mapping(loaded, root, "", 1, err) : 0;

@@ -122,6 +122,9 @@ static void a_wrong_file_is_refused_with_the_place(void **state)
          ": line 2: dns.name-servers: four names are needed, 2 given"},
         {"regions: [Europe]\n", ": line 1: regions: 'Europe' is not a region name"},
         {"account: '12'\n", "not twelve digits"},
+        {"data: a\n---\ndata: b\n", ": a second YAML document"},
+        {"---\ndata: a\n---\n", ": a second YAML document"},
+        {"data: a\n---\ndata: [\n", ": line 4: not well-formed YAML: flow sequence"},
         {"# a comment\nlog-level: loud\n", ": line 2: log-level: 'loud' is none of debug"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

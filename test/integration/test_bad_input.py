@@ -245,6 +245,14 @@ def test_ids_and_names_of_any_kind_are_only_looked_up(unchanged):
             xml.etree.ElementTree.fromstring(answer.body)
 
 
+def test_a_path_that_cannot_be_decoded_is_malformed(unchanged):
+    for method, path in (("GET", f"{ZONES}/%00"), ("DELETE", f"{ZONES}/Z1%00"), ("GET", f"{ZONES}/%zz"),
+                         ("GET", "/2013-04-01/healthcheck/a%"), ("GET", f"{ZONES}/%00/rrset")):
+        answer = send(unchanged, method, path)
+        assert (answer.status, answer.error) == (
+            400, ("MalformedInput", "The path of the request holds an escape that stands for no character")), path
+
+
 # ---- operations that are not there ----
 
 
@@ -265,7 +273,7 @@ def test_an_unknown_operation_is_named(unchanged):
     for method, path in (("GET", "/2013-04-01/frobnicate"), ("PATCH", ZONES), ("PUT", ZONES), ("GET", "/2012-02-29/hostedzone")):
         answer = send(unchanged, method, path)
         assert (answer.status, answer.error) == (
-            501, ("NotImplemented", f"Leeward does not implement the operation {method} {path} of route53"))
+            404, ("UnknownOperationException", f"{method} {path} addresses no operation of route53"))
     lightsail = unchanged.client("lightsail")
     with pytest.raises(lightsail.exceptions.ClientError) as raised:
         lightsail.get_instances()

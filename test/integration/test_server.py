@@ -183,13 +183,14 @@ def test_failures_of_handlers_tell_nothing_of_the_inside(server):
     cases = [(client.get_health_check_count, "InternalFailure", 500),
              (client.get_checker_ip_ranges, "ServiceUnavailable", 503),
              (client.list_health_checks, "Throttling", 400),
+             (lambda: client.get_account_limit(Type="MAX_HOSTED_ZONES_BY_OWNER"), "ServiceUnavailable", 503),
              (lambda: client.get_hosted_zone(Id="Z1"), "NoSuchHostedZone", 404)]
     for call, code, status in cases:
         with pytest.raises(botocore.exceptions.ClientError) as raised:
             call()
         assert code_of(raised) == (code, status)
         assert "inside" not in str(raised.value)
-    wait_until(lambda: sum("a secret of the inside" in line for line in server.calls) == 3)
+    wait_until(lambda: sum("a secret of the inside" in line for line in server.calls) == 4)
 
 
 def test_a_modelled_error_becomes_its_exception_class(server):

@@ -59,6 +59,9 @@ static int handle(struct aws_call *call, const json_t *in, json_t **ret_out, str
     if (text_equal(call->operation, "GetCheckerIpRanges")) {
         return err_set(err, ERR_UNAVAILABLE, "a secret of the inside");
     }
+    if (text_equal(call->operation, "GetAccountLimit")) {
+        return err_set(err, ERR_IO, "the disk is full, a secret of the inside");
+    }
     if (text_equal(call->operation, "ListHealthChecks")) {
         return err_set(err, ERR_CONFLICT, "a secret of the inside");
     }
