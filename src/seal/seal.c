@@ -61,8 +61,8 @@ static void free_cipher(EVP_CIPHER_CTX **cipher)
 /* ---- wrap ---- */
 
 /* nonce | ciphertext | tag into out, which has room for size + OVERHEAD. */
-static bool encrypt(const struct seal_key *key, const char *name, const void *data, size_t size,
-                    uint8_t *out)
+static bool encrypt_bytes(const struct seal_key *key, const char *name, const void *data,
+                          size_t size, uint8_t *out)
 {
     EVP_CIPHER_CTX *cipher CLEANUP(free_cipher) = EVP_CIPHER_CTX_new();
     int length = 0;
@@ -94,7 +94,7 @@ int seal_wrap(const struct seal *seal, const char *name, const void *data, size_
     if (sealed == NULL) {
         return err_set(err, ERR_MEMORY, "sealing a secret");
     }
-    if (!encrypt(key, name, data, size, sealed)) {
+    if (!encrypt_bytes(key, name, data, size, sealed)) {
         return err_set(err, ERR_INTERNAL, "the secret for %s cannot be encrypted", name);
     }
     buf_puts(&text, VERSION);
@@ -154,8 +154,8 @@ bool seal_is_current(const struct seal *seal, const char *text)
     return split(text, &parts) && is_key(&seal->keys[0], &parts);
 }
 
-static bool decrypt(const struct seal_key *key, const char *name, const uint8_t *sealed,
-                    size_t size, uint8_t *out)
+static bool decrypt_bytes(const struct seal_key *key, const char *name, const uint8_t *sealed,
+                          size_t size, uint8_t *out)
 {
     EVP_CIPHER_CTX *cipher CLEANUP(free_cipher) = EVP_CIPHER_CTX_new();
     int length = 0;
@@ -200,7 +200,7 @@ static int open_bytes(const struct seal_key *key, const char *name, const struct
     if (data == NULL) {
         return err_set(err, ERR_MEMORY, "opening a sealed secret");
     }
-    if (!decrypt(key, name, (const uint8_t *)bytes->data, size, data->data)) {
+    if (!decrypt_bytes(key, name, (const uint8_t *)bytes->data, size, data->data)) {
         secret_wipe_memory(data->data, size);
         return err_set(err, ERR_CORRUPT,
                        "%s: its sealed secret was changed, belongs to another name, or was sealed "

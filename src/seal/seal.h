@@ -23,8 +23,8 @@
 
 #define SEAL_KEY_SIZE 32U
 #define SEAL_KEYS_LIMIT 16U
-#define SEAL_ID_LIMIT 32U             /* of [A-Za-z0-9_-] */
-#define SEAL_DATA_LIMIT (64U * 1024U) /* bytes of one secret */
+#define SEAL_ID_LIMIT 32U      /* of [A-Za-z0-9_-] */
+#define SEAL_DATA_LIMIT 65536U /* bytes of one secret */
 /* Longest sealed text, without NUL. */
 #define SEAL_TEXT_LIMIT (3U + SEAL_ID_LIMIT + 1U + (SEAL_DATA_LIMIT + 28U + 2U) / 3U * 4U)
 
