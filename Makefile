@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
 .PHONY: help build demo test check unit integration crash format check-format lint tidy asan tsan fuzz bench \
-	bench-failover bench-health docs install clean
+	bench-failover bench-health bench-dns docs install clean
 
 build: ## build build/leewardd and build/leeward
 	@$(PACKAGES) build
@@ -73,7 +73,7 @@ fuzz: ## run each fuzzer for TIME seconds; ONLY=name picks one
 	@$(PACKAGES) build fuzz
 	@tools/fuzz $(TIME) $(ONLY)
 
-bench: bench-failover bench-health ## every benchmark, each beside its peer
+bench: bench-failover bench-health bench-dns ## every benchmark, each beside its peer
 
 bench-failover: build ## from the death of an endpoint to the changed answer, gdnsd beside it
 	@$(PACKAGES) bench
@@ -82,6 +82,10 @@ bench-failover: build ## from the death of an endpoint to the changed answer, gd
 bench-health: build ## thousands of health checks on one event loop
 	@$(PACKAGES) bench
 	@bench/health
+
+bench-dns: build ## answers a second, instructions, memory, flips beside gdnsd, Knot and NSD; ONLY="speed load" selects sections
+	@$(PACKAGES) bench
+	@bench/dns $(ONLY)
 
 docs: build ## write the pages made from tables, and check every path and name in the documents
 	@tools/docs
