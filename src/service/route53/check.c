@@ -265,32 +265,8 @@ int route53_get_health_check(struct aws_call *call, const json_t *in, json_t **r
 int route53_list_health_checks(struct aws_call *call, const json_t *in, json_t **ret_out,
                                struct err *err)
 {
-    const char *marker = route53_bare_id(route53_text(in, "Marker"));
-    const char *from = marker[0] != '\0' ? path_join(call->arena, PATH_CHECKS, marker) : NULL;
-    json_t *checks = route53_keep(call, json_array());
-    struct store_list list = {.count = 0};
-    const char *next = NULL;
-    size_t size = 0;
-    int rc = route53_page_size(call, in, ROUTE53_PAGE_LIMIT, &size, err);
-    if (rc == 0) {
-        rc = route53_page(call, PATH_CHECKS, from, size, &list, err);
-    }
-    for (size_t i = 0; rc == 0 && i < list.count; i++) {
-        json_t *tree = NULL;
-        rc = route53_parse(call, &list.entries[i], &tree, err);
-        if (rc == 0 && i == size) {
-            next = route53_text(tree, "Id");
-        } else if (rc == 0) {
-            (void)json_array_append_new(checks, route53_check_show(tree));
-        }
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    return route53_answer(json_pack("{s:O, s:s, s:b, s:s*, s:o}", "HealthChecks", checks, "Marker",
-                                    marker, "IsTruncated", next != NULL, "NextMarker", next,
-                                    "MaxItems", json_sprintf("%zu", size)),
-                          ret_out, err);
+    return route53_list_by_id(call, in, PATH_CHECKS, "HealthChecks", route53_check_show, ret_out,
+                              err);
 }
 
 int route53_get_health_check_count(struct aws_call *call, const json_t *in, json_t **ret_out,

@@ -14,28 +14,6 @@
 
 static struct fixture f;
 
-static int setup(void **state)
-{
-    (void)state;
-    fixture_open(&f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&f);
-    return 0;
-}
-
-static void refused(const char *code, const char *words)
-{
-    assert_string_equal(fixture_code(&f), code);
-    if (strstr(f.err.message, words) == NULL) {
-        fail_msg("\"%s\" has no \"%s\"", f.err.message, words);
-    }
-}
-
 static int create(const char *reference, const char *config)
 {
     return fixture_ask(&f, "CreateHealthCheck", "{'CallerReference':'%s','HealthCheckConfig':%s}",
@@ -87,12 +65,12 @@ static void a_caller_reference_makes_one_check(void **state)
     assert_int_equal(create("r", "{'Type':'HTTP','IPAddress':'127.0.0.1','Port':80}"), 0);
     assert_string_equal(fixture_text(&f, "HealthCheck.Id"), id);
     (void)create("r", "{'Type':'HTTP','IPAddress':'127.0.0.2'}");
-    refused("HealthCheckAlreadyExists", "caller reference r");
+    fixture_refused(&f, "HealthCheckAlreadyExists", "caller reference r");
     assert_int_equal(fixture_ask(&f, "GetHealthCheckCount", "{}"), 0);
     assert_int_equal(fixture_number(&f, "HealthCheckCount"), 1);
     assert_int_equal(fixture_ask(&f, "DeleteHealthCheck", "{'HealthCheckId':'%s'}", id), 0);
     (void)create("r", config);
-    refused("HealthCheckAlreadyExists", "has been deleted");
+    fixture_refused(&f, "HealthCheckAlreadyExists", "has been deleted");
     assert_int_equal(create("other", config), 0);
     free(id);
 }
@@ -102,17 +80,17 @@ static void a_check_that_makes_no_sense_is_refused(void **state)
     (void)state;
     long long revision = fixture_revision(&f);
     (void)create("r", "{'Type':'HTTP'}");
-    refused("InvalidInput", "Invalid parameter : ");
+    fixture_refused(&f, "InvalidInput", "Invalid parameter : ");
     (void)create("r", "{'Type':'TCP','IPAddress':'127.0.0.1','Port':1,"
                       "'FullyQualifiedDomainName':'a.com'}");
-    refused("InvalidInput",
-            "TCP health checks that have IP address must not have a fully qualified "
-            "domain name specified.");
+    fixture_refused(&f, "InvalidInput",
+                    "TCP health checks that have IP address must not have a fully qualified "
+                    "domain name specified.");
     (void)create("r", "{'Type':'CLOUDWATCH_METRIC','AlarmIdentifier':{'Region':'us-east-1','Name':"
                       "'a'},'InsufficientDataHealthStatus':'Healthy'}");
-    refused("InvalidInput", "CLOUDWATCH_METRIC are not offered yet");
+    fixture_refused(&f, "InvalidInput", "CLOUDWATCH_METRIC are not offered yet");
     (void)create("r", "{'Type':'RECOVERY_CONTROL','RoutingControlArn':'arn:aws:x'}");
-    refused("InvalidInput", "RECOVERY_CONTROL are not offered yet");
+    fixture_refused(&f, "InvalidInput", "RECOVERY_CONTROL are not offered yet");
     assert_int_equal(fixture_revision(&f), revision);
 }
 
@@ -124,15 +102,15 @@ static void calculated_checks_have_existing_children_that_are_not_calculated(voi
     (void)snprintf(children, sizeof children, "'%s'", child);
     char *parent = calculated("parent", children);
     (void)create("r", "{'Type':'CALCULATED','HealthThreshold':1,'ChildHealthChecks':['none']}");
-    refused("InvalidInput", "The child health check none does not exist.");
+    fixture_refused(&f, "InvalidInput", "The child health check none does not exist.");
     (void)fixture_ask(&f, "CreateHealthCheck",
                       "{'CallerReference':'r','HealthCheckConfig':{'Type':'CALCULATED',"
                       "'HealthThreshold':1,'ChildHealthChecks':['%s']}}",
                       parent);
-    refused("InvalidInput", "is a calculated health check");
+    fixture_refused(&f, "InvalidInput", "is a calculated health check");
     (void)fixture_ask(&f, "UpdateHealthCheck", "{'HealthCheckId':'%s','ChildHealthChecks':['%s']}",
                       parent, parent);
-    refused("InvalidInput", "is a calculated health check");
+    fixture_refused(&f, "InvalidInput", "is a calculated health check");
     free(child);
     free(parent);
 }
@@ -146,12 +124,12 @@ static void a_child_is_deleted_after_its_parent(void **state)
     (void)snprintf(children, sizeof children, "'%s'", child);
     char *parent = calculated("parent", children);
     (void)fixture_ask(&f, "DeleteHealthCheck", "{'HealthCheckId':'%s'}", child);
-    refused("HealthCheckInUse", parent);
+    fixture_refused(&f, "HealthCheckInUse", parent);
     assert_int_equal(fixture_ask(&f, "DeleteHealthCheck", "{'HealthCheckId':'%s'}", other), 0);
     assert_int_equal(fixture_ask(&f, "DeleteHealthCheck", "{'HealthCheckId':'%s'}", parent), 0);
     assert_int_equal(fixture_ask(&f, "DeleteHealthCheck", "{'HealthCheckId':'%s'}", child), 0);
     (void)fixture_ask(&f, "DeleteHealthCheck", "{'HealthCheckId':'%s'}", child);
-    refused("NoSuchHealthCheck", child);
+    fixture_refused(&f, "NoSuchHealthCheck", child);
     free(child);
     free(other);
     free(parent);
@@ -198,11 +176,11 @@ static void an_update_changes_what_it_names(void **state)
     assert_null(fixture_at(&f, "HealthCheck.HealthCheckConfig.FullyQualifiedDomainName"));
     (void)fixture_ask(&f, "UpdateHealthCheck",
                       "{'HealthCheckId':'%s','HealthCheckVersion':2,'Port':82}", id);
-    refused("HealthCheckVersionMismatch", "(2) does not match");
+    fixture_refused(&f, "HealthCheckVersionMismatch", "(2) does not match");
     (void)fixture_ask(&f, "UpdateHealthCheck", "{'HealthCheckId':'%s','FailureThreshold':11}", id);
-    refused("InvalidInput", "FailureThreshold");
+    fixture_refused(&f, "InvalidInput", "FailureThreshold");
     (void)fixture_ask(&f, "UpdateHealthCheck", "{'HealthCheckId':'none','Port':82}");
-    refused("NoSuchHealthCheck", "none");
+    fixture_refused(&f, "NoSuchHealthCheck", "none");
     assert_int_equal(fixture_ask(&f, "GetHealthCheck", "{'HealthCheckId':'%s'}", id), 0);
     assert_int_equal(fixture_number(&f, "HealthCheck.HealthCheckVersion"), 3);
     free(id);
@@ -215,7 +193,7 @@ static void an_address_is_neither_added_nor_removed(void **state)
     char *id = strdup(fixture_text(&f, "HealthCheck.Id"));
     (void)fixture_ask(&f, "UpdateHealthCheck", "{'HealthCheckId':'%s','IPAddress':'127.0.0.1'}",
                       id);
-    refused("InvalidInput", "IPAddress");
+    fixture_refused(&f, "InvalidInput", "IPAddress");
     free(id);
 }
 
@@ -272,9 +250,9 @@ static void a_status_shows_each_checker(void **state)
     assert_string_equal(fixture_text(&f, "HealthCheckObservations.0.StatusReport.CheckedTime"),
                         "2027-01-15T07:00:00.000Z");
     (void)fixture_ask(&f, "GetHealthCheckStatus", "{'HealthCheckId':'none'}");
-    refused("NoSuchHealthCheck", "none");
+    fixture_refused(&f, "NoSuchHealthCheck", "none");
     (void)fixture_ask(&f, "GetHealthCheckLastFailureReason", "{'HealthCheckId':'none'}");
-    refused("NoSuchHealthCheck", "none");
+    fixture_refused(&f, "NoSuchHealthCheck", "none");
     free(id);
 }
 
@@ -324,7 +302,7 @@ static void checkers_come_from_this_hosts_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) FIXTURE_TEST(name, &f)
         TEST(a_new_check_shows_its_defaults),
         TEST(a_caller_reference_makes_one_check),
         TEST(a_check_that_makes_no_sense_is_refused),

@@ -169,32 +169,7 @@ int route53_get_reusable_delegation_set(struct aws_call *call, const json_t *in,
 int route53_list_reusable_delegation_sets(struct aws_call *call, const json_t *in, json_t **ret_out,
                                           struct err *err)
 {
-    const char *marker = route53_bare_id(route53_text(in, "Marker"));
-    const char *from = marker[0] != '\0' ? path_join(call->arena, PATH_DELEGATIONS, marker) : NULL;
-    json_t *sets = route53_keep(call, json_array());
-    struct store_list list = {.count = 0};
-    const char *next = NULL;
-    size_t size = 0;
-    int rc = route53_page_size(call, in, ROUTE53_PAGE_LIMIT, &size, err);
-    if (rc == 0) {
-        rc = route53_page(call, PATH_DELEGATIONS, from, size, &list, err);
-    }
-    for (size_t i = 0; rc == 0 && i < list.count; i++) {
-        json_t *set = NULL;
-        rc = route53_parse(call, &list.entries[i], &set, err);
-        if (rc == 0 && i == size) {
-            next = route53_text(set, "Id");
-        } else if (rc == 0) {
-            (void)json_array_append_new(sets, show(set));
-        }
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    return route53_answer(json_pack("{s:O, s:s, s:b, s:s*, s:o}", "DelegationSets", sets, "Marker",
-                                    marker, "IsTruncated", next != NULL, "NextMarker", next,
-                                    "MaxItems", json_sprintf("%zu", size)),
-                          ret_out, err);
+    return route53_list_by_id(call, in, PATH_DELEGATIONS, "DelegationSets", show, ret_out, err);
 }
 
 /* ---- delete ---- */

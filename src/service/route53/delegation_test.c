@@ -14,28 +14,6 @@
 
 static struct fixture f;
 
-static int setup(void **state)
-{
-    (void)state;
-    fixture_open(&f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&f);
-    return 0;
-}
-
-static void refused(const char *code, const char *words)
-{
-    assert_string_equal(fixture_code(&f), code);
-    if (strstr(f.err.message, words) == NULL) {
-        fail_msg("\"%s\" has no \"%s\"", f.err.message, words);
-    }
-}
-
 static char *create(const char *reference)
 {
     assert_int_equal(
@@ -53,15 +31,15 @@ static void a_set_is_created_shown_and_deleted(void **state)
     assert_int_equal(fixture_size(&f, "DelegationSet.NameServers"), 4);
     assert_true(text_starts(fixture_text(&f, "Location"), "/2013-04-01/delegationset/N"));
     (void)fixture_ask(&f, "CreateReusableDelegationSet", "{'CallerReference':'r'}");
-    refused("DelegationSetAlreadyCreated", "caller reference");
+    fixture_refused(&f, "DelegationSetAlreadyCreated", "caller reference");
     assert_int_equal(fixture_ask(&f, "GetReusableDelegationSet", "{'Id':'/delegationset/%s'}", id),
                      0);
     assert_string_equal(fixture_text(&f, "DelegationSet.NameServers.0"), "ns1.dns.test");
     assert_int_equal(fixture_ask(&f, "DeleteReusableDelegationSet", "{'Id':'%s'}", id), 0);
     (void)fixture_ask(&f, "GetReusableDelegationSet", "{'Id':'%s'}", id);
-    refused("NoSuchDelegationSet", id);
+    fixture_refused(&f, "NoSuchDelegationSet", id);
     (void)fixture_ask(&f, "DeleteReusableDelegationSet", "{'Id':'%s'}", id);
-    refused("NoSuchDelegationSet", id);
+    fixture_refused(&f, "NoSuchDelegationSet", id);
     free(id);
 }
 
@@ -75,7 +53,7 @@ static void a_set_in_use_stays(void **state)
                      0);
     char *zone = strdup(fixture_text(&f, "HostedZone.Id"));
     (void)fixture_ask(&f, "DeleteReusableDelegationSet", "{'Id':'%s'}", id);
-    refused("DelegationSetInUse", id);
+    fixture_refused(&f, "DelegationSetInUse", id);
     assert_int_equal(fixture_ask(&f, "DeleteHostedZone", "{'Id':'%s'}", zone), 0);
     assert_int_equal(fixture_ask(&f, "DeleteReusableDelegationSet", "{'Id':'%s'}", id), 0);
     free(id);
@@ -96,7 +74,7 @@ static void zones_that_overlap_do_not_share_a_set(void **state)
         (void)fixture_ask(&f, "CreateHostedZone",
                           "{'Name':'%s','CallerReference':'c%zu','DelegationSetId':'%s'}",
                           conflicting[i], i, id);
-        refused("ConflictingDomainExists", "sharing the delegation set");
+        fixture_refused(&f, "ConflictingDomainExists", "sharing the delegation set");
     }
     assert_int_equal(fixture_ask(&f, "CreateHostedZone",
                                  "{'Name':'b.com','CallerReference':'d','DelegationSetId':'%s'}",
@@ -123,10 +101,10 @@ static void a_zones_set_becomes_reusable(void **state)
     assert_string_equal(fixture_text(&f, "DelegationSet.Id"), id);
     (void)fixture_ask(&f, "CreateReusableDelegationSet",
                       "{'CallerReference':'s','HostedZoneId':'%s'}", zone);
-    refused("DelegationSetAlreadyReusable", zone);
+    fixture_refused(&f, "DelegationSetAlreadyReusable", zone);
     (void)fixture_ask(&f, "CreateReusableDelegationSet",
                       "{'CallerReference':'s','HostedZoneId':'Z0'}");
-    refused("HostedZoneNotFound", "Z0");
+    fixture_refused(&f, "HostedZoneNotFound", "Z0");
     free(zone);
     free(id);
 }
@@ -140,7 +118,7 @@ static void sets_are_listed_and_bounded(void **state)
         free(create(reference));
     }
     (void)fixture_ask(&f, "CreateReusableDelegationSet", "{'CallerReference':'more'}");
-    refused("LimitsExceeded", "MAX_REUSABLE_DELEGATION_SETS_BY_OWNER");
+    fixture_refused(&f, "LimitsExceeded", "MAX_REUSABLE_DELEGATION_SETS_BY_OWNER");
     char marker[64] = "";
     size_t seen = 0;
     for (int page = 0; page < 3; page++) {
@@ -157,7 +135,7 @@ static void sets_are_listed_and_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) FIXTURE_TEST(name, &f)
         TEST(a_set_is_created_shown_and_deleted),    TEST(a_set_in_use_stays),
         TEST(zones_that_overlap_do_not_share_a_set), TEST(a_zones_set_becomes_reusable),
         TEST(sets_are_listed_and_bounded),

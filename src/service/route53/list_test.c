@@ -31,14 +31,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void refused(const char *code, const char *words)
-{
-    assert_string_equal(fixture_code(&f), code);
-    if (strstr(f.err.message, words) == NULL) {
-        fail_msg("\"%s\" has no \"%s\"", f.err.message, words);
-    }
-}
-
 static void add(const char *name, const char *identifier)
 {
     char record[512];
@@ -139,16 +131,16 @@ static void a_list_that_starts_nowhere_is_refused(void **state)
     (void)state;
     (void)fixture_ask(&f, "ListResourceRecordSets", "{'HostedZoneId':'%s','StartRecordType':'A'}",
                       zone);
-    refused("InvalidInput", "StartRecordName");
+    fixture_refused(&f, "InvalidInput", "StartRecordName");
     (void)fixture_ask(&f, "ListResourceRecordSets",
                       "{'HostedZoneId':'%s','StartRecordName':'a','StartRecordIdentifier':'x'}",
                       zone);
-    refused("InvalidInput", "StartRecordType");
+    fixture_refused(&f, "InvalidInput", "StartRecordType");
     (void)fixture_ask(&f, "ListResourceRecordSets",
                       "{'HostedZoneId':'%s','StartRecordName':'a..b'}", zone);
-    refused("InvalidInput", "a..b");
+    fixture_refused(&f, "InvalidInput", "a..b");
     (void)fixture_ask(&f, "ListResourceRecordSets", "{'HostedZoneId':'%s','MaxItems':'-1'}", zone);
-    refused("InvalidInput", "MaxItems");
+    fixture_refused(&f, "InvalidInput", "MaxItems");
     assert_int_equal(
         fixture_ask(&f, "ListResourceRecordSets", "{'HostedZoneId':'%s','MaxItems':'1000'}", zone),
         0);
@@ -198,12 +190,12 @@ static void an_unknown_change_is_named(void **state)
 {
     (void)state;
     (void)fixture_ask(&f, "GetChange", "{'Id':'/change/C0'}");
-    refused("NoSuchChange", "Could not find resource with ID: C0");
+    fixture_refused(&f, "NoSuchChange", "Could not find resource with ID: C0");
     char id[2000];
     (void)memset(id, 'C', sizeof id);
     id[sizeof id - 1] = '\0';
     (void)fixture_ask(&f, "GetChange", "{'Id':'%s'}", id);
-    refused("NoSuchChange", "CCC");
+    fixture_refused(&f, "NoSuchChange", "CCC");
 }
 
 static void change_records_go_after_a_week(void **state)
@@ -272,7 +264,7 @@ static void a_question_that_makes_no_sense_is_refused(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         (void)fixture_ask(&f, "TestDNSAnswer", "{'HostedZoneId':'%s',%s}", zone, cases[i][0]);
-        refused("InvalidInput", cases[i][1]);
+        fixture_refused(&f, "InvalidInput", cases[i][1]);
     }
 }
 

@@ -8,10 +8,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static const char *const name_servers[] = {"ns1.dns.test", "ns2.dns.test", "ns3.dns.test",
                                            "ns4.dns.test"};
@@ -75,6 +80,18 @@ void fixture_close(struct fixture *fixture)
     store_close(fixture->store);
 }
 
+int fixture_set_up(void **state)
+{
+    fixture_open(*state);
+    return 0;
+}
+
+int fixture_tear_down(void **state)
+{
+    fixture_close(*state);
+    return 0;
+}
+
 static aws_handler find_handler(const char *operation)
 {
     for (size_t i = 0; i < service_route53.count; i++) {
@@ -136,6 +153,15 @@ const char *fixture_code(const struct fixture *fixture)
         return fixture->call.error_code;
     }
     return fixture->err.kind == ERR_NONE ? "" : "(internal)";
+}
+
+void fixture_refused(const struct fixture *fixture, const char *code, const char *words)
+{
+    assert_string_equal(fixture_code(fixture), code);
+    if (strstr(fixture->err.message, words) == NULL) {
+        fail_msg("\"%s\" has no \"%s\"", fixture->err.message, words);
+    }
+    assert_null(fixture->out);
 }
 
 json_t *fixture_at(const struct fixture *fixture, const char *path)

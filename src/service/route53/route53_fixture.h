@@ -25,11 +25,18 @@ struct fixture {
 
 void fixture_open(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
+/* A cmocka test whose fixture, a variable of the file, is open while it runs. */
+#define FIXTURE_TEST(function, fixture)                                                            \
+    cmocka_unit_test_prestate_setup_teardown(function, fixture_set_up, fixture_tear_down, fixture)
+int fixture_set_up(void **state);
+int fixture_tear_down(void **state);
 /* Calls the operation; the request is a printf format. Returns the handler's code. */
 int fixture_ask(struct fixture *fixture, const char *operation, const char *format, ...)
     PRINTF(3, 4);
 /* The code of the last call's error, "" when it succeeded, "(internal)" without a modelled one. */
 const char *fixture_code(const struct fixture *fixture);
+/* Fails the test unless the last call failed with the code, and a message that holds the words. */
+void fixture_refused(const struct fixture *fixture, const char *code, const char *words);
 /* Follows a path of members and indices ("HostedZone.Config.Comment", "HostedZones.0.Id") in the
  * last answer; NULL when it leads nowhere. */
 json_t *fixture_at(const struct fixture *fixture, const char *path);

@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "model/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -133,6 +134,47 @@ int route53_page(struct aws_call *call, const char *prefix, const char *from, si
     *ret_list = (struct store_list){
         .entries = entries, .count = rest.count + 1, .more = rest.more, .revision = rest.revision};
     return 0;
+}
+
+/* A page, parsed and shown: items gets at most size of them, *ret_next is the tree behind them. */
+static int page_show(struct aws_call *call, const char *prefix, const char *from, size_t size,
+                     route53_show show, json_t *items, json_t **ret_next, struct err *err)
+{
+    struct store_list list;
+    *ret_next = NULL;
+    int rc = route53_page(call, prefix, from, size, &list, err);
+    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+        json_t *tree = NULL;
+        rc = route53_parse(call, &list.entries[i], &tree, err);
+        if (rc == 0 && i == size) {
+            *ret_next = tree;
+        } else if (rc == 0) {
+            (void)json_array_append_new(items, show(tree));
+        }
+    }
+    return rc;
+}
+
+int route53_list_by_id(struct aws_call *call, const json_t *in, const char *prefix,
+                       const char *member, route53_show show, json_t **ret_out, struct err *err)
+{
+    const char *marker = route53_bare_id(route53_text(in, "Marker"));
+    const char *from = marker[0] != '\0' ? path_join(call->arena, prefix, marker) : NULL;
+    json_t *items = route53_keep(call, json_array());
+    json_t *next = NULL;
+    size_t size = 0;
+    int rc = route53_page_size(call, in, ROUTE53_PAGE_LIMIT, &size, err);
+    if (rc == 0) {
+        rc = page_show(call, prefix, from, size, show, items, &next, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    return route53_answer(json_pack("{s:O, s:s, s:b, s:s*, s:o}", member, items, "Marker", marker,
+                                    "IsTruncated", next != NULL, "NextMarker",
+                                    json_string_value(json_object_get(next, "Id")), "MaxItems",
+                                    json_sprintf("%zu", size)),
+                          ret_out, err);
 }
 
 int route53_transact(struct aws_call *call, route53_step step, void *state, struct err *err)

@@ -67,6 +67,14 @@ int route53_page_size(struct aws_call *call, const json_t *in, size_t limit, siz
 int route53_page(struct aws_call *call, const char *prefix, const char *from, size_t size,
                  struct store_list *ret_list, struct err *err) MUST_CHECK;
 
+/* A stored tree as the API shows it: a new reference. */
+typedef json_t *(*route53_show)(const json_t *tree);
+/* The whole answer of an operation that lists what is stored by id, with Marker and MaxItems:
+ * member is the list's name in it. */
+int route53_list_by_id(struct aws_call *call, const json_t *in, const char *prefix,
+                       const char *member, route53_show show, json_t **ret_out, struct err *err)
+    MUST_CHECK;
+
 /* ---- transactions ---- */
 
 /* Reads, judges, and fills txn with compares on all it read. An error ends the call. */

@@ -1,7 +1,8 @@
 /* Tags of health checks and hosted zones. Called as handlers on API threads. A health check's
  * leeward: tags are its options (model/check.h): a change that would leave a bad one is refused,
- * and the tag is named. Invariant: tags exist only beside their resource, at most ten of them, in
- * the order in which they came; the record is deleted with the last one and with the resource. */
+ * and the tag is named. On a hosted zone they would do nothing, and are refused. Invariant: tags
+ * exist only beside their resource, at most ten of them, in the order in which they came; the
+ * record is deleted with the last one and with the resource. */
 #include "base/text.h"
 #include "model/check.h"
 #include "model/path.h"
@@ -11,6 +12,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
+
+#define OPTION_PREFIX "leeward:" /* in any case, as model/check.h reads it */
 
 struct resource {
     const char *type; /* "healthcheck" or "hostedzone" */
@@ -99,6 +103,7 @@ static int judge_request(struct aws_call *call, const json_t *in, struct err *er
 {
     const json_t *add = json_object_get(in, "AddTags");
     const json_t *remove = json_object_get(in, "RemoveTagKeys");
+    bool check = text_equal(route53_text(in, "ResourceType"), "healthcheck");
     if (json_array_size(add) == 0 && json_array_size(remove) == 0) {
         return aws_error(call, err, "InvalidInput",
                          "The request must contain at least one of AddTags and RemoveTagKeys");
@@ -111,6 +116,12 @@ static int judge_request(struct aws_call *call, const json_t *in, struct err *er
         if (text_starts(key, "aws:")) {
             return aws_error(call, err, "InvalidInput",
                              "Tag %.128s: keys that start with aws: are reserved", key);
+        }
+        if (!check && strncasecmp(key, OPTION_PREFIX, sizeof OPTION_PREFIX - 1) == 0) {
+            return aws_error(call, err, "InvalidInput",
+                             "Tag %.128s: keys that start with " OPTION_PREFIX
+                             " belong to resources of the type healthcheck",
+                             key);
         }
         if (find_tag(add, key) != i) {
             return aws_error(call, err, "InvalidInput", "Tag %.128s is in the request twice", key);

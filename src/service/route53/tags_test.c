@@ -13,28 +13,6 @@
 
 static struct fixture f;
 
-static int setup(void **state)
-{
-    (void)state;
-    fixture_open(&f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&f);
-    return 0;
-}
-
-static void refused(const char *code, const char *words)
-{
-    assert_string_equal(fixture_code(&f), code);
-    if (strstr(f.err.message, words) == NULL) {
-        fail_msg("\"%s\" has no \"%s\"", f.err.message, words);
-    }
-}
-
 static int change(const char *type, const char *id, const char *changes)
 {
     return fixture_ask(&f, "ChangeTagsForResource", "{'ResourceType':'%s','ResourceId':'%s',%s}",
@@ -94,7 +72,7 @@ static void tags_of_several_resources_are_listed_together(void **state)
     assert_string_equal(fixture_text(&f, "ResourceTagSets.1.Tags.0.Value"), "two");
     (void)fixture_ask(&f, "ListTagsForResources",
                       "{'ResourceType':'healthcheck','ResourceIds':['%s','none']}", one);
-    refused("NoSuchHealthCheck", "none");
+    fixture_refused(&f, "NoSuchHealthCheck", "none");
     free(one);
     free(two);
 }
@@ -103,13 +81,13 @@ static void a_resource_must_exist(void **state)
 {
     (void)state;
     (void)change("hostedzone", "Z0", "'RemoveTagKeys':['a']");
-    refused("NoSuchHostedZone", "Z0");
+    fixture_refused(&f, "NoSuchHostedZone", "Z0");
     (void)change("healthcheck", "none", "'RemoveTagKeys':['a']");
-    refused("NoSuchHealthCheck", "none");
+    fixture_refused(&f, "NoSuchHealthCheck", "none");
     (void)list("hostedzone", "Z0");
-    refused("NoSuchHostedZone", "Z0");
+    fixture_refused(&f, "NoSuchHostedZone", "Z0");
     (void)list("healthcheck", "none");
-    refused("NoSuchHealthCheck", "none");
+    fixture_refused(&f, "NoSuchHealthCheck", "none");
 }
 
 static void a_change_that_makes_no_sense_is_refused(void **state)
@@ -125,7 +103,7 @@ static void a_change_that_makes_no_sense_is_refused(void **state)
     char *zone = fixture_zone(&f, "a.com");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         (void)change("hostedzone", zone, cases[i][0]);
-        refused("InvalidInput", cases[i][1]);
+        fixture_refused(&f, "InvalidInput", cases[i][1]);
     }
     free(zone);
 }
@@ -139,7 +117,7 @@ static void ten_tags_fit_and_no_more(void **state)
         (void)snprintf(text, sizeof text, "'AddTags':[{'Key':'k%d','Value':'v'}]", i);
         assert_int_equal(change("hostedzone", zone, text) == 0, i < 10);
     }
-    refused("InvalidInput", "at most 10 tags");
+    fixture_refused(&f, "InvalidInput", "at most 10 tags");
     free(zone);
 }
 
@@ -147,18 +125,31 @@ static void options_of_a_check_are_judged(void **state)
 {
     (void)state;
     char *check = fixture_check(&f, "c");
-    char *zone = fixture_zone(&f, "a.com");
     assert_int_equal(
         change("healthcheck", check, "'AddTags':[{'Key':'leeward:interval-ms','Value':'100'}]"), 0);
     (void)change("healthcheck", check, "'AddTags':[{'Key':'leeward:interval-ms','Value':'5'}]");
-    refused("InvalidInput", "leeward:interval-ms must be a number from 100 to 300000");
+    fixture_refused(&f, "InvalidInput", "leeward:interval-ms must be a number from 100 to 300000");
     (void)change("healthcheck", check, "'AddTags':[{'Key':'leeward:pony','Value':'5'}]");
-    refused("InvalidInput", "leeward:pony");
+    fixture_refused(&f, "InvalidInput", "leeward:pony");
     assert_int_equal(list("healthcheck", check), 0);
     assert_string_equal(fixture_text(&f, "ResourceTagSet.Tags.0.Value"), "100");
-    assert_int_equal(change("hostedzone", zone, "'AddTags':[{'Key':'leeward:pony','Value':'5'}]"),
-                     0);
     free(check);
+}
+
+static void options_of_a_check_do_not_belong_on_a_zone(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"leeward:latch", "Leeward:latch", "leeward:"};
+    char *zone = fixture_zone(&f, "a.com");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "'AddTags':[{'Key':'%s','Value':'true'}]", keys[i]);
+        (void)change("hostedzone", zone, text);
+        fixture_refused(&f, "InvalidInput", "belong to resources of the type healthcheck");
+    }
+    assert_int_equal(list("hostedzone", zone), 0);
+    assert_int_equal(fixture_size(&f, "ResourceTagSet.Tags"), 0);
+    assert_int_equal(change("hostedzone", zone, "'RemoveTagKeys':['leeward:latch']"), 0);
     free(zone);
 }
 
@@ -177,13 +168,14 @@ static void tags_go_with_their_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) FIXTURE_TEST(name, &f)
         TEST(tags_are_added_changed_and_removed),
         TEST(tags_of_several_resources_are_listed_together),
         TEST(a_resource_must_exist),
         TEST(a_change_that_makes_no_sense_is_refused),
         TEST(ten_tags_fit_and_no_more),
         TEST(options_of_a_check_are_judged),
+        TEST(options_of_a_check_do_not_belong_on_a_zone),
         TEST(tags_go_with_their_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

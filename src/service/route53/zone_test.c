@@ -14,29 +14,6 @@
 
 static struct fixture f;
 
-static int setup(void **state)
-{
-    (void)state;
-    fixture_open(&f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&f);
-    return 0;
-}
-
-static void refused(const char *code, const char *words)
-{
-    assert_string_equal(fixture_code(&f), code);
-    if (strstr(f.err.message, words) == NULL) {
-        fail_msg("\"%s\" has no \"%s\"", f.err.message, words);
-    }
-    assert_null(f.out);
-}
-
 static void a_new_zone_is_shown_as_route53_shows_it(void **state)
 {
     (void)state;
@@ -87,9 +64,9 @@ static void what_cannot_be_a_zone_is_refused(void **state)
     (void)state;
     long long revision = fixture_revision(&f);
     (void)fixture_ask(&f, "CreateHostedZone", "{'Name':'a..com','CallerReference':'x'}");
-    refused("InvalidDomainName", "a..com is not a valid domain name");
+    fixture_refused(&f, "InvalidDomainName", "a..com is not a valid domain name");
     (void)fixture_ask(&f, "CreateHostedZone", "{'Name':'.','CallerReference':'x'}");
-    refused("InvalidDomainName", "not a valid domain name");
+    fixture_refused(&f, "InvalidDomainName", "not a valid domain name");
     char name[1400] = "";
     size_t length = 0;
     for (int i = 0; i < 250; i++) {
@@ -97,17 +74,17 @@ static void what_cannot_be_a_zone_is_refused(void **state)
                                    i % 62 == 61 ? "." : "\\\\001");
     }
     (void)fixture_ask(&f, "CreateHostedZone", "{'Name':'%s','CallerReference':'x'}", name);
-    refused("InvalidDomainName", "too long when it is escaped");
+    fixture_refused(&f, "InvalidDomainName", "too long when it is escaped");
     (void)fixture_ask(&f, "CreateHostedZone",
                       "{'Name':'a.com','CallerReference':'x','VPC':{'VPCId':'vpc-1'}}");
-    refused("InvalidInput", "Private hosted zones are not offered");
+    fixture_refused(&f, "InvalidInput", "Private hosted zones are not offered");
     (void)fixture_ask(
         &f, "CreateHostedZone",
         "{'Name':'a.com','CallerReference':'x','HostedZoneConfig':{'PrivateZone':true}}");
-    refused("InvalidInput", "Private hosted zones are not offered");
+    fixture_refused(&f, "InvalidInput", "Private hosted zones are not offered");
     (void)fixture_ask(&f, "CreateHostedZone",
                       "{'Name':'a.com','CallerReference':'x','DelegationSetId':'N1'}");
-    refused("NoSuchDelegationSet", "N1");
+    fixture_refused(&f, "NoSuchDelegationSet", "N1");
     assert_int_equal(fixture_revision(&f), revision);
 }
 
@@ -117,7 +94,7 @@ static void a_caller_reference_makes_one_zone(void **state)
     assert_int_equal(
         fixture_ask(&f, "CreateHostedZone", "{'Name':'a.com','CallerReference':'a/b c'}"), 0);
     (void)fixture_ask(&f, "CreateHostedZone", "{'Name':'b.com','CallerReference':'a/b c'}");
-    refused("HostedZoneAlreadyExists", "caller reference");
+    fixture_refused(&f, "HostedZoneAlreadyExists", "caller reference");
     assert_int_equal(fixture_ask(&f, "GetHostedZoneCount", "{}"), 0);
     assert_int_equal(fixture_number(&f, "HostedZoneCount"), 1);
 }
@@ -161,10 +138,10 @@ static void an_unknown_zone_is_named(void **state)
     };
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
         (void)fixture_ask(&f, operations[i][0], "{'%s':'/hostedzone/ZNONE'}", operations[i][1]);
-        refused("NoSuchHostedZone", "No hosted zone found with ID: ZNONE");
+        fixture_refused(&f, "NoSuchHostedZone", "No hosted zone found with ID: ZNONE");
     }
     (void)fixture_ask(&f, "GetHostedZone", "{'Id':'../check/x'}");
-    refused("NoSuchHostedZone", "");
+    fixture_refused(&f, "NoSuchHostedZone", "");
 }
 
 static void a_comment_is_set_and_removed(void **state)
@@ -223,7 +200,7 @@ static void a_zone_goes_with_all_that_belongs_to_it(void **state)
     assert_int_equal(store_count(f.store, "r53/change/", &changes, &f.err), 0);
     assert_int_equal(left, changes);
     (void)fixture_ask(&f, "DeleteHostedZone", "{'Id':'%s'}", zone);
-    refused("NoSuchHostedZone", "");
+    fixture_refused(&f, "NoSuchHostedZone", "");
     assert_int_equal(
         fixture_ask(&f, "CreateHostedZone", "{'Name':'a.com','CallerReference':'ref'}"), 0);
     free(zone);
@@ -238,8 +215,9 @@ static void a_zone_with_records_stays(void **state)
                                     "'Value':'192.0.2.1'}]}"),
                      0);
     (void)fixture_ask(&f, "DeleteHostedZone", "{'Id':'%s'}", zone);
-    refused("HostedZoneNotEmpty", "The specified hosted zone contains non-required resource record "
-                                  "sets and so cannot be deleted.");
+    fixture_refused(&f, "HostedZoneNotEmpty",
+                    "The specified hosted zone contains non-required resource record "
+                    "sets and so cannot be deleted.");
     free(zone);
 }
 
@@ -269,9 +247,9 @@ static void zones_are_listed_page_by_page(void **state)
         assert_true(strcmp(seen[i - 1], seen[i]) < 0);
     }
     (void)fixture_ask(&f, "ListHostedZones", "{'MaxItems':'none'}");
-    refused("InvalidInput", "MaxItems");
+    fixture_refused(&f, "InvalidInput", "MaxItems");
     (void)fixture_ask(&f, "ListHostedZones", "{'MaxItems':'0'}");
-    refused("InvalidInput", "MaxItems");
+    fixture_refused(&f, "InvalidInput", "MaxItems");
     assert_int_equal(fixture_ask(&f, "ListHostedZones", "{'MaxItems':'5000'}"), 0);
     assert_string_equal(fixture_text(&f, "MaxItems"), "100");
 }
@@ -291,7 +269,7 @@ static void zones_of_a_delegation_set_are_listed(void **state)
     assert_int_equal(fixture_size(&f, "HostedZones"), 1);
     assert_string_equal(fixture_text(&f, "HostedZones.0.Name"), "b.com.");
     (void)fixture_ask(&f, "ListHostedZones", "{'DelegationSetId':'N0'}");
-    refused("NoSuchDelegationSet", "N0");
+    fixture_refused(&f, "NoSuchDelegationSet", "N0");
     free(set);
 }
 
@@ -323,9 +301,9 @@ static void zones_are_listed_by_reversed_name(void **state)
     assert_string_equal(fixture_text(&f, "DNSName"), "B.com");
     assert_string_equal(fixture_text(&f, "HostedZones.0.Name"), "b.com.");
     (void)fixture_ask(&f, "ListHostedZonesByName", "{'HostedZoneId':'Z1'}");
-    refused("InvalidInput", "DNSName");
+    fixture_refused(&f, "InvalidInput", "DNSName");
     (void)fixture_ask(&f, "ListHostedZonesByName", "{'DNSName':'a..b'}");
-    refused("InvalidDomainName", "a..b");
+    fixture_refused(&f, "InvalidDomainName", "a..b");
 }
 
 static void limits_and_what_is_not_there_yet_are_answered(void **state)
@@ -340,7 +318,7 @@ static void limits_and_what_is_not_there_yet_are_answered(void **state)
                      0);
     assert_int_equal(fixture_number(&f, "Count"), 0);
     (void)fixture_ask(&f, "GetAccountLimit", "{'Type':'MAX_PONIES'}");
-    refused("InvalidInput", "MAX_PONIES");
+    fixture_refused(&f, "InvalidInput", "MAX_PONIES");
     assert_int_equal(fixture_ask(&f, "GetHostedZoneLimit",
                                  "{'HostedZoneId':'%s','Type':'MAX_RRSETS_BY_ZONE'}", zone),
                      0);
@@ -348,14 +326,14 @@ static void limits_and_what_is_not_there_yet_are_answered(void **state)
     assert_int_equal(fixture_number(&f, "Count"), 2);
     (void)fixture_ask(&f, "GetHostedZoneLimit",
                       "{'HostedZoneId':'%s','Type':'MAX_VPCS_ASSOCIATED_BY_ZONE'}", zone);
-    refused("HostedZoneNotPrivate", zone);
+    fixture_refused(&f, "HostedZoneNotPrivate", zone);
     assert_int_equal(fixture_ask(&f, "ListQueryLoggingConfigs", "{'HostedZoneId':'%s'}", zone), 0);
     assert_int_equal(fixture_size(&f, "QueryLoggingConfigs"), 0);
     assert_non_null(fixture_at(&f, "QueryLoggingConfigs"));
     (void)fixture_ask(&f, "ListQueryLoggingConfigs", "{'NextToken':'x'}");
-    refused("InvalidPaginationToken", "");
+    fixture_refused(&f, "InvalidPaginationToken", "");
     (void)fixture_ask(&f, "ListQueryLoggingConfigs", "{'MaxResults':'1000'}");
-    refused("InvalidInput", "MaxResults");
+    fixture_refused(&f, "InvalidInput", "MaxResults");
     assert_int_equal(fixture_ask(&f, "GetDNSSEC", "{'HostedZoneId':'%s'}", zone), 0);
     assert_string_equal(fixture_text(&f, "Status.ServeSignature"), "NOT_SIGNING");
     assert_int_equal(fixture_size(&f, "KeySigningKeys"), 0);
@@ -374,7 +352,7 @@ static void a_damaged_record_is_an_internal_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) FIXTURE_TEST(name, &f)
         TEST(a_new_zone_is_shown_as_route53_shows_it),
         TEST(a_new_zone_has_soa_and_ns_at_its_apex),
         TEST(what_cannot_be_a_zone_is_refused),
