@@ -3,6 +3,7 @@
  * where the model wants them (status, headers, body). On the request's thread; the response lives
  * in the call's arena. */
 #include "aws/internal.h"
+#include "base/secret.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -243,9 +244,17 @@ const char *codec_content_type(const struct codec_service *service)
     return service->protocol == CODEC_REST_JSON ? "application/json" : "text/xml";
 }
 
-static void release(void *memory)
+struct taken {
+    char *data;
+    size_t size;
+};
+
+/* Some answers hold a secret: all are wiped. */
+static void release(void *object)
 {
-    free(memory);
+    struct taken *taken = object;
+    secret_wipe_memory(taken->data, taken->size);
+    free(taken->data);
 }
 
 int codec_take_body(struct buf *body, struct arena *arena, struct http_response *response)
@@ -255,7 +264,9 @@ int codec_take_body(struct buf *body, struct arena *arena, struct http_response 
     if (data == NULL) {
         return -ENOMEM;
     }
-    arena_defer(arena, release, data);
+    struct taken *taken = arena_alloc(arena, sizeof *taken);
+    *taken = (struct taken){.data = data, .size = length};
+    arena_defer(arena, release, taken);
     response->body = data;
     response->body_size = length;
     return 0;
@@ -391,6 +402,7 @@ static int encode(const struct codec_route *route, const struct aws_call *call, 
     }
     struct buf body CLEANUP(buf_done);
     buf_init(&body, CODEC_RESPONSE_LIMIT);
+    buf_keep_secret(&body);
     const char *content_type = codec_content_type(route->service);
     result = result < 0 ? result : write_body(&body, route, call, out, &content_type, err);
     if (result == 0 && body.length != 0) {

@@ -85,6 +85,7 @@ static void *on_target(void *cls, const char *uri, struct MHD_Connection *connec
     }
     exchange->server = server;
     arena_init(&exchange->arena, REQUEST_MEMORY);
+    arena_keep_secret(&exchange->arena); /* keys are looked up, and made, in it */
     upload_init(&exchange->upload, &server->budget);
     exchange->target = arena_try_memdup(&exchange->arena, uri, strlen(uri));
     return exchange;

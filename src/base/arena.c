@@ -4,6 +4,7 @@
 #include "base/arena.h"
 
 #include "base/memory.h"
+#include "base/secret.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -34,6 +35,11 @@ void arena_init(struct arena *arena, size_t limit)
     *arena = (struct arena){.limit = limit};
 }
 
+void arena_keep_secret(struct arena *arena)
+{
+    arena->secret = true;
+}
+
 void arena_done(struct arena *arena)
 {
     while (arena->disposes != NULL) {
@@ -43,6 +49,9 @@ void arena_done(struct arena *arena)
     }
     while (arena->blocks != NULL) {
         struct arena_block *next = arena->blocks->next;
+        if (arena->secret) {
+            secret_wipe_memory(arena->blocks->data, arena->blocks->used);
+        }
         free(arena->blocks);
         arena->blocks = next;
     }

@@ -9,6 +9,7 @@
 
 #include "base/macro.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena {
@@ -16,10 +17,13 @@ struct arena {
     struct arena_dispose *disposes;
     size_t used;  /* bytes handed out */
     size_t limit; /* bytes arena_try_alloc may reach; 0: none */
+    bool secret;  /* see arena_keep_secret */
 };
 
 /* limit: bytes that arena_try_* may hand out in all, 0 for no bound. */
 void arena_init(struct arena *arena, size_t limit);
+/* From now on the memory is wiped before it is freed: for arenas that hold key material. */
+void arena_keep_secret(struct arena *arena);
 /* Runs the dispose hooks, newest first, and frees everything. The arena may be used again. */
 void arena_done(struct arena *arena);
 

@@ -1,6 +1,8 @@
 /* Tests of arena.h. */
 #include "base/arena.h"
 
+#include "base/secret.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,6 +132,39 @@ static void dispose_hooks_run_newest_first_before_memory_goes(void **state)
     assert_string_equal(trace.order, "cba");
 }
 
+/* The linker gives us the calls of secret_wipe_memory (meson.build). */
+static size_t wiped;
+
+void __real_secret_wipe_memory(
+    void *data, size_t size); /* NOLINT(bugprone-reserved-identifier): the linker's name */
+void __wrap_secret_wipe_memory(
+    void *data, size_t size); /* NOLINT(bugprone-reserved-identifier): the linker's name */
+void __wrap_secret_wipe_memory(
+    void *data, size_t size) /* NOLINT(bugprone-reserved-identifier): the linker's name */
+{
+    wiped += size;
+    __real_secret_wipe_memory(data, size);
+}
+
+static void secret_memory_is_wiped_before_it_goes(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    IGNORE_RESULT(arena_strdup(&arena, "no secret"));
+    wiped = 0;
+    arena_done(&arena);
+    assert_int_equal(wiped, 0);
+    arena_keep_secret(&arena);
+    for (int i = 0; i < 100; i++) { /* several blocks, one larger than a block */
+        IGNORE_RESULT(arena_memdup(&arena, "secret", 6));
+        IGNORE_RESULT(arena_alloc(&arena, i == 50 ? 10000 : 100));
+    }
+    size_t used = arena.used;
+    arena_done(&arena);
+    assert_int_equal(wiped, used);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +174,7 @@ int main(void)
         cmocka_unit_test(odd_sizes_do_not_pass_the_limit),
         cmocka_unit_test(copies_end_in_a_nul),
         cmocka_unit_test(dispose_hooks_run_newest_first_before_memory_goes),
+        cmocka_unit_test(secret_memory_is_wiped_before_it_goes),
     };
     return cmocka_run_group_tests_name("base arena", tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
  * Invariant: data is NULL or has capacity >= length + 1 bytes with data[length] == NUL. */
 #include "base/buf.h"
 
+#include "base/secret.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,10 +17,18 @@ void buf_init(struct buf *buf, size_t limit)
     *buf = (struct buf){.limit = limit != 0 ? limit : SIZE_MAX / 4};
 }
 
+void buf_keep_secret(struct buf *buf)
+{
+    buf->secret = true;
+}
+
 void buf_done(struct buf *buf)
 {
+    if (buf->secret && buf->data != NULL) {
+        secret_wipe_memory(buf->data, buf->capacity);
+    }
     free(buf->data);
-    *buf = (struct buf){.limit = buf->limit};
+    *buf = (struct buf){.limit = buf->limit, .secret = buf->secret};
 }
 
 void buf_reset(struct buf *buf)
@@ -44,10 +54,15 @@ static bool reserve(struct buf *buf, size_t more)
     while (capacity < needed) {
         capacity *= 2;
     }
-    char *data = realloc(buf->data, capacity);
+    char *data = buf->secret ? malloc(capacity) : realloc(buf->data, capacity);
     if (data == NULL) {
         buf->failed = true;
         return false;
+    }
+    if (buf->secret && buf->data != NULL) {
+        (void)memcpy(data, buf->data, buf->length + 1);
+        secret_wipe_memory(buf->data, buf->length);
+        free(buf->data);
     }
     buf->data = data;
     buf->capacity = capacity;

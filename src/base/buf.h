@@ -15,10 +15,14 @@ struct buf {
     size_t capacity;
     size_t limit; /* most bytes it may hold */
     bool failed;  /* an append passed the limit or memory was out; contents stay as they were */
+    bool secret;  /* see buf_keep_secret */
 };
 
 /* limit: most bytes it may hold, 0 for none. No memory is taken yet. */
 void buf_init(struct buf *buf, size_t limit);
+/* From now on its memory is wiped before it is freed, also where it grows; what buf_take handed
+ * over is for its new owner to wipe. */
+void buf_keep_secret(struct buf *buf);
 void buf_done(struct buf *buf);
 /* Empties it, keeps the memory, clears the error. */
 void buf_reset(struct buf *buf);

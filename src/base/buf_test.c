@@ -1,6 +1,8 @@
 /* Tests of buf.h. */
 #include "base/buf.h"
 
+#include "base/secret.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -96,6 +98,39 @@ static void take_hands_the_memory_over(void **state)
     free(taken);
 }
 
+/* The linker gives us the calls of secret_wipe_memory (meson.build). */
+static size_t wiped;
+
+void __real_secret_wipe_memory(
+    void *data, size_t size); /* NOLINT(bugprone-reserved-identifier): the linker's name */
+void __wrap_secret_wipe_memory(
+    void *data, size_t size); /* NOLINT(bugprone-reserved-identifier): the linker's name */
+void __wrap_secret_wipe_memory(
+    void *data, size_t size) /* NOLINT(bugprone-reserved-identifier): the linker's name */
+{
+    wiped += size;
+    __real_secret_wipe_memory(data, size);
+}
+
+static void a_secret_buffer_is_wiped_where_it_grows_and_goes(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 0);
+    buf_keep_secret(&buf);
+    wiped = 0;
+    for (int i = 0; i < 200; i++) {
+        buf_putc(&buf, 's');
+    }
+    assert_int_equal(buf.length, 200);
+    assert_int_equal(strspn(buf_text(&buf), "s"), 200);
+    assert_in_range(wiped, 100, 200); /* of the first memory */
+    size_t capacity = buf.capacity;
+    wiped = 0;
+    buf_done(&buf);
+    assert_int_equal(wiped, capacity);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +139,7 @@ int main(void)
         cmocka_unit_test(the_limit_holds_to_the_byte_and_the_contents_stay),
         cmocka_unit_test(the_error_is_sticky_even_for_what_would_fit),
         cmocka_unit_test(take_hands_the_memory_over),
+        cmocka_unit_test(a_secret_buffer_is_wiped_where_it_grows_and_goes),
     };
     return cmocka_run_group_tests_name("base buf", tests, NULL, NULL);
 }

@@ -6,31 +6,11 @@
 #include "base/time.h"
 #include "model/access_key.h"
 #include "model/path.h"
+#include "service/common/access_key.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int put_key(struct store *store, const struct model_access_key *key, bool only_if_none,
-                   struct arena *arena, struct err *err)
-{
-    json_t *json = model_access_key_encode(key);
-    char *value = json_dumps(json, JSON_COMPACT);
-    json_decref(json);
-    if (value == NULL) {
-        return err_set(err, ERR_MEMORY, "encoding the access key");
-    }
-    const char *path = path_join(arena, PATH_ACCESS_KEYS, key->id);
-    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-    if (only_if_none) {
-        store_txn_require_absent(txn, path);
-    }
-    store_txn_put(txn, path, value, strlen(value));
-    secret_wipe_memory(value, strlen(value));
-    free(value);
-    int64_t revision = 0;
-    return store_commit(store, txn, &revision, err);
-}
 
 static int find_key(struct store *store, const char *id, struct arena *arena,
                     struct model_access_key *ret_key, struct err *err)
@@ -71,7 +51,7 @@ static int use_environment(struct store *store, const char *id, const char *secr
                        "LEEWARD_SECRET_ACCESS_KEY at most %u printable ASCII characters",
                        SECRET_LIMIT);
     }
-    rc = put_key(store, &key, false, arena, err);
+    rc = service_access_key_put(store, &key, false, arena, err);
     secret_wipe(&key.secret);
     return rc;
 }
@@ -88,6 +68,7 @@ int credentials_prepare(struct store *store, FILE *out, struct err *err)
     }
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
+    arena_keep_secret(&arena);
     if (!text_empty(id)) {
         return use_environment(store, id, secret, &arena, err);
     }
@@ -108,7 +89,7 @@ int credentials_prepare(struct store *store, FILE *out, struct err *err)
                            "(or choose one with LEEWARD_ACCESS_KEY_ID and "
                            "LEEWARD_SECRET_ACCESS_KEY)");
     } else {
-        rc = put_key(store, &key, true, &arena, err);
+        rc = service_access_key_put(store, &key, true, &arena, err);
     }
     secret_wipe(&key.secret);
     return rc;
@@ -132,6 +113,7 @@ int credentials_lookup(struct store *store, const char *access_key_id,
 {
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
+    arena_keep_secret(&arena);
     struct model_access_key key;
     if (!model_access_key_id_valid(access_key_id)) {
         return err_set(err, ERR_NOT_FOUND, "no such access key");

@@ -89,6 +89,7 @@ static int read_pem(const char *path, char **ret_text, struct err *err)
     }
     struct buf text CLEANUP(buf_done);
     buf_init(&text, PEM_LIMIT);
+    buf_keep_secret(&text);
     char chunk[4096];
     for (size_t got = fread(chunk, 1, sizeof chunk, file); got != 0;
          got = fread(chunk, 1, sizeof chunk, file)) {

@@ -62,6 +62,19 @@ json_t *model_access_key_encode(const struct model_access_key *key)
                      "Comment", key->comment, "Created", (json_int_t)(key->created.ns / TIME_S));
 }
 
+void model_access_key_release(json_t *take_tree)
+{
+    const json_t *secret = json_object_get(take_tree, "Secret");
+    union {
+        const char *read;
+        char *written;
+    } text = {.read = json_string_value(secret)};
+    if (text.read != NULL) {
+        secret_wipe_memory(text.written, json_string_length(secret));
+    }
+    json_decref(take_tree);
+}
+
 bool model_access_key_id_valid(const char *id)
 {
     size_t length = strlen(id);
@@ -100,19 +113,6 @@ static int read_key(const json_t *object, struct arena *arena, struct model_acce
     return 0;
 }
 
-/* The tree's own copy of the secret. */
-static void wipe_secret(const json_t *object)
-{
-    const json_t *secret = json_object_get(object, "Secret");
-    union {
-        const char *read;
-        char *written;
-    } text = {.read = json_string_value(secret)};
-    if (text.read != NULL) {
-        secret_wipe_memory(text.written, json_string_length(secret));
-    }
-}
-
 int model_access_key_decode(const void *value, size_t size, struct arena *arena,
                             struct model_access_key *ret_key, struct err *err)
 {
@@ -120,8 +120,7 @@ int model_access_key_decode(const void *value, size_t size, struct arena *arena,
     int rc = fields_parse(value, size, &object, err);
     if (rc == 0) {
         rc = read_key(object, arena, ret_key, err);
-        wipe_secret(object);
-        json_decref(object);
+        model_access_key_release(object);
     }
     return rc == 0 ? 0 : err_wrap(err, "access key record");
 }

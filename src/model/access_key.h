@@ -35,6 +35,9 @@ int model_role_parse(const char *name, enum model_role *ret_role) MUST_CHECK;
 void model_access_key_generate(struct arena *arena, enum model_role role, const char *comment,
                                struct wall now, struct model_access_key *ret_key);
 json_t *model_access_key_encode(const struct model_access_key *key) MUST_CHECK;
+/* Wipes the tree's own copy of the secret, then gives the reference back. For the last reference;
+ * NULL is fine. */
+void model_access_key_release(json_t *take_tree);
 int model_access_key_decode(const void *value, size_t size, struct arena *arena,
                             struct model_access_key *ret_key, struct err *err) MUST_CHECK;
 

@@ -4,10 +4,9 @@
 #include "base/text.h"
 #include "model/access_key.h"
 #include "model/path.h"
+#include "service/common/access_key.h"
 #include "service/common/context.h"
 #include "service/leeward/handlers.h"
-
-#include <stdlib.h>
 
 /* Deletions that meet a concurrent change start again this often. */
 #define ATTEMPTS 16
@@ -25,22 +24,9 @@ static json_t *set_created(json_t *key, struct wall created)
 
 /* ---- CreateKey ---- */
 
-static int put_key(struct aws_call *call, const struct model_access_key *key, struct err *err)
+static void release(void *tree)
 {
-    json_t *tree = model_access_key_encode(key);
-    char *value = tree != NULL ? json_dumps(tree, JSON_COMPACT) : NULL;
-    json_decref(tree);
-    if (value == NULL) {
-        return err_set(err, ERR_MEMORY, "out of memory for an access key");
-    }
-    const char *path = path_join(call->arena, PATH_ACCESS_KEYS, key->id);
-    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-    store_txn_require_absent(txn, path);
-    store_txn_put(txn, path, value, strlen(value));
-    secret_wipe_memory(value, strlen(value));
-    free(value);
-    int64_t revision = 0;
-    return store_commit(service_context(call)->store, txn, &revision, err);
+    model_access_key_release(tree);
 }
 
 int leeward_create_key(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err)
@@ -61,10 +47,12 @@ int leeward_create_key(struct aws_call *call, const json_t *in, json_t **ret_out
     const char *comment = json_string_value(json_object_get(in, "Comment"));
     struct model_access_key key;
     model_access_key_generate(call->arena, role, comment != NULL ? comment : "", call->now, &key);
-    rc = put_key(call, &key, err);
+    rc = service_access_key_put(service_context(call)->store, &key, true, call->arena, err);
     if (rc == 0) {
         json_t *answer = json_pack("{s:s, s:s, s:s, s:s}", "Id", key.id, "Secret", key.secret.data,
                                    "Role", model_role_name(role), "Comment", key.comment);
+        /* Our own reference goes last, and wipes the secret. */
+        arena_defer(call->arena, release, json_incref(answer));
         rc = leeward_answer(set_created(answer, key.created), ret_out, err);
     }
     secret_wipe(&key.secret);

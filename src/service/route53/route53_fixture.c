@@ -8,15 +8,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char *const name_servers[] = {"ns1.dns.test", "ns2.dns.test", "ns3.dns.test",
                                            "ns4.dns.test"};
@@ -157,11 +152,13 @@ const char *fixture_code(const struct fixture *fixture)
 
 void fixture_refused(const struct fixture *fixture, const char *code, const char *words)
 {
-    assert_string_equal(fixture_code(fixture), code);
-    if (strstr(fixture->err.message, words) == NULL) {
-        fail_msg("\"%s\" has no \"%s\"", fixture->err.message, words);
+    bool good = text_equal(fixture_code(fixture), code) &&
+                strstr(fixture->err.message, words) != NULL && fixture->out == NULL;
+    if (!good) {
+        (void)fprintf(stderr, "\"%s: %s\" is not \"%s: .. %s\"\n", fixture_code(fixture),
+                      fixture->err.message, code, words);
     }
-    assert_null(fixture->out);
+    assert(good);
 }
 
 json_t *fixture_at(const struct fixture *fixture, const char *path)
