@@ -24,6 +24,8 @@
 #define GOAL_US 50000
 #define SAMPLE_MS 50
 #define WARM_UP_MS 2000
+#define ID_TEXT 64
+#define FAILURES_SHOWN 5
 
 struct bench {
     int64_t http_port;
@@ -53,6 +55,11 @@ static void die(const struct err *err)
     exit(2); /* NOLINT(concurrency-mt-unsafe): no thread of ours is running */
 }
 
+static void make_id(unsigned number, char out[ID_TEXT])
+{
+    (void)snprintf(out, ID_TEXT, "%08x-0000-4000-8000-%012x", number * 2654435761U, number);
+}
+
 static void put_check(struct store *store, const struct bench *bench, unsigned number)
 {
     static const char *const types[] = {"HTTP", "TCP", "HTTP", "HTTPS"};
@@ -62,8 +69,8 @@ static void put_check(struct store *store, const struct bench *bench, unsigned n
     const char *type = types[number % ARRAY_SIZE(types)];
     int64_t base = text_equal(type, "HTTPS") ? bench->https_port : bench->http_port;
     const char *path = text_equal(type, "TCP") ? "" : "\"ResourcePath\":\"/health\",";
-    char id[64];
-    (void)snprintf(id, sizeof id, "%08x-0000-4000-8000-%012x", number * 2654435761U, number);
+    char id[ID_TEXT];
+    make_id(number, id);
     const char *check = arena_printf(
         &arena,
         "{\"v\":1,\"Id\":\"%s\",\"CallerReference\":\"%u\",\"HealthCheckVersion\":1,"
@@ -108,6 +115,25 @@ static void measure(struct health *health, const struct bench *bench, struct rep
     report.cpu_s = cpu_seconds() - cpu;
     report.elapsed_s = (double)mono_since(mono_now(), start) / (double)TIME_S;
     *ret_report = report;
+}
+
+/* A probe that fails here is a fault of somebody: the servers are up. */
+static void print_failures(struct health *health)
+{
+    unsigned shown = 0;
+    for (unsigned i = 0; i < CHECKS && shown < FAILURES_SHOWN; i++) {
+        struct arena arena CLEANUP(arena_done);
+        struct err err = ERR_INIT;
+        struct health_view view;
+        char id[ID_TEXT];
+        arena_init(&arena, 0);
+        make_id(i, id);
+        if (health_describe(health, id, &arena, &view, &err) == 0 && view.count > 0 &&
+            !text_empty(view.observations[0].last_failure)) {
+            (void)printf("check %u: %s\n", i, view.observations[0].last_failure);
+            shown++;
+        }
+    }
 }
 
 static int compare_lag(const void *left, const void *right)
@@ -173,6 +199,7 @@ int main(int argc, char **argv)
     }
     struct report report;
     measure(health, &bench, &report);
+    print_failures(health);
     health_stop(health);
     int rc = print(&report);
     free(report.lags);

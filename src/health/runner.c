@@ -67,6 +67,11 @@ static void due(uv_timer_t *timer)
 {
     struct runner *runner = timer->data;
     struct mono now = mono_now();
+    if (probe_engine_is_busy(runner->config.engine)) {
+        /* In the loop's next turn: 0 would still be this one. Has a callback. */
+        (void)uv_timer_start(timer, due, 1, 0);
+        return;
+    }
     if (mono_since(now, runner->due) > LATE) {
         COUNTERS_ADD(runner->config.counters, probes_late);
     }

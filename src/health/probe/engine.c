@@ -60,6 +60,18 @@ static void beat(uv_timer_t *timer)
     (void)uv_timer_start(timer, beat, ENGINE_BEAT_MS, 0); /* has a callback */
 }
 
+static void turn_ended(uv_check_t *check)
+{
+    struct probe_engine *engine = check->data;
+    engine->turn_began = mono_now();
+    multi_turn_ended(engine->multi);
+}
+
+bool probe_engine_is_busy(const struct probe_engine *engine)
+{
+    return mono_since(mono_now(), engine->turn_began) > ENGINE_BEGINNING;
+}
+
 int probe_engine_new(uv_loop_t *loop, const struct probe_settings *settings,
                      struct probe_engine **ret_engine, struct err *err)
 {
@@ -83,6 +95,11 @@ int probe_engine_new(uv_loop_t *loop, const struct probe_settings *settings,
     engine->handles++;
     engine->beat_due = mono_now();
     beat(&engine->beat);
+    (void)uv_check_init(loop, &engine->turn); /* always 0 */
+    engine->turn.data = engine;
+    engine->handles++;
+    engine->turn_began = engine->beat_due;
+    (void)uv_check_start(&engine->turn, turn_ended); /* has a callback */
     *ret_engine = engine;
     return 0;
 }
@@ -96,7 +113,7 @@ static void drop_engine(struct probe_engine *engine)
     }
 }
 
-static void beat_closed(uv_handle_t *handle)
+static void handle_closed(uv_handle_t *handle)
 {
     drop_engine(handle->data);
 }
@@ -225,7 +242,8 @@ void probe_engine_close(struct probe_engine *take_engine)
         take_engine->idle = probe->next;
         free_probe(probe);
     }
-    uv_close((uv_handle_t *)&take_engine->beat, beat_closed);
+    uv_close((uv_handle_t *)&take_engine->beat, handle_closed);
+    uv_close((uv_handle_t *)&take_engine->turn, handle_closed);
     multi_close(take_engine->multi);
     lookup_pool_close(take_engine->lookups);
     drop_engine(take_engine);
@@ -238,6 +256,16 @@ static void arm(struct probe *probe, int64_t limit_ms);
 static void limit_passed(uv_timer_t *timer)
 {
     struct probe *probe = timer->data;
+    if (!probe->decided && probe->event_waits) {
+        arm(probe, 1); /* what came in time counts */
+        return;
+    }
+    if (!probe->decided && probe->in_multi && multi_is_behind(probe->engine->multi)) {
+        struct multi *multi = probe->engine->multi;
+        arm(probe, 1);
+        multi_report(multi); /* the probe may be gone */
+        return;
+    }
     if (!probe->decided && !probe->grace && mono_since(mono_now(), probe->limit_due) > LATE) {
         /* libuv runs timers before sockets: the answer may have been there in time. */
         probe->grace = true;
@@ -390,6 +418,7 @@ struct probe *probe_start(struct probe_engine *engine, const struct model_check 
     probe->context = context;
     probe->decided = false;
     probe->grace = false;
+    probe->event_waits = false;
     probe->host_fault = false;
     probe->socket_error = 0;
     probe->result = (struct probe_result){.passed = false};

@@ -23,6 +23,10 @@
  * under way have been slept through. */
 #define ENGINE_BEAT_MS 50
 #define ENGINE_SLEPT (100 * TIME_MS)
+/* Of one turn of the loop beginning probes takes about this much at most, and serving sockets; what
+ * is left waits for the next turn, so that no timer waits for a crowd. */
+#define ENGINE_BEGINNING (2 * TIME_MS)
+#define ENGINE_SERVING (10 * TIME_MS)
 
 enum probe_phase {
     PHASE_CONNECT, /* the name, TCP and TLS */
@@ -41,7 +45,8 @@ struct probe {
     struct mono started;
     uv_timer_t limit; /* of the phase */
     struct mono limit_due;
-    bool grace; /* the limit was late, and events that came before it get their turn */
+    bool event_waits; /* its socket's event was put off: it comes again in the next turn */
+    bool grace;       /* the limit was late, and events that came before it get their turn */
     bool host_fault;
     bool decided; /* result is final; the timer delivers it */
     struct probe_result result;
@@ -77,6 +82,8 @@ struct probe_engine {
     uv_timer_t beat;
     struct mono beat_due;
     struct mono woken; /* when the loop last found that it had slept */
+    uv_check_t turn;
+    struct mono turn_began; /* when sockets had been served, and timers come next */
 };
 
 /* ---- engine.c, for the kinds ---- */
@@ -108,5 +115,11 @@ int multi_new(uv_loop_t *loop, struct multi **ret_multi, struct err *err) MUST_C
 void multi_close(struct multi *take_multi);
 int multi_add(struct multi *multi, CURL *easy) MUST_CHECK;
 void multi_remove(struct multi *multi, CURL *easy);
+/* The loop has served its sockets for this turn. */
+void multi_turn_ended(struct multi *multi);
+/* Whether transfers have ended whose reports were put off. */
+bool multi_is_behind(const struct multi *multi);
+/* Makes those reports now. Not from within libcurl. */
+void multi_report(struct multi *multi);
 
 #endif

@@ -3,7 +3,9 @@
  *
  * Called by http.c on the health loop. Ownership: one watch per socket, made when libcurl first
  * names it and closed when libcurl lets go of it (before it closes the descriptor). Invariant: no
- * transfer is removed while libcurl is on the stack: ended ones are collected after each event. */
+ * transfer is removed while libcurl is on the stack: ended ones are collected after each event. A
+ * turn of the loop serves sockets for ENGINE_SERVING at most: an event that is passed over comes
+ * again in the next, as epoll reports levels, in fair order. */
 #include "base/memory.h"
 #include "health/probe/engine.h"
 
@@ -12,12 +14,23 @@
 struct multi {
     CURLM *curl;
     uv_timer_t *timer;
+    uv_idle_t *awake;          /* active while something is put off: the loop does not block */
+    bool uncollected;          /* transfers have ended that were not reported yet */
+    struct mono serving_since; /* in this turn; 0: not yet */
+    struct socket_watch *first_put_off;
+    struct socket_watch *last_put_off;
 };
 
 struct socket_watch {
     uv_poll_t poll;
     struct multi *multi;
+    struct probe *probe; /* the one whose connection it is */
     curl_socket_t socket;
+    int wanted; /* libuv's events */
+    bool put_off;
+    int flags; /* libcurl's, of the event that is put off */
+    struct socket_watch *previous;
+    struct socket_watch *next;
 };
 
 static void free_handle(uv_handle_t *handle)
@@ -25,12 +38,29 @@ static void free_handle(uv_handle_t *handle)
     free(handle->data);
 }
 
-static void collect(struct multi *multi)
+/* Whether this turn has served sockets for long enough. */
+static bool is_over(struct multi *multi)
+{
+    struct mono now = mono_now();
+    if (multi->serving_since.ns == 0) {
+        multi->serving_since = now;
+    }
+    return mono_since(now, multi->serving_since) > ENGINE_SERVING;
+}
+
+static void stay_awake(uv_idle_t *idle)
+{
+    (void)idle; /* that it is there is enough */
+}
+
+/* Reports ended transfers, until the turn is over unless all is true. */
+static void collect(struct multi *multi, bool all)
 {
     int left = 0;
-    CURLMsg *message = curl_multi_info_read(multi->curl, &left);
-    while (message != NULL) {
-        if (message->msg == CURLMSG_DONE) {
+    CURLMsg *message = NULL;
+    do {
+        message = curl_multi_info_read(multi->curl, &left);
+        if (message != NULL && message->msg == CURLMSG_DONE) {
             struct probe *probe = NULL;
             CURLcode code = message->data.result;
             if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &probe) == CURLE_OK &&
@@ -38,7 +68,10 @@ static void collect(struct multi *multi)
                 http_ended(probe, code);
             }
         }
-        message = curl_multi_info_read(multi->curl, &left);
+    } while (message != NULL && (all || !is_over(multi)));
+    multi->uncollected = left > 0;
+    if (multi->uncollected) {
+        (void)uv_idle_start(multi->awake, stay_awake); /* has a callback */
     }
 }
 
@@ -47,7 +80,71 @@ static void act(struct multi *multi, curl_socket_t socket, int events)
     int running = 0;
     /* Errors concern single transfers, and those end with a message. */
     (void)curl_multi_socket_action(multi->curl, socket, events, &running);
-    collect(multi);
+    collect(multi, false);
+}
+
+static void socket_event(uv_poll_t *poll, int status, int events);
+
+static void put_off(struct socket_watch *watch, int flags)
+{
+    struct multi *multi = watch->multi;
+    (void)uv_poll_stop(&watch->poll); /* always 0 */
+    watch->flags = flags;
+    watch->put_off = true;
+    watch->probe->event_waits = true;
+    watch->next = NULL;
+    watch->previous = multi->last_put_off;
+    if (multi->last_put_off != NULL) {
+        multi->last_put_off->next = watch;
+    } else {
+        multi->first_put_off = watch;
+        (void)uv_idle_start(multi->awake, stay_awake); /* has a callback */
+    }
+    multi->last_put_off = watch;
+}
+
+static void take_back(struct socket_watch *watch)
+{
+    struct multi *multi = watch->multi;
+    if (watch->previous != NULL) {
+        watch->previous->next = watch->next;
+    } else {
+        multi->first_put_off = watch->next;
+    }
+    if (watch->next != NULL) {
+        watch->next->previous = watch->previous;
+    } else {
+        multi->last_put_off = watch->previous;
+    }
+    watch->put_off = false;
+    watch->probe->event_waits = false;
+}
+
+bool multi_is_behind(const struct multi *multi)
+{
+    return multi->uncollected;
+}
+
+void multi_report(struct multi *multi)
+{
+    collect(multi, true);
+}
+
+void multi_turn_ended(struct multi *multi)
+{
+    if (multi->uncollected && !is_over(multi)) {
+        collect(multi, false);
+    }
+    while (multi->first_put_off != NULL && !is_over(multi)) {
+        struct socket_watch *watch = multi->first_put_off;
+        take_back(watch);
+        (void)uv_poll_start(&watch->poll, watch->wanted, socket_event); /* it was watched before */
+        act(multi, watch->socket, watch->flags);
+    }
+    if (multi->first_put_off == NULL && !multi->uncollected) {
+        (void)uv_idle_stop(multi->awake); /* always 0 */
+    }
+    multi->serving_since.ns = 0;
 }
 
 static void socket_event(uv_poll_t *poll, int status, int events)
@@ -56,7 +153,11 @@ static void socket_event(uv_poll_t *poll, int status, int events)
     int flags = status < 0 ? CURL_CSELECT_ERR : 0;
     flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
     flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
-    act(watch->multi, watch->socket, flags);
+    if (watch->multi->first_put_off != NULL || is_over(watch->multi)) {
+        put_off(watch, flags);
+    } else {
+        act(watch->multi, watch->socket, flags);
+    }
 }
 
 static void timer_event(uv_timer_t *timer)
@@ -64,12 +165,17 @@ static void timer_event(uv_timer_t *timer)
     act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
-static void watch_socket(struct multi *multi, curl_socket_t socket, struct socket_watch *watch,
-                         int events)
+static void watch_socket(struct multi *multi, CURL *easy, curl_socket_t socket,
+                         struct socket_watch *watch, int events)
 {
     if (watch == NULL) {
+        struct probe *probe = NULL;
+        if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &probe) != CURLE_OK || probe == NULL) {
+            return; /* as below */
+        }
         watch = memory_new(sizeof *watch);
         watch->multi = multi;
+        watch->probe = probe;
         watch->socket = socket;
         watch->poll.data = watch;
         if (uv_poll_init_socket(multi->timer->loop, &watch->poll, socket) != 0) {
@@ -78,13 +184,15 @@ static void watch_socket(struct multi *multi, curl_socket_t socket, struct socke
         }
         (void)curl_multi_assign(multi->curl, socket, watch); /* the socket is known to it */
     }
-    /* Fails only on a descriptor that cannot be watched, which init has refused. */
-    (void)uv_poll_start(&watch->poll, events, socket_event);
+    watch->wanted = events;
+    if (!watch->put_off) {
+        /* Fails only on a descriptor that cannot be watched, which init has refused. */
+        (void)uv_poll_start(&watch->poll, events, socket_event);
+    }
 }
 
 static int socket_wanted(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
 {
-    (void)easy; /* the socket is what matters */
     struct multi *multi = context;
     struct socket_watch *watch = assigned;
     int events = 0;
@@ -92,12 +200,15 @@ static int socket_wanted(CURL *easy, curl_socket_t socket, int what, void *conte
     events |= what == CURL_POLL_OUT || what == CURL_POLL_INOUT ? UV_WRITABLE : 0;
     if (what == CURL_POLL_REMOVE) {
         if (watch != NULL) {
+            if (watch->put_off) {
+                take_back(watch);
+            }
             (void)uv_poll_stop(&watch->poll); /* always 0 */
             uv_close((uv_handle_t *)&watch->poll, free_handle);
             (void)curl_multi_assign(multi->curl, socket, NULL); /* it is forgetting the socket */
         }
     } else if (events != 0) {
-        watch_socket(multi, socket, watch, events);
+        watch_socket(multi, easy, socket, watch, events);
     }
     return 0;
 }
@@ -126,6 +237,9 @@ int multi_new(uv_loop_t *loop, struct multi **ret_multi, struct err *err)
     multi->timer = memory_new(sizeof *multi->timer);
     (void)uv_timer_init(loop, multi->timer); /* always 0 */
     multi->timer->data = multi;
+    multi->awake = memory_new(sizeof *multi->awake);
+    (void)uv_idle_init(loop, multi->awake); /* always 0 */
+    multi->awake->data = multi;
     CURLM *curl = multi->curl;
     if (curl_multi_setopt(curl, CURLMOPT_SOCKETFUNCTION, socket_wanted) != CURLM_OK ||
         curl_multi_setopt(curl, CURLMOPT_SOCKETDATA, multi) != CURLM_OK ||
@@ -139,7 +253,7 @@ int multi_new(uv_loop_t *loop, struct multi **ret_multi, struct err *err)
     return 0;
 }
 
-static void free_timer(uv_handle_t *handle)
+static void free_own(uv_handle_t *handle)
 {
     free(handle);
 }
@@ -150,7 +264,8 @@ void multi_close(struct multi *take_multi)
         return;
     }
     (void)curl_multi_cleanup(take_multi->curl); /* nothing is in it */
-    uv_close((uv_handle_t *)take_multi->timer, free_timer);
+    uv_close((uv_handle_t *)take_multi->timer, free_own);
+    uv_close((uv_handle_t *)take_multi->awake, free_own);
     free(take_multi);
 }
 

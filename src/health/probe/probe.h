@@ -67,6 +67,10 @@ int probe_engine_new(uv_loop_t *loop, const struct probe_settings *settings,
 /* Cancels every probe and frees the engine once the loop has run its closing callbacks. */
 void probe_engine_close(struct probe_engine *take_engine);
 
+/* Whether the loop has run timers for so long in this turn that further probes had better begin in
+ * the next: after a stall many are due at once, and what has arrived meanwhile comes first. */
+bool probe_engine_is_busy(const struct probe_engine *engine);
+
 /* What is worth keeping from one probe of a check to its next: the TLS session of an HTTPS check
  * that does not verify certificates, so that the handshake is resumed where the server allows it (a
  * full one costs most of a probe). Owned by whoever probes the check; starts zeroed. */
