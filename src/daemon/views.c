@@ -255,15 +255,29 @@ static int view_reset_latch(void *context, const char *check_id, struct err *err
 
 /* ---- the node ---- */
 
-static json_t *counters_json(const struct daemon *daemon)
+static json_t *counter_json(const char *name, uint64_t value)
+{
+    return json_pack("{s:s, s:I}", "Name", name, "Value", (json_int_t)value);
+}
+
+static json_t *dns_counters_json(const struct daemon *daemon)
 {
     struct dns_counters counters;
     dns_server_counters(daemon->dns, &counters);
     json_t *list = json_array();
-#define X(name, help)                                                                              \
-    (void)json_array_append_new(                                                                   \
-        list, json_pack("{s:s, s:I}", "Name", #name, "Value", (json_int_t)counters.name));
+#define X(name, help) (void)json_array_append_new(list, counter_json(#name, counters.name));
     DNS_COUNTERS(X)
+#undef X
+    return list;
+}
+
+static json_t *health_counters_json(const struct daemon *daemon)
+{
+    struct health_counters counters;
+    health_count(daemon->health, &counters);
+    json_t *list = json_array();
+#define X(name, help) (void)json_array_append_new(list, counter_json(#name, counters.name));
+    HEALTH_COUNTERS(X)
 #undef X
     return list;
 }
@@ -301,14 +315,15 @@ static int view_node(void *context, json_t **ret_node, struct err *err)
     struct compiler_delay delay = compiler_delay(daemon->compiler);
     int64_t uptime = mono_since(mono_now(), daemon->started) / TIME_S;
     json_t *node =
-        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:I, s:I}", "Name",
+        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "Name",
                   daemon->node, "Version", LEEWARD_VERSION, "Regions", regions_json(daemon),
                   "UptimeSeconds", (json_int_t)uptime, "StoreRevision", (json_int_t)revision,
                   "DnsRevision", (json_int_t)feed_applied_revision(daemon->feed), "ApiAddress", api,
-                  "DnsAddresses", addresses_json(daemon), "DnsCounters", counters_json(daemon),
-                  "HealthLoopLagMicroseconds", (json_int_t)health_loop_lag_us(daemon->health),
-                  "AnswersFlipped", (json_int_t)delay.flips, "LastFlipMicroseconds",
-                  (json_int_t)delay.last_us, "WorstFlipMicroseconds", (json_int_t)delay.worst_us);
+                  "DnsAddresses", addresses_json(daemon), "DnsCounters", dns_counters_json(daemon),
+                  "HealthCounters", health_counters_json(daemon), "HealthLoopLagMicroseconds",
+                  (json_int_t)health_loop_lag_us(daemon->health), "AnswersFlipped",
+                  (json_int_t)delay.flips, "LastFlipMicroseconds", (json_int_t)delay.last_us,
+                  "WorstFlipMicroseconds", (json_int_t)delay.worst_us);
     if (node == NULL) {
         return err_set(err, ERR_MEMORY, "describing the node");
     }

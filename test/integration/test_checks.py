@@ -534,6 +534,16 @@ def test_the_checked_time_goes_on(checks):
     wait_for(lambda: checked() > first, 5, "a later time")
 
 
+def test_the_node_counts_its_probes(checks):
+    checks.site.up("page")
+    check = checks.page("page")
+    wait_for_report(checks.daemon, check, "Success")
+    node = json.loads(checks.daemon.leeward("status", "--json").stdout)["Node"]
+    counters = {counter["Name"]: counter["Value"] for counter in node["HealthCounters"]}
+    assert counters["probes_started"] >= counters["probes_passed"] >= 1
+    assert counters["probes_failed"] == 0
+
+
 # Updates and tags
 
 
