@@ -31,4 +31,10 @@ int aws_client_call(const struct aws_client_config *config, const char *service,
                     struct arena *arena, struct aws_client_response *ret_response, struct err *err)
     MUST_CHECK;
 
+/* The text of the first element at a path of local names from the root on, such as
+ * "ErrorResponse/Error/Message", of an XML body; in the arena. NULL when there is none, or when the
+ * body is no XML. */
+const char *aws_client_text(const struct aws_client_response *response, const char *path,
+                            struct arena *arena);
+
 #endif

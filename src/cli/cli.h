@@ -126,6 +126,10 @@ void cli_write_help(struct buf *out, const char *noun);
  * answer is wanted) lives in the arena. On failure the message is on world->err already. */
 enum cli_exit cli_call(struct cli *cli, const char *method, const char *target, const json_t *body,
                        json_t **ret_answer) MUST_CHECK;
+/* Calls an operation of Route 53; body is XML, or NULL. As above. */
+enum cli_exit cli_call_route53(struct cli *cli, const char *method, const char *target,
+                               const struct buf *body, struct aws_client_response *ret_response)
+    MUST_CHECK;
 /* Whether the answer has the members that the command shows, as a format of json_unpack says it;
  * complains when it has not. */
 bool cli_answer_has(struct cli *cli, json_t *answer, const char *format, ...) MUST_CHECK;
@@ -163,6 +167,7 @@ enum cli_exit cli_key_create(struct cli *cli);
 enum cli_exit cli_key_list(struct cli *cli);
 enum cli_exit cli_key_delete(struct cli *cli);
 enum cli_exit cli_check_reset(struct cli *cli);
+enum cli_exit cli_zone_import(struct cli *cli);
 
 /* The candidates of an answer as a table, indented: for status and dig. */
 void cli_write_candidates(struct cli *cli, struct buf *out, const json_t *explanation);

@@ -48,6 +48,16 @@ const struct cli_command cli_commands[] = {
      .summary = "let a latched health check follow its results again",
      .arguments = {{"ID", "the health check's id, as `leeward status` shows it"}},
      .run = cli_check_reset},
+    {.noun = "zone",
+     .verb = "import",
+     .summary = "put the records of a zone file into a hosted zone",
+     .arguments = {{"FILE", "the zone file; - reads it from standard input"},
+                   {"ZONE", "the zone's name, such as example.com (it is made when it is not "
+                            "there), or its id"}},
+     .options = {{"dry-run", NULL, "read the file, say what would be written, write nothing"},
+                 {"skip-unsupported", NULL, "leave out records of types that Route 53 lacks"},
+                 JSON_OPTION},
+     .run = cli_zone_import},
 };
 const size_t cli_command_count = ARRAY_SIZE(cli_commands);
 

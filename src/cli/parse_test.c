@@ -85,7 +85,7 @@ static void wrong_lines_say_what_is_wrong(void **state)
         const char *says;
     } cases[] = {
         {{NULL}, "leeward help"},
-        {{"frob"}, "there are status, dig, key, check and help"},
+        {{"frob"}, "there are status, dig, key"},
         {{"key"}, "create, list, delete"},
         {{"key", "frob"}, "create, list, delete"},
         {{"check"}, "reset"},

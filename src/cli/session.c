@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVICE "leeward"
+#define LEEWARD "leeward"
+#define ROUTE53 "route53"
 #define TIMEOUT_MS 30000L
 
 /* The first of the variables that is set and not empty; fallback otherwise. */
@@ -72,6 +73,16 @@ static enum cli_exit exit_of(enum err_kind kind)
     }
 }
 
+#define UNKNOWN                                                                                    \
+    "this leewardd does not know the access key: check LEEWARD_ACCESS_KEY_ID, and that the "       \
+    "endpoint is the right one"
+#define MISMATCH                                                                                   \
+    "the secret does not belong to the access key, or this machine's clock is wrong: check "       \
+    "LEEWARD_SECRET_ACCESS_KEY and the time"
+#define DENIED                                                                                     \
+    "the access key's role does not allow this: use a key with a higher role (`leeward key list` " \
+    "shows the roles)"
+
 /* What to do about an error that the API names. */
 static const char *advice(const char *type)
 {
@@ -79,14 +90,12 @@ static const char *advice(const char *type)
         const char *type;
         const char *text;
     } rows[] = {
-        {"UnrecognizedClientException", "this leewardd does not know the access key: check "
-                                        "LEEWARD_ACCESS_KEY_ID, and that the endpoint is the right "
-                                        "one"},
-        {"InvalidSignatureException",
-         "the secret does not belong to the access key, or this machine's clock is wrong: check "
-         "LEEWARD_SECRET_ACCESS_KEY and the time"},
-        {"AccessDeniedException", "the access key's role does not allow this: use a key with a "
-                                  "higher role (`leeward key list` shows the roles)"},
+        {"UnrecognizedClientException", UNKNOWN},
+        {"InvalidSignatureException", MISMATCH},
+        {"AccessDeniedException", DENIED},
+        {"AccessDenied", DENIED}, /* as Route 53 says it */
+        {"InvalidClientTokenId", UNKNOWN},
+        {"SignatureDoesNotMatch", MISMATCH},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         if (text_equal(rows[i].type, type)) {
@@ -96,13 +105,34 @@ static const char *advice(const char *type)
     return NULL;
 }
 
-static enum cli_exit refused(struct cli *cli, const struct aws_client_config *config,
-                             const struct aws_client_response *response)
+/* Type and message of an error, in JSON or in XML; "" where there is none. */
+static void read_error(struct cli *cli, const struct aws_client_response *response,
+                       const char **ret_type, const char **ret_message)
 {
+    static const char *const paths[] = {"ErrorResponse/Error/Message",
+                                        "InvalidChangeBatch/Messages/Message"};
     json_t *body = json_loadb(response->body, response->size, 0, NULL);
     const char *message = cli_text(body, "message");
     message = *message != '\0' ? message : cli_text(body, "Message");
-    const char *type = response->error_type;
+    *ret_message = arena_strdup(cli->arena, message);
+    *ret_type = response->error_type;
+    json_decref(body);
+    for (size_t i = 0; i < ARRAY_SIZE(paths) && **ret_message == '\0'; i++) {
+        const char *text = aws_client_text(response, paths[i], cli->arena);
+        *ret_message = text != NULL ? text : "";
+    }
+    if (**ret_type == '\0') {
+        const char *code = aws_client_text(response, "ErrorResponse/Error/Code", cli->arena);
+        *ret_type = code != NULL ? code : "";
+    }
+}
+
+static enum cli_exit refused(struct cli *cli, const struct aws_client_config *config,
+                             const struct aws_client_response *response)
+{
+    const char *type = "";
+    const char *message = "";
+    read_error(cli, response, &type, &message);
     if (*message == '\0' && *type == '\0') {
         cli_complain(cli, "%s answered with HTTP status %d: is it leewardd?", config->endpoint,
                      response->status);
@@ -115,7 +145,6 @@ static enum cli_exit refused(struct cli *cli, const struct aws_client_config *co
     if (advice(type) != NULL && !text_starts(message, "Credential should be scoped")) {
         cli_complain(cli, "%s", advice(type));
     }
-    json_decref(body);
     return CLI_EXIT_FAILED;
 }
 
@@ -146,8 +175,19 @@ static enum cli_exit read_answer(struct cli *cli, const struct aws_client_config
     return CLI_EXIT_OK;
 }
 
-enum cli_exit cli_call(struct cli *cli, const char *method, const char *target, const json_t *body,
-                       json_t **ret_answer)
+struct outgoing {
+    const char *service;
+    const char *method;
+    const char *target;
+    const char *content_type; /* NULL without a body */
+    const char *body;
+    size_t size;
+};
+
+/* Sends it; on success the status is one of the 200s. */
+static enum cli_exit exchange(struct cli *cli, const struct outgoing *outgoing,
+                              struct aws_client_config *ret_config,
+                              struct aws_client_response *ret_response)
 {
     struct aws_client_config config = {
         .endpoint = option_or(cli, "endpoint",
@@ -160,22 +200,50 @@ enum cli_exit cli_call(struct cli *cli, const char *method, const char *target, 
     if (code != CLI_EXIT_OK) {
         return code;
     }
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    struct aws_client_response response = {0};
     struct err err = ERR_INIT;
-    int rc =
-        cli->world->call(&config, SERVICE, method, target, text != NULL ? "application/json" : NULL,
-                         text, text != NULL ? strlen(text) : 0, cli->arena, &response, &err);
-    free(text);
+    int rc = cli->world->call(&config, outgoing->service, outgoing->method, outgoing->target,
+                              outgoing->content_type, outgoing->body, outgoing->size, cli->arena,
+                              ret_response, &err);
     secret_wipe(&config.secret);
+    *ret_config = config;
     if (rc != 0) {
         cli_complain(cli, "%s", err.message);
         return exit_of(err.kind);
     }
-    if (response.status < 200 || response.status > 299) {
-        return refused(cli, &config, &response);
+    if (ret_response->status < 200 || ret_response->status > 299) {
+        return refused(cli, &config, ret_response);
     }
-    return read_answer(cli, &config, &response, ret_answer);
+    return CLI_EXIT_OK;
+}
+
+enum cli_exit cli_call(struct cli *cli, const char *method, const char *target, const json_t *body,
+                       json_t **ret_answer)
+{
+    struct aws_client_config config;
+    struct aws_client_response response = {0};
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct outgoing outgoing = {.service = LEEWARD, .method = method, .target = target};
+    if (text != NULL) {
+        outgoing.content_type = "application/json";
+        outgoing.body = text;
+        outgoing.size = strlen(text);
+    }
+    enum cli_exit code = exchange(cli, &outgoing, &config, &response);
+    free(text);
+    return code != CLI_EXIT_OK ? code : read_answer(cli, &config, &response, ret_answer);
+}
+
+enum cli_exit cli_call_route53(struct cli *cli, const char *method, const char *target,
+                               const struct buf *body, struct aws_client_response *ret_response)
+{
+    struct aws_client_config config;
+    struct outgoing outgoing = {.service = ROUTE53, .method = method, .target = target};
+    if (body != NULL) {
+        outgoing.content_type = "application/xml";
+        outgoing.body = buf_text(body);
+        outgoing.size = body->length;
+    }
+    return exchange(cli, &outgoing, &config, ret_response);
 }
 
 bool cli_answer_has(struct cli *cli, json_t *answer, const char *format, ...)

@@ -33,10 +33,10 @@ struct reader {
     struct row *rows;
     size_t count;
     size_t capacity;
-    char *text;           /* VALUE_LIMIT bytes: a value on its way */
-    uint8_t *wire;        /* RDATA_LIMIT bytes */
-    ldns_buffer *buffer;  /* RDATA as ldns writes it */
-    bool ttl_given;       /* by $TTL */
+    char *text;          /* VALUE_LIMIT bytes: a value on its way */
+    uint8_t *wire;       /* RDATA_LIMIT bytes */
+    ldns_buffer *buffer; /* RDATA as ldns writes it */
+    bool ttl_given;      /* by $TTL */
 };
 
 static bool is_dnssec(uint16_t type)
@@ -56,8 +56,9 @@ static bool is_dnssec(uint16_t type)
     }
 }
 
-static void leave_out(struct zonefile *result, uint16_t type, unsigned line)
+static void leave_out(struct reader *reader, uint16_t type, unsigned line)
 {
+    struct zonefile *result = reader->result;
     size_t i = 0;
     while (i < result->left_count && result->left[i].type != type) {
         i++;
@@ -66,7 +67,12 @@ static void leave_out(struct zonefile *result, uint16_t type, unsigned line)
         if (i == ZONEFILE_LEFT_LIMIT) {
             i--; /* counted with the last one */
         } else {
-            result->left[result->left_count++] = (struct zonefile_left){.type = type, .line = line};
+            char *name = ldns_rr_type2str((ldns_rr_type)type);
+            result->left[result->left_count++] = (struct zonefile_left){
+                .type = type,
+                .name = arena_strdup(reader->arena, name != NULL ? name : "?"),
+                .line = line};
+            free(name);
         }
     }
     result->left[i].count++;
@@ -105,8 +111,8 @@ static int value_of(struct reader *reader, const ldns_rr *rr, uint16_t type, uns
 {
     ldns_buffer_clear(reader->buffer);
     if (ldns_rr_rdata2buffer_wire(reader->buffer, rr) != LDNS_STATUS_OK ||
-        rdata_to_text(type, ldns_buffer_begin(reader->buffer),
-                      ldns_buffer_position(reader->buffer), reader->text, VALUE_LIMIT) != 0) {
+        rdata_to_text(type, ldns_buffer_begin(reader->buffer), ldns_buffer_position(reader->buffer),
+                      reader->text, VALUE_LIMIT) != 0) {
         return err_set(reader->err, ERR_INVALID, "line %u: the record's data doesn't fit its type",
                        line);
     }
@@ -139,7 +145,7 @@ static int take_record(struct reader *reader, const ldns_rr *rr, unsigned line)
         if (why.kind != ERR_UNSUPPORTED) {
             return err_set(reader->err, ERR_INVALID, "line %u: %s", line, why.message);
         }
-        leave_out(reader->result, type, line);
+        leave_out(reader, type, line);
         return 0;
     }
     row.value = arena_strdup(reader->arena, reader->text);

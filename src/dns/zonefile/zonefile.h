@@ -31,7 +31,8 @@ struct zonefile_set {
 /* Records of a type that no zone here can hold. */
 struct zonefile_left {
     uint16_t type;
-    unsigned line; /* of the first */
+    const char *name; /* of the type: "HINFO" */
+    unsigned line;    /* of the first */
     size_t count;
 };
 
@@ -40,9 +41,9 @@ struct zonefile_left {
 struct zonefile {
     struct zonefile_set *sets; /* by name and type, in wire order */
     size_t set_count;
-    size_t record_count;        /* in sets */
-    size_t dnssec_count;        /* signatures, keys and denials: the server makes its own */
-    size_t ttl_lowered;         /* sets whose records had different times to live */
+    size_t record_count; /* in sets */
+    size_t dnssec_count; /* signatures, keys and denials: the server makes its own */
+    size_t ttl_lowered;  /* sets whose records had different times to live */
     struct zonefile_left left[ZONEFILE_LEFT_LIMIT]; /* types without a place here */
     size_t left_count;
 };

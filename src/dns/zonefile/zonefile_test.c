@@ -78,8 +78,7 @@ static void an_ordinary_file_becomes_record_sets(void **state)
     assert_string_equal(find("example.com.", RR_NS)->values[1], "ns2.example.com.");
     assert_int_equal(find("example.com.", RR_NS)->ttl_s, 300);
     assert_string_equal(find("\\052.example.com.", RR_TXT)->values[0], "\"a b\" \"c\"");
-    assert_string_equal(find("mail.sub.example.com.", RR_MX)->values[0],
-                        "10 mx.sub.example.com.");
+    assert_string_equal(find("mail.sub.example.com.", RR_MX)->values[0], "10 mx.sub.example.com.");
     assert_int_equal(www->line, 7);
 }
 
@@ -102,8 +101,7 @@ static void bytes_are_written_in_octal(void **state)
 {
     (void)state;
     assert_int_equal(read_text("a\\032b 60 IN TXT \"\\195\\164\\\"\\\\\"\n"), 0);
-    assert_string_equal(find("a\\040b.example.com.", RR_TXT)->values[0],
-                        "\"\\303\\244\\\"\\\\\"");
+    assert_string_equal(find("a\\040b.example.com.", RR_TXT)->values[0], "\"\\303\\244\\\"\\\\\"");
 }
 
 static void signatures_are_left_out_and_counted(void **state)
@@ -166,14 +164,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(an_ordinary_file_becomes_record_sets),
-        TEST(records_without_ttl_take_the_soa_minimum),
-        TEST(the_least_ttl_of_a_set_counts),
-        TEST(bytes_are_written_in_octal),
-        TEST(signatures_are_left_out_and_counted),
-        TEST(types_without_a_place_are_listed),
-        TEST(what_is_wrong_is_said_with_its_line),
-        TEST(an_empty_file_has_no_sets),
+        TEST(an_ordinary_file_becomes_record_sets), TEST(records_without_ttl_take_the_soa_minimum),
+        TEST(the_least_ttl_of_a_set_counts),        TEST(bytes_are_written_in_octal),
+        TEST(signatures_are_left_out_and_counted),  TEST(types_without_a_place_are_listed),
+        TEST(what_is_wrong_is_said_with_its_line),  TEST(an_empty_file_has_no_sets),
         TEST(a_zone_that_is_no_name_is_refused),
     };
 #undef TEST
