@@ -51,14 +51,20 @@ static void put_opt(struct message_writer *writer, uint16_t rcode)
     size_t pad = writer->pad_block != 0 ? padding(writer) : 0;
     out->failed = false;
     out->size = writer->limit;
-    struct bytes_writer opt = bytes_writer(bytes_put_room(out, OPT_FIXED), OPT_FIXED);
-    bytes_put_u8(&opt, 0);
-    bytes_put_u16(&opt, RR_OPT);
-    bytes_put_u16(&opt, UDP_SIZE);
-    bytes_put_u8(&opt, (uint8_t)(rcode >> 4U));
-    bytes_put_u8(&opt, 0);
-    bytes_put_u16(&opt, writer->query->dnssec_ok ? 0x8000U : 0);
-    bytes_put_u16(&opt, (uint16_t)(writer->options_size + pad));
+    /* Owner (the root), type, class (what we take), extended RCODE, version, flags, length. */
+    size_t options = writer->options_size + pad;
+    const uint8_t opt[OPT_FIXED] = {0,
+                                    0,
+                                    RR_OPT,
+                                    UDP_SIZE >> 8U,
+                                    UDP_SIZE & 0xffU,
+                                    (uint8_t)(rcode >> 4U),
+                                    0,
+                                    writer->query->dnssec_ok ? 0x80 : 0,
+                                    0,
+                                    (uint8_t)(options >> 8U),
+                                    (uint8_t)options};
+    bytes_put(out, opt, sizeof opt);
     if (writer->options_size != 0) {
         bytes_put(out, writer->options, writer->options_size);
     }

@@ -27,10 +27,11 @@ static ALWAYS_INLINE uint32_t load32(const uint8_t *bytes)
     return word;
 }
 
+/* Both halves of the product: every bit of the word reaches the bucket and the tag. */
 static ALWAYS_INLINE uint64_t mix(uint64_t hash, uint64_t word, uint64_t factor)
 {
-    hash = (hash ^ word) * factor;
-    return hash ^ hash >> 32U;
+    hash ^= word;
+    return (uint64_t)WIDE_PRODUCT(hash, factor) ^ (uint64_t)(WIDE_PRODUCT(hash, factor) >> 64U);
 }
 
 /* The label, length byte and all, that ends at wire + end. Its last word stands at the top of what
@@ -44,8 +45,7 @@ static ALWAYS_INLINE uint64_t hash_label(uint64_t hash, const uint8_t *wire, siz
     unsigned surplus = 8U * (unsigned)(WORD - (end - start));
     uint64_t last = LIKELY(end >= WORD) ? load64(wire + end - WORD) >> surplus << surplus
                                         : load64(wire + start) << surplus;
-    /* Twice: the last character stands in the top byte, which one multiplication leaves there. */
-    return mix(mix(hash, last, factor), 0, factor);
+    return mix(hash, last, factor);
 }
 
 /* ASCII upper case to lower case in eight bytes at once; bytes of 0x80 and above stay. */
