@@ -11,12 +11,14 @@
 #include "dns/answer/answer.h"
 
 #include "dns/answer/rrset.h"
+#include "dns/answer/secure.h"
 #include "dns/wire/message.h"
 #include "dns/wire/rdata.h"
 #include "dns/zone/zone_set.h"
 
 #include <string.h>
 
+#define AGAIN_LIMIT 64U      /* times an answer is made anew because the zone changed under it */
 #define CHAIN_LIMIT 12U      /* CNAMEs followed within our zones */
 #define ADDITIONAL_LIMIT 16U /* names whose addresses are added as a courtesy */
 #define ANY_TTL 3600U        /* RFC 8482 section 4.2: "SHOULD be set to a large value" */
@@ -55,7 +57,10 @@ struct answer {
     unsigned cut;    /* referral: label of the name where the cut's name starts */
     unsigned chain;  /* CNAMEs followed */
     uint16_t rcode;
+    bool wildcard;              /* the node stands in for the name */
+    unsigned encloser;          /* label of the closest encloser, where the name does not exist */
     uint64_t seen[CHAIN_LIMIT]; /* hashes of the names that were CNAMEs */
+    struct secure secure;       /* signatures and proofs, where they are wanted */
     struct zone_name name;      /* looked for now: the question's, or a CNAME's target */
 };
 
@@ -78,6 +83,10 @@ static enum answer_state find_zone(struct answer *answer)
         zone = parent != NULL ? parent : zone;
     }
     answer->zone = zone;
+    answer->wildcard = false;
+    if (answer->query->dnssec_ok) {
+        secure_enter(&answer->secure, zone);
+    }
     return ANSWER_FIND_NODE;
 }
 
@@ -102,13 +111,15 @@ static bool find_cut(struct answer *answer)
 }
 
 /* The wildcard below the closest encloser (RFC 4592 section 3.3.1); NULL when there is none. */
-static const struct zone_node *find_wildcard(const struct answer *answer)
+static const struct zone_node *find_wildcard(struct answer *answer)
 {
     const struct zone_name *name = &answer->name;
     unsigned apex = (unsigned)name->labels - answer->zone->labels;
     for (unsigned label = 1; label <= apex; label++) {
         const struct zone_node *encloser = zone_find(answer->zone, name, label);
         if (encloser != NULL) {
+            answer->encloser = label;
+            answer->wildcard = true;
             return zone_node_has(encloser, ZONE_NODE_WILDCARD)
                        ? zone_find_wildcard(answer->zone, answer->context->zones, name, label)
                        : NULL;
@@ -134,12 +145,47 @@ static enum answer_state find_node(struct answer *answer)
     return ANSWER_CHOOSE;
 }
 
+/* ---- proofs ---- */
+
+static size_t apex_at(const struct answer *answer)
+{
+    return answer->owner_at +
+           answer->name.offset[(unsigned)answer->name.labels - answer->zone->labels];
+}
+
+/* Where the suffix of the name that starts with that label is, or would be, in the chain. */
+static void prove_name(struct answer *answer, unsigned label)
+{
+    size_t at = answer->name.offset[label];
+    secure_prove(&answer->secure, answer->name.wire + at,
+                 (size_t)answer->name.length - at - answer->zone->apex_length, apex_at(answer));
+}
+
+/* The same for the wildcard at the closest encloser. */
+static void prove_wildcard(struct answer *answer)
+{
+    uint8_t relative[NAME_WIRE_LIMIT + 2] = {1, '*'};
+    size_t at = answer->name.offset[answer->encloser];
+    size_t length = (size_t)answer->name.length - at - answer->zone->apex_length;
+    (void)memcpy(relative + 2, answer->name.wire + at, length);
+    secure_prove(&answer->secure, relative, length + 2, apex_at(answer));
+}
+
 /* ---- choose and write ---- */
 
 static enum answer_state truncate(struct answer *answer)
 {
     message_truncate(answer->writer);
     return ANSWER_DONE;
+}
+
+/* An RRset as rrset_pick gave it, with signatures where they are wanted. */
+static bool put(struct answer *answer, enum message_section section,
+                const struct zone_answer *picked, size_t owner_at)
+{
+    return UNLIKELY(answer->secure.zone != NULL) && picked->kind == ZONE_LEAF
+               ? secure_put(&answer->secure, answer->writer, section, picked, owner_at)
+               : rrset_put(answer->writer, section, picked, owner_at, &answer->context->random);
 }
 
 /* Writes the slot's answer into the answer section; its RRs become those that additional data is
@@ -153,20 +199,30 @@ static enum answer_state write_slot(struct answer *answer, const struct zone_slo
         return ANSWER_NEGATIVE;
     }
     answer->rrs_at = answer->writer->out.at;
-    if (UNLIKELY(!rrset_put(answer->writer, MESSAGE_ANSWER, picked, answer->owner_at, random))) {
+    if (UNLIKELY(!put(answer, MESSAGE_ANSWER, picked, answer->owner_at))) {
         return truncate(answer);
     }
     answer->rrs_end = answer->writer->out.at;
+    if (UNLIKELY(answer->secure.zone != NULL) && answer->wildcard) {
+        prove_name(answer, 0); /* RFC 4035 section 3.1.3.3: nothing closer exists */
+    }
     return answer->rrs_at != answer->rrs_end ? next : ANSWER_NEGATIVE;
 }
 
-/* ANY is answered with one small RRset (RFC 8482 section 4.1 for a CNAME, else 4.2). */
+/* ANY is answered with one small RRset (RFC 8482 section 4.1 for a CNAME and in signed zones, whose
+ * records are to be validated; else 4.2). */
 static enum answer_state write_any(struct answer *answer)
 {
     static const uint8_t hinfo[] = {7, 'R', 'F', 'C', '8', '4', '8', '2', 0};
-    const struct zone_slot *cname = zone_node_slot(answer->node, RR_CNAME);
-    if (cname != NULL) {
-        return write_slot(answer, cname, ANSWER_DONE);
+    const struct zone_slot *slot = zone_node_slot(answer->node, RR_CNAME);
+    if (SNAPSHOT_LOAD(&answer->zone->security) != NULL) {
+        for (unsigned i = 0; i < answer->node->slot_count && slot == NULL; i++) {
+            const struct zone_slot *other = &answer->node->slots[i];
+            slot = zone_slot_answer(other) != NULL ? other : NULL;
+        }
+    }
+    if (slot != NULL) {
+        return write_slot(answer, slot, ANSWER_DONE);
     }
     if (answer->node->slot_count == 0) {
         return ANSWER_NEGATIVE;
@@ -174,6 +230,43 @@ static enum answer_state write_any(struct answer *answer)
     if (!message_put_record(answer->writer, MESSAGE_ANSWER, answer->query->name, TYPE_HINFO,
                             ANY_TTL, hinfo, sizeof hinfo)) {
         return truncate(answer);
+    }
+    return ANSWER_DONE;
+}
+
+/* What a signed zone has besides its records. */
+static enum answer_state write_security(struct answer *answer)
+{
+    const struct zone_security *security = SNAPSHOT_LOAD(&answer->zone->security);
+    if (security == NULL) {
+        return ANSWER_NEGATIVE;
+    }
+    const struct zone_node *node = answer->node;
+    const struct zone_answer *leaf = NULL;
+    bool written = false;
+    if (answer->query->type == RR_DNSKEY && node->name_length == 0) {
+        leaf = atomic_load_explicit(&security->dnskey, memory_order_acquire);
+    } else if (answer->query->type != RR_DNSKEY && node->slot_count != 0) {
+        uint8_t key[ZONE_DENIAL_KEY_LIMIT];
+        size_t size = zone_denial_key(zone_node_name(node), node->name_length, key);
+        const struct zone_denial *denial = zone_denial_find(security, key, size);
+        leaf = denial != NULL ? atomic_load_explicit(&denial->nsec, memory_order_acquire) : NULL;
+    }
+    if (leaf == NULL) {
+        return ANSWER_NEGATIVE;
+    }
+    if (answer->query->type == RR_RRSIG) {
+        /* One of the name's will do: RFC 8482 is about this as much as about ANY. */
+        struct secure here = {.zone = security};
+        written = secure_put_signatures(&here, answer->writer, leaf, answer->owner_at);
+    } else {
+        written = put(answer, MESSAGE_ANSWER, leaf, answer->owner_at);
+    }
+    if (!written) {
+        return truncate(answer);
+    }
+    if (answer->secure.zone != NULL && answer->wildcard) {
+        prove_name(answer, 0);
     }
     return ANSWER_DONE;
 }
@@ -195,7 +288,13 @@ static enum answer_state choose_answer(struct answer *answer)
     }
     if (zone_node_has(answer->node, ZONE_NODE_CNAME)) {
         slot = zone_node_slot(answer->node, RR_CNAME);
+        if (UNLIKELY(type == RR_NSEC || type == RR_RRSIG)) {
+            return write_security(answer); /* these stand beside a CNAME: RFC 4034 section 4 */
+        }
         return write_slot(answer, slot, ANSWER_CHAIN);
+    }
+    if (UNLIKELY(type >= RR_RRSIG && type <= RR_DNSKEY)) {
+        return write_security(answer);
     }
     return ANSWER_NEGATIVE;
 }
@@ -239,7 +338,10 @@ static bool put_addresses(struct answer *answer, const struct zone_node *node, s
         const struct zone_answer *picked =
             slot != NULL ? rrset_pick(zone_slot_answer(slot), random) : NULL;
         if (picked != NULL &&
-            !rrset_put(answer->writer, MESSAGE_ADDITIONAL, picked, owner_at, random)) {
+            /* Glue is not the zone's own: no signatures over it. */
+            !(answer->cut_size == 0
+                  ? put(answer, MESSAGE_ADDITIONAL, picked, owner_at)
+                  : rrset_put(answer->writer, MESSAGE_ADDITIONAL, picked, owner_at, random))) {
             message_rollback(answer->writer, mark);
             return false;
         }
@@ -303,9 +405,27 @@ static bool add_addresses(struct answer *answer, uint16_t type, enum address_nee
 
 static enum answer_state write_additional(struct answer *answer)
 {
+    if (UNLIKELY(!secure_put_proofs(&answer->secure, answer->writer))) {
+        return truncate(answer);
+    }
     /* What does not fit is left out, without TC (RFC 2181 section 9). */
     (void)add_addresses(answer, answer->query->type, ADDRESS_WELCOME);
     return ANSWER_DONE;
+}
+
+/* Whether the delegation is to a signed zone: its DS, or that there is none (RFC 4035 section
+ * 3.1.4). False when it did not fit. */
+static bool put_delegation_signer(struct answer *answer, size_t cut_at)
+{
+    const struct zone_slot *slot = zone_node_slot(answer->node, RR_DS);
+    const struct zone_answer *picked =
+        slot != NULL ? rrset_pick(zone_slot_answer(slot), &answer->context->random) : NULL;
+    if (picked == NULL) {
+        prove_name(answer, answer->cut);
+    } else if (!put(answer, MESSAGE_AUTHORITY, picked, cut_at)) {
+        return false;
+    }
+    return secure_put_proofs(&answer->secure, answer->writer);
 }
 
 static enum answer_state write_referral(struct answer *answer)
@@ -326,6 +446,9 @@ static enum answer_state write_referral(struct answer *answer)
         return truncate(answer);
     }
     answer->rrs_end = answer->writer->out.at;
+    if (UNLIKELY(answer->secure.zone != NULL) && !put_delegation_signer(answer, cut_at)) {
+        return truncate(answer);
+    }
     if (!add_addresses(answer, RR_NS, ADDRESS_REQUIRED)) {
         answer->writer->flags |= MESSAGE_TC;
         return ANSWER_DONE;
@@ -336,6 +459,15 @@ static enum answer_state write_referral(struct answer *answer)
 
 /* ---- negative answers ---- */
 
+/* RFC 4035 section 3.1.3. */
+static void prove_negative(struct answer *answer)
+{
+    prove_name(answer, 0);
+    if (answer->node == NULL || answer->wildcard) {
+        prove_wildcard(answer);
+    }
+}
+
 static enum answer_state write_negative(struct answer *answer)
 {
     const struct zone_answer *soa =
@@ -345,11 +477,12 @@ static enum answer_state write_negative(struct answer *answer)
         answer->rcode = RCODE_SERVFAIL;
         return ANSWER_DONE;
     }
-    unsigned apex = (unsigned)answer->name.labels - answer->zone->labels;
-    size_t owner_at = answer->owner_at + answer->name.offset[apex];
-    if (owner_at >= RRSET_POINTER_LIMIT ||
-        !rrset_put(answer->writer, MESSAGE_AUTHORITY, soa, owner_at, &answer->context->random)) {
+    size_t owner_at = apex_at(answer);
+    if (owner_at >= RRSET_POINTER_LIMIT || !put(answer, MESSAGE_AUTHORITY, soa, owner_at)) {
         return truncate(answer);
+    }
+    if (UNLIKELY(answer->secure.zone != NULL)) {
+        prove_negative(answer);
     }
     return ANSWER_DONE;
 }
@@ -386,6 +519,50 @@ static void run(struct answer *answer)
             break;
         }
     }
+}
+
+static void start(struct answer *answer)
+{
+    const struct message_query *query = answer->query;
+    answer->owner_at = MESSAGE_QUESTION_AT;
+    answer->cut_size = 0;
+    answer->chain = 0;
+    answer->rcode = RCODE_NOERROR;
+    secure_init(&answer->secure);
+    zone_name_set(&answer->name, answer->context->zones, query->name, query->name_size,
+                  query->label_at, query->label_count);
+}
+
+/* With proofs, and once more for as long as the zone changes under it. */
+static COLD void run_again(struct answer *answer)
+{
+    const struct message_mark none = {.at = MESSAGE_QUESTION_AT +
+                                            (size_t)answer->query->question_size};
+    for (unsigned i = 0; i < AGAIN_LIMIT && answer->secure.again; i++) {
+        message_rollback(answer->writer, none);
+        answer->writer->flags &= (uint16_t) ~(MESSAGE_AA | MESSAGE_TC);
+        start(answer);
+        run(answer);
+    }
+}
+
+/* Fills the message; returns the rcode. */
+static ALWAYS_INLINE uint16_t make(struct answer_context *context,
+                                   const struct message_query *query, struct message_writer *writer)
+{
+    struct answer answer;
+    answer.context = context;
+    answer.query = query;
+    answer.writer = writer;
+    start(&answer);
+    run(&answer);
+    if (UNLIKELY(answer.secure.count != 0 || answer.secure.again)) {
+        run_again(&answer);
+        if ((writer->flags & MESSAGE_TC) == 0 && !secure_put_proofs(&answer.secure, writer)) {
+            message_truncate(writer);
+        }
+    }
+    return answer.rcode;
 }
 
 /* What is not looked up at all: other classes (CHAOS version.bind too), transfers (they come with
@@ -432,17 +609,6 @@ size_t answer_query(struct answer_context *context, const uint8_t *query, size_t
         /* No answer depends on it so far: RFC 7871 section 7.2.1, scope 0. */
         (void)message_add_subnet(&writer, 0); /* left out when there is no room */
     }
-    struct answer answer;
-    answer.context = context;
-    answer.query = &parsed;
-    answer.writer = &writer;
-    answer.owner_at = MESSAGE_QUESTION_AT;
-    answer.cut_size = 0;
-    answer.chain = 0;
-    answer.rcode = RCODE_NOERROR;
     parsed.label_at[parsed.label_count] = (uint8_t)(parsed.name_size - 1U);
-    zone_name_set(&answer.name, context->zones, parsed.name, parsed.name_size, parsed.label_at,
-                  parsed.label_count);
-    run(&answer);
-    return message_finish(&writer, answer.rcode);
+    return message_finish(&writer, make(context, &parsed, &writer));
 }

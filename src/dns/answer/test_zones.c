@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "dns/sign/sign.h"
 #include "dns/wire/rdata.h"
 
 #include <errno.h>
@@ -134,6 +135,44 @@ static void set_status(struct zone_database *database, struct words *words)
     free(status);
 }
 
+static void sign(struct zone_database *database, const char *zone_id)
+{
+    struct err err = ERR_INIT;
+    struct sign_key *keys[2];
+    if (sign_key_generate(SIGN_ENTRY_KEY, &keys[0], &err) < 0 ||
+        sign_key_generate(SIGN_ZONE_KEY, &keys[1], &err) < 0) {
+        abort();
+    }
+    struct zone_signing signing = {.keys = keys, .count = 2};
+    zone_database_set_signing(database, zone_id, &signing);
+    sign_key_unref(keys[0]);
+    sign_key_unref(keys[1]);
+}
+
+static int run_signing(struct zone_database *database, const struct words *words)
+{
+    const char *verb = words->word[0];
+    if (text_equal(verb, "sign") && words->count == 2) {
+        sign(database, words->word[1]);
+        return 0;
+    }
+    if (text_equal(verb, "unsign") && words->count == 2) {
+        zone_database_set_signing(database, words->word[1], NULL);
+        return 0;
+    }
+    if (text_equal(verb, "refresh")) {
+        int64_t later = 0;
+        if (words->count > 1 && text_to_i64(words->word[1], -INT32_MAX, INT32_MAX, &later) < 0) {
+            return -EINVAL;
+        }
+        struct wall now = {wall_now().ns + later * TIME_S};
+        while (zone_database_refresh(database, now) == 0) {
+        }
+        return 0;
+    }
+    return -EINVAL;
+}
+
 static int run(struct zone_database *database, struct words *words, struct arena *arena)
 {
     const char *verb = words->word[0];
@@ -176,7 +215,7 @@ static int run(struct zone_database *database, struct words *words, struct arena
         zone_database_publish(database);
         return 0;
     }
-    return -EINVAL;
+    return run_signing(database, words);
 }
 
 int test_zones_line(struct zone_database *database, const char *line)

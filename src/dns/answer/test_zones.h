@@ -8,6 +8,9 @@
  *   delete-zone ID
  *   status [ID ...]          the checks that are unhealthy
  *   mark, sweep, publish
+ *   sign ID                  with a fresh key-signing and a fresh zone-signing key
+ *   unsign ID
+ *   refresh [SECONDS]        signs until there is no more to do, that long after the clock's time
  */
 #ifndef DNS_ANSWER_TEST_ZONES_H
 #define DNS_ANSWER_TEST_ZONES_H

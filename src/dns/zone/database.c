@@ -11,13 +11,15 @@
 #include "base/snapshot.h"
 #include "base/text.h"
 #include "dns/zone/internal.h"
+#include "dns/zone/signature.h"
 
 #include <assert.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIM_EDITS 50000U /* names changed by one publish */
+#define TRIM_EDITS 50000U  /* names changed by one publish */
+#define SIGN_AT_ONCE 1000U /* names of a new zone that are signed before it is shown */
 
 uint64_t database_hash(const struct zone_database *database, const void *key, size_t length)
 {
@@ -173,6 +175,62 @@ void zone_database_delete_record(struct zone_database *database, const char *zon
     if (length >= 0 && zone != NULL) {
         delete_edit(database, zone, wire, (size_t)length, type, set_identifier);
     }
+}
+
+/* ---- signing ---- */
+
+static bool same_keys(const struct zone_owner *zone, const struct zone_signing *signing)
+{
+    bool same = zone->signing_count == signing->count;
+    for (size_t i = 0; same && i < signing->count; i++) {
+        uint8_t there[SIGN_DNSKEY_SIZE];
+        uint8_t fresh[SIGN_DNSKEY_SIZE];
+        same = sign_key_rdata(zone->signing[i], there) == sign_key_rdata(signing->keys[i], fresh) &&
+               memcmp(there, fresh, sizeof there) == 0;
+    }
+    return same;
+}
+
+static void drop_signing(struct zone_owner *zone)
+{
+    for (size_t i = 0; i < zone->signing_count; i++) {
+        sign_key_unref(zone->signing[i]);
+    }
+    free(zone->signing);
+    zone->signing = NULL;
+    zone->signing_count = 0;
+}
+
+void zone_database_set_signing(struct zone_database *database, const char *zone_id,
+                               const struct zone_signing *signing)
+{
+    static const struct zone_signing none = {0};
+    signing = signing != NULL ? signing : &none;
+    struct zone_owner *zone =
+        signing->count != 0 ? owner_get(database, zone_id) : owner_find(database, zone_id);
+    if (zone == NULL || same_keys(zone, signing)) {
+        return;
+    }
+    drop_signing(zone);
+    if (signing->count != 0) {
+        zone->signing = memory_array(signing->count, sizeof(struct sign_key *));
+    }
+    for (size_t i = 0; i < signing->count; i++) {
+        zone->signing[i] = sign_key_ref(signing->keys[i]);
+    }
+    zone->signing_count = signing->count;
+    zone->signing_changed = true;
+    owner_mark_dirty(database, zone);
+}
+
+int64_t zone_database_refresh(struct zone_database *database, struct wall now)
+{
+    database->now = now;
+    int64_t wait = signer_refresh(database);
+    group_decide_all(database);
+    (void)group_commit(database); /* the count is of no use here */
+    flush_retired(database);
+    return wait;
 }
 
 /* ---- reloading ---- */
@@ -365,6 +423,8 @@ static void prepare(struct zone_database *database, struct zone_owner *zone)
 
 static void retire_zone(struct zone_database *database, struct zone_owner *take_zone)
 {
+    signer_close(database, take_zone);
+    drop_signing(take_zone);
     union {
         const struct zone_answer *borrowed;
         struct zone_answer *owned;
@@ -402,10 +462,18 @@ void zone_database_publish(struct zone_database *database)
             draft_apply(database, zone);
         }
     }
+    group_decide_all(database); /* what a delegation that went has uncovered */
+    (void)group_commit(database);
     while (database->dirty != NULL) {
         struct zone_owner *zone = database->dirty;
         database->dirty = zone->next_dirty;
         zone->dirty = false;
+        if (zone->known && !zone->doomed) {
+            signer_settle(database, zone);
+            if (owner_visible(database, zone) == NULL) {
+                signer_complete(database, zone, SIGN_AT_ONCE);
+            }
+        }
         if (zone->known) {
             serve(database, zone);
         }

@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/macro.h"
+#include "base/time.h"
 #include "model/status.h"
 #include "model/zone.h"
 
@@ -28,6 +29,7 @@
 
 struct zone_database;
 struct zone_set;
+struct sign_key;
 
 struct zone_database *zone_database_new(void) MUST_CHECK;
 /* No reader may be left. The last memory is freed by snapshot_drain(). */
@@ -58,6 +60,27 @@ void zone_database_sweep(struct zone_database *database);
  * in one step, names one after another, a zone appears whole and vanishes at once. What was
  * replaced is freed after a grace period (base/snapshot.h). */
 void zone_database_publish(struct zone_database *database);
+
+/* The keys of a signed zone. Those with flags 257 sign the DNSKEY records, those with 256 all else;
+ * where one kind is missing, the other signs all. */
+struct zone_signing {
+    struct sign_key *const *keys;
+    size_t count; /* at most ZONE_KEYS_LIMIT count */
+};
+
+#define ZONE_KEYS_LIMIT 8U
+
+/* Signs the zone with these keys, which are referenced; NULL: no longer. Takes effect at the next
+ * publish: from then on zone_database_refresh signs the zone piece by piece, and it is shown signed
+ * in one step when all of it is (a zone of up to 1,000 names that is new: at once). With other keys
+ * than before it stays signed: the DNSKEY records change at once, the signatures one by one. The
+ * keys that it has already: nothing happens. */
+void zone_database_set_signing(struct zone_database *database, const char *zone_id,
+                               const struct zone_signing *signing);
+/* Signs what is not signed yet, or runs out: about a millisecond's work, so that status changes can
+ * come in between. Returns how long, in nanoseconds, until it has to be called again; 0: there is
+ * more to do now. `now` is also the time that later signatures are made at. */
+int64_t zone_database_refresh(struct zone_database *database, struct wall now);
 
 /* What readers load (SNAPSHOT_LOAD inside a read section). Never NULL. Lives as long as the
  * database. */

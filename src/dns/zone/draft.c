@@ -8,7 +8,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "dns/wire/rdata.h"
+#include "dns/zone/denial.h"
 #include "dns/zone/internal.h"
+#include "dns/zone/signature.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -271,6 +273,12 @@ static void draft_name(struct zone_database *database, struct zone_owner *zone,
     }
     pending->draft = assemble(database, zone, pending, old, &items);
     free(items.list);
+    if (zone->signer != NULL) {
+        const uint8_t *relative = zone_node_name(pending->draft);
+        (void)signer_node(
+            database, zone, pending->draft,
+            signer_authoritative(database, zone, relative, pending->draft->name_length));
+    }
     for (const struct zone_edit *edit = pending->first; edit != NULL; edit = edit->next) {
         target_touch(database, zone, pending->wire, pending->length - zone->zone.apex_length,
                      edit->type);
@@ -321,6 +329,9 @@ static struct zone_table *names_with_room(struct zone_database *database, struct
             zone_table_grown(names, MAX(more, names->live / 8 + 2), node_hash, &context);
         database_retire(database, SNAPSHOT_PUBLISH(&zone->zone.names, grown));
         names = grown;
+        if (zone->signer != NULL) {
+            zone->signer->walk_at = 0;
+        }
     }
     return names;
 }
@@ -388,15 +399,17 @@ static bool is_cut(const struct zone_node *node)
     return node != NULL && zone_node_has(node, ZONE_NODE_CUT);
 }
 
-static void set_negative(struct zone_database *database, struct zone_owner *zone,
-                         const struct zone_node *apex)
+void owner_set_negative(struct zone_database *database, struct zone_owner *zone,
+                        const struct zone_node *apex)
 {
     const struct zone_slot *soa = zone_node_slot(apex, RR_SOA);
     union {
         const struct zone_answer *borrowed;
         struct zone_answer *owned;
     } old;
-    struct zone_answer *fresh = leaf_negative(soa != NULL ? zone_slot_answer(soa) : NULL);
+    struct zone_answer *fresh = leaf_negative(soa != NULL ? zone_slot_answer(soa) : NULL,
+                                              (size_t)ZONE_RR_FIXED + SIGN_RRSIG_FIXED +
+                                                  zone->zone.apex_length + SIGN_SIGNATURE_SIZE);
     old.borrowed = SNAPSHOT_PUBLISH(&zone->zone.negative, fresh);
     database_retire(database, old.owned);
 }
@@ -411,6 +424,12 @@ static void apply_name(struct zone_database *database, struct zone_owner *zone,
     struct zone_node *draft = pending->draft;
     struct zone_node *old = zone_find_for_owner(&zone->zone, &name, 0);
     struct zone_table *names = SNAPSHOT_LOAD(&zone->zone.names);
+    struct denial_change change = {0};
+    if (zone->signer != NULL) {
+        denial_prepare(database, zone, pending->wire, pending->length - zone->zone.apex_length,
+                       draft, &change);
+        denial_begin(zone->signer);
+    }
     uint32_t cuts = is_cut(draft) ? 1 : 0;
     uint32_t cuts_before = is_cut(old) ? 1 : 0;
     /* Readers look for delegations while there are any: count before one shows, after one goes. */
@@ -428,13 +447,17 @@ static void apply_name(struct zone_database *database, struct zone_owner *zone,
     } else if (old != NULL) {
         zone_table_replace(names, name.hash[0], old, draft);
         if (draft->name_length == 0) {
-            set_negative(database, zone, draft);
+            owner_set_negative(database, zone, draft);
         }
     } else {
         zone_table_insert(names_with_room(database, zone, 1), name.hash[0], draft);
         adopt(database, zone, &name, 0);
     }
     (void)atomic_fetch_sub_explicit(&zone->zone.cuts, cuts_before, memory_order_acq_rel);
+    if (zone->signer != NULL) {
+        denial_apply(database, zone, &change);
+        denial_end(zone->signer);
+    }
     database_retire(database, old);
 }
 

@@ -8,7 +8,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "dns/wire/rdata.h"
+#include "dns/zone/denial.h"
 #include "dns/zone/internal.h"
+#include "dns/zone/signature.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -245,6 +247,8 @@ void group_set_records(struct zone_database *database, struct zone_group *group,
 void group_free(struct zone_database *database, struct zone_group *take_group)
 {
     assert(!take_group->changed);
+    derived_free(database, take_group->derived);
+    take_group->derived = NULL;
     if (database->free_count == database->free_capacity) {
         database->free_capacity = database->free_capacity * 2 + 16;
         database->free_numbers =
@@ -397,6 +401,15 @@ static const struct zone_answer *compose(struct zone_database *database, struct 
     return mix != NULL ? mix : database->choices[last];
 }
 
+void group_mark(struct zone_database *database, struct zone_group *group)
+{
+    if (!group->changed) {
+        group->changed = true;
+        group->next_changed = database->changed;
+        database->changed = group;
+    }
+}
+
 static void decide(struct zone_database *database, struct zone_group *group)
 {
     unsigned depth = 0;
@@ -412,10 +425,8 @@ static void decide(struct zone_database *database, struct zone_group *group)
     group->answer = answer;
     group->healthy = healthy;
     group->depth = (uint8_t)depth;
-    if (!same && !group->changed) {
-        group->changed = true;
-        group->next_changed = database->changed;
-        database->changed = group;
+    if (!same) {
+        group_mark(database, group);
     }
     target_touch(database, group->zone, zone_node_name(group->node), group->node->name_length,
                  group->type);
@@ -438,6 +449,27 @@ void group_decide_all(struct zone_database *database)
     }
 }
 
+/* Shows the answer in the group's slot. When the name has or has no such records from now on, the
+ * chain of a signed zone says so in the same step. */
+static void show(struct zone_database *database, struct zone_group *group, struct zone_slot *slot)
+{
+    const struct zone_answer *answer = signer_answer(database, group);
+    struct zone_owner *zone = group->zone;
+    if (LIKELY(zone->signer == NULL) ||
+        denial_always(zone_slot_answer(slot)) == denial_always(answer) ||
+        !owner_shows(database, zone, group->node)) {
+        atomic_store_explicit(&slot->answer, answer, memory_order_release);
+        return;
+    }
+    struct denial_change change;
+    denial_prepare(database, zone, zone_node_name(group->node), group->node->name_length,
+                   group->node, &change);
+    denial_begin(zone->signer);
+    atomic_store_explicit(&slot->answer, answer, memory_order_release);
+    denial_apply(database, zone, &change);
+    denial_end(zone->signer);
+}
+
 size_t group_commit(struct zone_database *database)
 {
     size_t count = 0;
@@ -448,7 +480,7 @@ size_t group_commit(struct zone_database *database)
         for (unsigned i = 0; i < group->node->slot_count; i++) {
             struct zone_slot *slot = &group->node->slots[i];
             if (slot->group == group->number) {
-                atomic_store_explicit(&slot->answer, group->answer, memory_order_release);
+                show(database, group, slot);
                 count++;
             }
         }

@@ -82,6 +82,7 @@ struct zone_group {
     const struct zone_answer *answer; /* as decided last; a record's leaf, a target's answer, or
                                          the group's own mix */
     struct zone_answer *mix;          /* owned; NULL when one record is served */
+    struct zone_derived *derived;     /* signature.h; NULL: what readers see is `answer` */
     uint32_t number;                  /* index in database->groups */
     uint16_t type;
     uint8_t policy; /* of the records that count: those of the first one's policy */
@@ -137,6 +138,11 @@ struct zone_owner {
     bool doomed; /* deleted: goes at the next publish */
     bool dirty;
     uint16_t generation; /* of its last put */
+    bool signing_changed;
+    struct sign_key **signing; /* the keys it is to be signed with; referenced */
+    size_t signing_count;
+    struct zone_signer *signer; /* signature.h; NULL: no signatures */
+    uint32_t signed_since;      /* signatures made before are of other keys; seconds since 1970 */
     char id[];
 };
 
@@ -172,6 +178,9 @@ struct zone_database {
     uint32_t *shares;
     size_t scratch;
     uint16_t generation; /* goes up with each zone_database_mark */
+    struct zone_signer *signers;
+    struct wall now;       /* for signatures: as zone_database_refresh said last */
+    uint64_t signed_count; /* signatures made so far */
     struct hash_key key;
 };
 
@@ -181,8 +190,11 @@ struct zone_database {
 int leaf_compile(const struct model_record_set *record, struct zone_answer **ret_leaf,
                  struct err *err) MUST_CHECK;
 uint32_t leaf_ttl(const struct zone_answer *leaf) PURE;
-/* The SOA for negative answers out of the apex's SOA; NULL when that is NULL or too short. */
-struct zone_answer *leaf_negative(const struct zone_answer *soa) MUST_CHECK;
+/* A leaf of RRs in the form that zone_set.h describes. */
+struct zone_answer *leaf_new(const uint8_t *rrs, size_t size, size_t count) MUST_CHECK;
+/* The SOA for negative answers out of the apex's SOA; NULL when that is NULL or too short. Its
+ * signatures, of rrsig_size bytes each, hold for it too: the original TTL is in them. */
+struct zone_answer *leaf_negative(const struct zone_answer *soa, size_t rrsig_size) MUST_CHECK;
 /* shares as choose() filled them; choices[i] may be NULL. Several are served. */
 struct zone_answer *mix_compile(bool weighted, const struct zone_answer *const *choices,
                                 const uint32_t *shares, size_t count) MUST_CHECK;
@@ -213,6 +225,8 @@ void group_set_records(struct zone_database *database, struct zone_group *group,
 /* Frees the group, not its records. */
 void group_free(struct zone_database *database, struct zone_group *take_group);
 void group_enqueue(struct zone_database *database, struct zone_group *group);
+/* Its slot is filled again at the next commit, also when its answer stays. */
+void group_mark(struct zone_database *database, struct zone_group *group);
 /* Everything that depends on the subject is decided again. */
 void subject_touch(struct zone_database *database, const struct zone_subject *subject);
 /* The same by name, for a name and type whose answer changed. */
@@ -251,6 +265,9 @@ struct zone_owner *owner_of_name(const struct zone_database *database, const uin
 /* The draft of a publish that is under way, else the visible node; NULL when there is none. */
 struct zone_node *owner_node(const struct zone_database *database, const struct zone_owner *zone,
                              const uint8_t *wire);
+/* True when readers see that very node. */
+bool owner_shows(const struct zone_database *database, const struct zone_owner *zone,
+                 const struct zone_node *node);
 /* The pending edits of a name; NULL when there are none. */
 struct zone_pending *owner_pending(const struct zone_database *database,
                                    const struct zone_owner *zone, const uint8_t *wire);
@@ -280,6 +297,15 @@ void draft_build(struct zone_database *database, struct zone_owner *zone);
 void draft_apply(struct zone_database *database, struct zone_owner *zone);
 /* Frees the groups and records of a node; retires its leafs and itself. */
 void draft_discard_node(struct zone_database *database, struct zone_node *take_node);
+
+/* Negative answers carry the SOA that the apex's node has now. */
+void owner_set_negative(struct zone_database *database, struct zone_owner *zone,
+                        const struct zone_node *apex);
+
+/* ---- signer.c: signed zones ---- */
+
+/* A slice of what has to be signed; nanoseconds until there is more to do. */
+int64_t signer_refresh(struct zone_database *database);
 
 /* ---- database.c ---- */
 

@@ -16,7 +16,7 @@
 #define OWNER_QUESTION 0xc00cU /* compression pointer to the question's name */
 #define SOA_NUMBERS 20U        /* serial, refresh, retry, expire, minimum */
 
-static struct zone_answer *leaf_new(const uint8_t *rrs, size_t size, size_t count)
+struct zone_answer *leaf_new(const uint8_t *rrs, size_t size, size_t count)
 {
     struct zone_leaf *leaf = memory_new(sizeof *leaf + size);
     leaf->head.kind = ZONE_LEAF;
@@ -106,19 +106,24 @@ uint32_t leaf_ttl(const struct zone_answer *leaf)
     return bytes_get_u32(&reader);
 }
 
-struct zone_answer *leaf_negative(const struct zone_answer *soa)
+struct zone_answer *leaf_negative(const struct zone_answer *soa, size_t rrsig_size)
 {
     if (soa == NULL || soa->size < ZONE_RR_FIXED + SOA_NUMBERS) {
         return NULL;
     }
-    struct zone_answer *negative = leaf_new(zone_leaf(soa)->rrs, soa->size, 1);
+    size_t all = soa->size + soa->signatures * rrsig_size;
+    struct zone_answer *negative = leaf_new(zone_leaf(soa)->rrs, all, 1);
+    negative->size = soa->size;
+    negative->signatures = soa->signatures;
     struct bytes_reader reader = bytes_reader(zone_leaf(soa)->rrs, soa->size);
     (void)bytes_get(&reader, soa->size - 4U);
     uint32_t minimum = bytes_get_u32(&reader);
     uint32_t ttl = MIN(leaf_ttl(soa), minimum);
-    struct bytes_writer writer =
-        bytes_writer(((struct zone_leaf *)(void *)negative)->rrs + ZONE_RR_TTL, sizeof ttl);
-    bytes_put_u32(&writer, ttl);
+    uint8_t *rrs = ((struct zone_leaf *)(void *)negative)->rrs;
+    for (size_t at = 0; at < all; at += at == 0 ? soa->size : rrsig_size) {
+        struct bytes_writer writer = bytes_writer(rrs + at + ZONE_RR_TTL, sizeof ttl);
+        bytes_put_u32(&writer, ttl);
+    }
     return negative;
 }
 

@@ -218,6 +218,19 @@ struct zone_node *owner_node(const struct zone_database *database, const struct 
     return zone_find_for_owner(&zone->zone, &name, 0);
 }
 
+bool owner_shows(const struct zone_database *database, const struct zone_owner *zone,
+                 const struct zone_node *node)
+{
+    uint8_t wire[NAME_WIRE_LIMIT];
+    size_t length = (size_t)node->name_length + zone->zone.apex_length;
+    assert(length <= sizeof wire);
+    (void)memcpy(wire, zone_node_name(node), node->name_length);
+    (void)memcpy(wire + node->name_length, zone->zone.apex, zone->zone.apex_length);
+    struct zone_name name;
+    return zone_name_read(&name, &database->set, wire, length) == length &&
+           zone_find_for_owner(&zone->zone, &name, 0) == node;
+}
+
 /* Memory for edits. A large change's comes in large blocks, which can be given back whole: what
  * stays of the change is not strewn over their pages. */
 static void *edit_memory(struct zone_owner *zone, size_t size)

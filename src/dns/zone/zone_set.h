@@ -33,14 +33,15 @@ enum zone_answer_kind {
 #define ZONE_ALIAS_LIMIT 32U
 
 struct zone_answer {
-    uint8_t kind; /* enum zone_answer_kind */
-    uint8_t pad;
-    uint16_t count; /* RRs of a leaf, choices of the others */
-    uint32_t size;  /* leaf: bytes of rrs; weighted: sum of the weights; multivalue: the TTL */
+    uint8_t kind;       /* enum zone_answer_kind */
+    uint8_t signatures; /* leaf of a signed zone: RRSIG records behind its RRs */
+    uint16_t count;     /* RRs of a leaf, choices of the others */
+    uint32_t size;      /* leaf: bytes of rrs; weighted: sum of the weights; multivalue: the TTL */
 };
 
 /* The RRs in wire form, the owner of each a compression pointer to offset 12 (the question's
- * name), RDATA not compressed. */
+ * name), RDATA not compressed. In a signed zone their RRSIG records follow, in the same form, each
+ * of the zone's rrsig_size bytes (struct zone_security); `count` and `size` are without them. */
 struct zone_leaf {
     struct zone_answer head;
     uint8_t rrs[];
@@ -122,6 +123,54 @@ static inline const struct zone_answer *zone_slot_answer(const struct zone_slot 
     return atomic_load_explicit(&slot->answer, memory_order_acquire);
 }
 
+/* ---- signed zones ---- */
+
+/* A name of the NSEC chain. `nsec` is a leaf of one NSEC record and its signatures; NULL for a name
+ * below a delegation, whose `cut` is the delegation's entry. */
+struct zone_denial {
+    _Atomic(const struct zone_answer *) nsec;
+    _Atomic(const struct zone_denial *) cut;
+    uint16_t key_size;
+    uint8_t name_length; /* the labels in front of the zone's name */
+    uint8_t bytes[];     /* the key (zone_denial_key), then these labels */
+};
+
+/* Names in canonical order (RFC 4034 section 6.1). A name that comes or goes makes a new chunk; an
+ * NSEC that changes is one pointer. */
+struct zone_denial_chunk {
+    size_t count; /* never 0 */
+    struct zone_denial *entries[];
+};
+
+struct zone_denial_index {
+    size_t count; /* never 0: the apex is the first name */
+    _Atomic(struct zone_denial_chunk *) chunks[];
+};
+
+struct zone_security {
+    SNAPSHOT(struct zone_denial_index) names;
+    _Atomic(const struct zone_answer *) dnskey; /* leaf */
+    size_t rrsig_size;        /* of one RRSIG record: owner pointer, fixed part, RDATA */
+    _Atomic uint32_t version; /* odd while names or the chain change: who proved something with both
+                                 looks again when it moved */
+};
+
+#define ZONE_DENIAL_KEY_LIMIT (2U * NAME_WIRE_LIMIT)
+
+/* The labels in front of a zone's name (lower case, `length` bytes) so that memcmp, the shorter
+ * first, is canonical order: from the last label to the first, each ended by 0, with 0 and 1
+ * escaped. Returns the key's size. */
+size_t zone_denial_key(const uint8_t *relative, size_t length, uint8_t key[ZONE_DENIAL_KEY_LIMIT]);
+/* The last name of the chain that is the key's or stands before it; NULL when the chain has no
+ * NSEC there. */
+const struct zone_denial *zone_denial_find(const struct zone_security *security, const uint8_t *key,
+                                           size_t size);
+
+static inline const uint8_t *zone_denial_name(const struct zone_denial *denial)
+{
+    return denial->bytes + denial->key_size;
+}
+
 /* ---- zones ---- */
 
 struct zone {
@@ -132,6 +181,7 @@ struct zone {
     uint8_t labels;                               /* of apex, without the root */
     uint8_t apex_length;                          /* with the root label */
     uint8_t apex[NAME_WIRE_LIMIT];
+    SNAPSHOT(struct zone_security) security; /* NULL: not signed, or not wholly yet */
 };
 
 struct zone_set {
