@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct work {
     struct work *next;
@@ -68,6 +69,26 @@ static void apply_status(struct compiler *compiler, const struct model_status *s
     atomic_fetch_add_explicit(&compiler->flips, flips, memory_order_relaxed);
 }
 
+/* Signs for about a millisecond where there is something to sign; returns when it has to be called
+ * next, on the clock that the condition waits on. The mutex is held at call and return. */
+static struct mono sign_slice(struct compiler *compiler)
+{
+    (void)pthread_mutex_unlock(&compiler->mutex);
+    struct mono next = {mono_now().ns + zone_database_refresh(compiler->database, wall_now())};
+    snapshot_quiescent();
+    (void)pthread_mutex_lock(&compiler->mutex);
+    return next;
+}
+
+static void wait_for_work(struct compiler *compiler, struct mono until)
+{
+    struct timespec deadline = {.tv_sec = (time_t)(until.ns / TIME_S),
+                                .tv_nsec = until.ns % TIME_S};
+    snapshot_offline();
+    (void)pthread_cond_timedwait(&compiler->wake, &compiler->mutex, &deadline);
+    snapshot_online();
+}
+
 /* One message, the mutex held at call and return, not in between. */
 static void handle_one(struct compiler *compiler)
 {
@@ -99,14 +120,16 @@ static void *compiler_main(void *argument)
     struct compiler *compiler = argument;
     snapshot_thread_begin(); /* TestDNSAnswer reads the zone set here */
     (void)pthread_mutex_lock(&compiler->mutex);
+    struct mono refresh = {0}; /* signatures come behind health and edits */
     while (!compiler->stop || compiler->first != NULL) {
-        if (compiler->first == NULL && compiler->status == NULL) {
-            snapshot_offline();
-            (void)pthread_cond_wait(&compiler->wake, &compiler->mutex);
-            snapshot_online();
-        } else {
+        if (compiler->first != NULL || compiler->status != NULL) {
             handle_one(compiler);
             snapshot_quiescent();
+            refresh = mono_now(); /* there may be something new to sign */
+        } else if (mono_now().ns >= refresh.ns) {
+            refresh = sign_slice(compiler);
+        } else {
+            wait_for_work(compiler, refresh);
         }
     }
     (void)pthread_mutex_unlock(&compiler->mutex);
@@ -118,7 +141,11 @@ int compiler_start(struct compiler **ret_compiler, struct err *err)
 {
     struct compiler *compiler = memory_new(sizeof *compiler);
     (void)pthread_mutex_init(&compiler->mutex, NULL); /* these cannot fail on Linux */
-    (void)pthread_cond_init(&compiler->wake, NULL);
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&compiler->wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_cond_init(&compiler->finished, NULL);
     compiler->last = &compiler->first;
     compiler->database = zone_database_new();
