@@ -138,9 +138,9 @@ static struct zone_denial *entry_new(const uint8_t *relative, size_t length)
 static struct zone_denial_chunk *chunk_new(struct zone_denial *const *entries, size_t count)
 {
     struct zone_denial_chunk *chunk =
-        memory_new(sizeof *chunk + CHUNK_LIMIT * sizeof chunk->entries[0]);
+        memory_new(sizeof *chunk + CHUNK_LIMIT * sizeof(struct zone_denial *));
     chunk->count = count;
-    (void)memcpy(chunk->entries, entries, count * sizeof chunk->entries[0]);
+    (void)memcpy(chunk->entries, entries, count * sizeof(struct zone_denial *));
     return chunk;
 }
 
@@ -175,14 +175,14 @@ static void insert(struct zone_database *database, struct zone_signer *signer,
     struct zone_denial_index *index = index_of(signer);
     struct zone_denial_chunk *old = chunk_at(index, place.chunk);
     struct zone_denial *entries[CHUNK_LIMIT + 1];
-    (void)memcpy(entries, old->entries, place.at * sizeof entries[0]);
+    (void)memcpy(entries, old->entries, place.at * sizeof(struct zone_denial *));
     entries[place.at] = take_entry;
     (void)memcpy(entries + place.at + 1, old->entries + place.at,
-                 (old->count - place.at) * sizeof entries[0]);
+                 (old->count - place.at) * sizeof(struct zone_denial *));
     size_t count = old->count + 1;
     signer->name_count++;
     if (count <= CHUNK_LIMIT && signer->state != SIGNER_LIVE) { /* nobody reads it yet */
-        (void)memcpy(old->entries, entries, count * sizeof entries[0]);
+        (void)memcpy(old->entries, entries, count * sizeof(struct zone_denial *));
         old->count = count;
         return;
     }
@@ -214,7 +214,7 @@ static void take_out(struct zone_database *database, struct zone_signer *signer,
         struct zone_denial_chunk *fresh = chunk_new(old->entries, old->count);
         fresh->count--;
         (void)memmove(fresh->entries + place.at, fresh->entries + place.at + 1,
-                      (fresh->count - place.at) * sizeof fresh->entries[0]);
+                      (fresh->count - place.at) * sizeof(struct zone_denial *));
         atomic_store_explicit(&index->chunks[place.chunk], fresh, memory_order_release);
     }
     database_retire(database, old);

@@ -75,7 +75,8 @@ struct zone_answer *signer_leaf(struct zone_database *database, struct zone_sign
     struct sign_rrset rrset = {
         .owner = owner, .type = leaf_type(leaf), .rdata = small, .count = leaf->count};
     if (leaf->count > SMALL_COUNT) {
-        rrset.rdata = large = memory_array(leaf->count, sizeof *large);
+        large = memory_array(leaf->count, sizeof *large);
+        rrset.rdata = large;
     }
     rrset.ttl = read_rrs(leaf, rrset.rdata);
     signer->newest = MAX(now_s(database), signer->since);

@@ -35,7 +35,7 @@ static struct dns_server *start(struct zone_database *database)
     struct err err = ERR_INIT;
     if (dns_server_start(&config, &server, &err) < 0) {
         (void)fprintf(stderr, "%s\n", err.message);
-        exit(1);
+        abort();
     }
     const struct sockaddr_storage *bound = dns_server_address(server, 0);
     (void)printf("port %u\n", ntohs(((const struct sockaddr_in *)(const void *)bound)->sin_port));
