@@ -1,4 +1,5 @@
-/* SipHash-1-3: see hash.h. Called wherever a table is indexed by names from outside; any thread. */
+/* SipHash: see hash.h. Called wherever a table is indexed by names from outside, and for DNS
+ * cookies; any thread. */
 #include "base/hash.h"
 
 #include "base/random.h"
@@ -39,7 +40,18 @@ static inline void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t size)
+static inline void sip_word(uint64_t v[4], uint64_t word, unsigned rounds)
+{
+    v[3] ^= word;
+    for (unsigned i = 0; i < rounds; i++) {
+        sip_round(v);
+    }
+    v[0] ^= word;
+}
+
+/* Inlined with constant numbers of rounds. */
+static inline uint64_t sip_hash(const struct hash_key *key, const void *data, size_t size,
+                                unsigned rounds, unsigned last_rounds)
 {
     const unsigned char *bytes = data;
     uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575U, key->k1 ^ 0x646f72616e646f6dU,
@@ -48,20 +60,26 @@ uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t size)
     size_t left = size;
     for (; left >= 8; left -= 8, bytes += 8) {
         (void)memcpy(&word, bytes, 8);
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
+        sip_word(v, word, rounds);
     }
     word = (uint64_t)size << 56U;
     for (size_t i = 0; i < left; i++) {
         word |= (uint64_t)bytes[i] << (8U * (unsigned)i);
     }
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
+    sip_word(v, word, rounds);
     v[2] ^= 0xffU;
-    sip_round(v);
-    sip_round(v);
-    sip_round(v);
+    for (unsigned i = 0; i < last_rounds; i++) {
+        sip_round(v);
+    }
     return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t size)
+{
+    return sip_hash(key, data, size, 1, 3);
+}
+
+uint64_t hash_bytes_2_4(const struct hash_key *key, const void *data, size_t size)
+{
+    return sip_hash(key, data, size, 2, 4);
 }

@@ -16,5 +16,7 @@ struct hash_key {
 /* A key of this process, made at the first call; the same for its whole life. */
 const struct hash_key *hash_process_key(void);
 uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t size) PURE;
+/* SipHash-2-4, with the paper's own rounds: where a standard prescribes it (RFC 9018). */
+uint64_t hash_bytes_2_4(const struct hash_key *key, const void *data, size_t size) PURE;
 
 #endif

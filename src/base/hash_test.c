@@ -47,6 +47,20 @@ static void vectors_of_the_papers_key_and_message(void **state)
     }
 }
 
+/* The paper's appendix A, and the first two of its authors' vectors. */
+static void vectors_of_siphash_2_4(void **state)
+{
+    (void)state;
+    unsigned char message[16];
+    for (size_t i = 0; i < sizeof message; i++) {
+        message[i] = (unsigned char)i;
+    }
+    struct hash_key key = {0x0706050403020100U, 0x0f0e0d0c0b0a0908U};
+    assert_int_equal(hash_bytes_2_4(&key, message, 15), 0xa129ca6149be45e5U);
+    assert_int_equal(hash_bytes_2_4(&key, message, 0), 0x726fdb47dd0e0e31U);
+    assert_int_equal(hash_bytes_2_4(&key, message, 1), 0x74f839c593dc67fdU);
+}
+
 static void alignment_of_the_input_does_not_matter(void **state)
 {
     (void)state;
@@ -100,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_of_cpython_with_a_zero_key),
         cmocka_unit_test(vectors_of_the_papers_key_and_message),
+        cmocka_unit_test(vectors_of_siphash_2_4),
         cmocka_unit_test(alignment_of_the_input_does_not_matter),
         cmocka_unit_test(one_bit_changes_half_of_the_hash),
         cmocka_unit_test(the_process_key_stays_the_same_and_is_not_zero),

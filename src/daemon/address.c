@@ -62,3 +62,24 @@ bool config_address_is_loopback(const struct sockaddr_storage *address)
     }
     return (ntohl(v4->sin_addr.s_addr) >> 24U) == 127;
 }
+
+int config_parse_prefix(const char *text, sa_family_t *ret_family, uint8_t *ret_bits,
+                        uint8_t ret_address[16], struct err *err)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    uint8_t address[16] = {0};
+    size_t length = strcspn(text, "/");
+    sa_family_t family = memchr(text, ':', length) != NULL ? AF_INET6 : AF_INET;
+    int64_t bits = family == AF_INET6 ? 128 : 32;
+    if (length < sizeof host) {
+        (void)memcpy(host, text, length);
+    }
+    if (inet_pton(family, host, address) != 1 ||
+        (text[length] == '/' && text_to_i64(text + length + 1, 0, bits, &bits) != 0)) {
+        return err_set(err, ERR_INVALID, "'%s' is not a prefix such as 192.0.2.0/24", text);
+    }
+    *ret_family = family;
+    *ret_bits = (uint8_t)bits;
+    (void)memcpy(ret_address, address, sizeof address);
+    return 0;
+}

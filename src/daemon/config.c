@@ -485,6 +485,20 @@ static int check_addresses(const struct config *config, struct err *err)
     return 0;
 }
 
+static int check_prefixes(const struct config *config, struct err *err)
+{
+    sa_family_t family;
+    uint8_t bits;
+    uint8_t address[16];
+    for (size_t i = 0; i < config->dns_rate_limit_exempt.count; i++) {
+        if (config_parse_prefix(config->dns_rate_limit_exempt.items[i], &family, &bits, address,
+                                err) != 0) {
+            return err_wrap(err, "dns.rate-limit-exempt");
+        }
+    }
+    return 0;
+}
+
 static bool region_is_valid(const char *name)
 {
     size_t length = strlen(name);
@@ -552,7 +566,8 @@ static int check_config(const struct config *config, struct err *err)
         return err_set(err, ERR_INVALID, "store: '%s' is not offered by this build, only sqlite is",
                        config->store);
     }
-    return check_addresses(config, err);
+    rc = check_prefixes(config, err);
+    return rc != 0 ? rc : check_addresses(config, err);
 }
 
 /* Says where the file sets the option that the message begins with. */

@@ -54,6 +54,10 @@ void config_print_reference(FILE *out);
  * wrong. */
 int config_parse_address(const char *text, struct sockaddr_storage *ret_address, struct err *err)
     MUST_CHECK;
+/* "192.0.2.0/24", "2001:db8::/32", or one address: family, bits and the address's bytes, 4 or 16.
+ * ERR_INVALID with what was wrong. */
+int config_parse_prefix(const char *text, sa_family_t *ret_family, uint8_t *ret_bits,
+                        uint8_t ret_address[16], struct err *err) MUST_CHECK;
 /* Back to text; out needs CONFIG_ADDRESS_TEXT bytes. */
 #define CONFIG_ADDRESS_TEXT 64U
 void config_format_address(const struct sockaddr_storage *address, char out[CONFIG_ADDRESS_TEXT]);

@@ -2,13 +2,12 @@
  * and stops them in reverse; a half-started daemon is stopped the same way. Called by main. */
 #include "daemon/daemon.h"
 
-#include "base/buf.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/secret.h"
 #include "base/snapshot.h"
 #include "base/text.h"
 #include "daemon/credentials.h"
+#include "daemon/secret_file.h"
 #include "service/leeward/leeward.h"
 #include "service/route53/route53.h"
 #include "service/sts/sts.h"
@@ -20,7 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PEM_LIMIT (1U << 20U)
 #define FAILURES_LOGGED_A_SECOND 100U
 
 static const struct aws_service *const services[] = {&service_route53, &service_sts,
@@ -57,6 +55,19 @@ static unsigned processors(void)
     return count < 1 ? 1 : (unsigned)MIN(count, 64L);
 }
 
+static void set_exempt(struct daemon *daemon)
+{
+    const struct config_list *list = &daemon->config->dns_rate_limit_exempt;
+    daemon->exempt = memory_array(MAX(list->count, 1U), sizeof *daemon->exempt);
+    for (size_t i = 0; i < list->count; i++) {
+        struct dns_prefix *prefix = &daemon->exempt[i];
+        struct err err = ERR_INIT;
+        /* Checked when the config was loaded. */
+        IGNORE_RESULT(config_parse_prefix(list->items[i], &prefix->family, &prefix->bits,
+                                          prefix->address, &err));
+    }
+}
+
 static int start_dns(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -70,6 +81,7 @@ static int start_dns(struct daemon *daemon, struct err *err)
             return rc;
         }
     }
+    set_exempt(daemon);
     struct dns_server_config dns = {
         .addresses = addresses,
         .address_count = config->dns_addresses.count,
@@ -77,35 +89,13 @@ static int start_dns(struct daemon *daemon, struct err *err)
         .udp_limit = (uint16_t)config->dns_udp_limit,
         .tcp_connections = (unsigned)config->dns_tcp_connections,
         .tcp_idle_ms = (unsigned)config->dns_tcp_idle_ms,
+        .rate_limit = (unsigned)config->dns_rate_limit,
+        .rate_limit_slip = (unsigned)config->dns_rate_limit_slip,
+        .exempt = daemon->exempt,
+        .exempt_count = config->dns_rate_limit_exempt.count,
+        .cookies = &daemon->protection.cookies,
         .zones = compiler_zones(daemon->compiler)};
     return dns_server_start(&dns, &daemon->dns, err);
-}
-
-static int read_pem(const char *path, char **ret_text, struct err *err)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return err_set_errno(err, errno, "%s", path);
-    }
-    struct buf text CLEANUP(buf_done);
-    buf_init(&text, PEM_LIMIT);
-    buf_keep_secret(&text);
-    char chunk[4096];
-    for (size_t got = fread(chunk, 1, sizeof chunk, file); got != 0;
-         got = fread(chunk, 1, sizeof chunk, file)) {
-        buf_put(&text, chunk, got);
-    }
-    bool failed = ferror(file) != 0;
-    (void)fclose(file); /* only read from */
-    secret_wipe_memory(chunk, sizeof chunk);
-    size_t length = 0;
-    char *taken = failed ? NULL : buf_take(&text, &length);
-    if (taken == NULL) {
-        return err_set(err, ERR_IO, "%s: cannot be read, or is larger than %u bytes", path,
-                       PEM_LIMIT);
-    }
-    *ret_text = taken;
-    return 0;
 }
 
 static int lookup(void *context, const char *access_key_id, struct aws_credential *ret_credential,
@@ -161,8 +151,8 @@ static int start_api(struct daemon *daemon, struct err *err)
                                     .finished = call_finished};
     int rc = config_parse_address(config->api_address, &api.address, err);
     if (rc == 0 && config->api_certificate[0] != '\0') {
-        rc = read_pem(config->api_certificate, &daemon->certificate, err);
-        rc = rc != 0 ? rc : read_pem(config->api_key, &daemon->key, err);
+        rc = secret_file_read(config->api_certificate, &daemon->certificate, err);
+        rc = rc != 0 ? rc : secret_file_read(config->api_key, &daemon->key, err);
     }
     if (rc != 0) {
         return rc;
@@ -188,7 +178,8 @@ static void set_node_name(struct daemon *daemon)
 
 static int start_rooms(struct daemon *daemon, struct err *err)
 {
-    int rc = open_store(daemon, err);
+    int rc = protection_apply(&daemon->protection, daemon->config, err);
+    rc = rc != 0 ? rc : open_store(daemon, err);
     rc = rc != 0 ? rc : credentials_prepare(daemon->store, stdout, err);
     rc = rc != 0 ? rc : compiler_start(&daemon->compiler, err);
     rc = rc != 0 ? rc : start_health(daemon, err);
@@ -216,12 +207,17 @@ int daemon_start(const struct config *config, struct daemon **ret_daemon, struct
     return 0;
 }
 
-static void free_secret_text(char *text)
+void daemon_reload(struct daemon *daemon, const struct config *fresh)
 {
-    if (text != NULL) {
-        secret_wipe_memory(text, strlen(text));
-        free(text);
+    struct err err = ERR_INIT;
+    if (protection_apply(&daemon->protection, fresh, &err) != 0) {
+        log_error("dns.cookies_kept", F("reason", &err), F("next", "the secrets in use stay"));
     }
+}
+
+void daemon_renew(struct daemon *daemon)
+{
+    protection_renew(&daemon->protection);
 }
 
 void daemon_stop(struct daemon *take_daemon)
@@ -235,9 +231,11 @@ void daemon_stop(struct daemon *take_daemon)
     feed_stop(daemon->feed);
     health_stop(daemon->health);
     compiler_stop(daemon->compiler);
+    protection_done(&daemon->protection);
     snapshot_drain();
     store_close(daemon->store);
-    free_secret_text(daemon->key);
+    free(daemon->exempt);
+    secret_file_free(daemon->key);
     free(daemon->certificate);
     free(daemon);
 }

@@ -10,6 +10,7 @@
 #include "daemon/compiler.h"
 #include "daemon/config.h"
 #include "daemon/feed.h"
+#include "daemon/protection.h"
 #include "dns/server/server.h"
 #include "health/health.h"
 #include "service/common/context.h"
@@ -28,7 +29,9 @@ struct daemon {
     struct dns_server *dns;
     struct aws_server *api;
     struct service_context services;
-    char *certificate; /* PEM texts, or NULL */
+    struct protection protection;
+    struct dns_prefix *exempt; /* from the rate limit */
+    char *certificate;         /* PEM texts, or NULL */
     char *key;
 };
 
@@ -36,6 +39,11 @@ struct daemon {
  * an error nothing runs. */
 int daemon_start(const struct config *config, struct daemon **ret_daemon, struct err *err)
     MUST_CHECK;
+/* Takes over what a reload can change, but for the log level. What cannot be taken over is logged
+ * and stays as it was. */
+void daemon_reload(struct daemon *daemon, const struct config *fresh);
+/* Once a day: what has to be replaced from time to time. */
+void daemon_renew(struct daemon *daemon);
 /* Stops in reverse. NULL is fine. */
 void daemon_stop(struct daemon *take_daemon);
 

@@ -43,7 +43,7 @@ static void apply_log_level(const struct config *config)
     }
 }
 
-static void reload(int argc, char *const *argv, const struct config *running)
+static void reload(int argc, char *const *argv, struct daemon *daemon)
 {
     enum config_action action = CONFIG_RUN;
     struct config *fresh CLEANUP(config_cleanup) = NULL;
@@ -56,7 +56,8 @@ static void reload(int argc, char *const *argv, const struct config *running)
         log_error("config.rejected", F("reason", &err), F("next", "the running settings stay"));
     } else {
         apply_log_level(fresh);
-        config_pending_restart(running, fresh, text, sizeof text);
+        daemon_reload(daemon, fresh);
+        config_pending_restart(daemon->config, fresh, text, sizeof text);
         log_info("config.reloaded", F("log_level", fresh->log_level), F("needs_restart", text));
     }
     notify_systemd("READY=1");
@@ -97,6 +98,21 @@ static void hold_standard_descriptors(void)
     }
 }
 
+/* What comes once a day is done meanwhile. */
+static int wait_for_signal(const sigset_t *signals, struct daemon *daemon)
+{
+    const struct timespec day = {.tv_sec = 86400};
+    for (;;) {
+        int number = sigtimedwait(signals, NULL, &day);
+        if (number > 0) {
+            return number;
+        }
+        if (errno == EAGAIN) {
+            daemon_renew(daemon);
+        }
+    }
+}
+
 static int run(const struct config *config, int argc, char *const *argv)
 {
     sigset_t signals;
@@ -110,9 +126,10 @@ static int run(const struct config *config, int argc, char *const *argv)
         return EXIT_FAILURE;
     }
     announce(daemon);
-    int signal_number = 0;
-    while (sigwait(&signals, &signal_number) == 0 && signal_number == SIGHUP) {
-        reload(argc, argv, config);
+    int signal_number = wait_for_signal(&signals, daemon);
+    while (signal_number == SIGHUP) {
+        reload(argc, argv, daemon);
+        signal_number = wait_for_signal(&signals, daemon);
     }
     log_info("daemon.stopping", F("signal", signal_number));
     notify_systemd("STOPPING=1");

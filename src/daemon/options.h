@@ -42,6 +42,21 @@
            false, "DNS connections over TCP at once")                                              \
     NUMBER(dns_tcp_idle_ms, "dns.tcp-idle-ms", "dns-tcp-idle-ms", 10000, 100, 600000, false,       \
            "a DNS connection without a query is closed after this long")                           \
+    NUMBER(dns_rate_limit, "dns.rate-limit", "dns-rate-limit", 0, 0, 1000000, false,               \
+           "UDP responses a second, of each class, to one network (IPv4 /24, IPv6 /56) without a " \
+           "good cookie; 0: no limit")                                                             \
+    NUMBER(                                                                                        \
+        dns_rate_limit_slip, "dns.rate-limit-slip", "dns-rate-limit-slip", 2, 0, 100, false,       \
+        "every n-th response over the limit says \"use TCP\" instead of being dropped; 0: none")   \
+    LIST(dns_rate_limit_exempt, "dns.rate-limit-exempt", "dns-rate-limit-exempt", "PREFIX", "",    \
+         false, "networks without a limit, such as 192.0.2.0/24")                                  \
+    TEXT(dns_cookie_secrets, "dns.cookie-secrets", "dns-cookie-secrets", "FILE", "", true,         \
+         "secrets of DNS cookies: lines of 32 hexadecimal digits, the first makes, all are "       \
+         "accepted; the same file on all servers of an anycast address; default: made at each "    \
+         "start")                                                                                  \
+    FLAG(dns_require_cookie, "dns.require-cookie", "dns-require-cookie", false, true,              \
+         "under attack: over UDP answer only clients with a good cookie; others get BADCOOKIE, "   \
+         "or are sent to TCP")                                                                     \
     LIST(name_servers, "dns.name-servers", "name-server", "NAME",                                  \
          "ns-1.leeward.internal, ns-2.leeward.internal, ns-3.leeward.internal, "                   \
          "ns-4.leeward.internal",                                                                  \

@@ -265,7 +265,7 @@ static json_t *dns_counters_json(const struct daemon *daemon)
     struct dns_counters counters;
     dns_server_counters(daemon->dns, &counters);
     json_t *list = json_array();
-#define X(name, help) (void)json_array_append_new(list, counter_json(#name, counters.name));
+#define X(name, metric, label, help) (void)json_array_append_new(list, counter_json(#name, counters.name));
     DNS_COUNTERS(X)
 #undef X
     return list;

@@ -10,6 +10,7 @@
  * is never larger than message_limit; a section holds whole RRsets. */
 #include "dns/answer/answer.h"
 
+#include "dns/answer/options.h"
 #include "dns/answer/rrset.h"
 #include "dns/answer/secure.h"
 #include "dns/wire/message.h"
@@ -528,6 +529,7 @@ static void start(struct answer *answer)
     answer->cut_size = 0;
     answer->chain = 0;
     answer->rcode = RCODE_NOERROR;
+    answer->zone = NULL;
     secure_init(&answer->secure);
     zone_name_set(&answer->name, answer->context->zones, query->name, query->name_size,
                   query->label_at, query->label_count);
@@ -546,6 +548,20 @@ static COLD void run_again(struct answer *answer)
     }
 }
 
+/* For the caller to count. */
+static void note(struct answer_context *context, const struct message_query *query,
+                 const struct zone *zone, uint16_t rcode)
+{
+    struct answer_outcome *outcome = &context->outcome;
+    outcome->zone = zone;
+    outcome->type = query->type;
+    outcome->rcode = rcode;
+    outcome->question_size = query->question_size;
+    outcome->opcode = query->opcode;
+    outcome->has_edns = query->has_edns;
+    outcome->dnssec_ok = query->dnssec_ok;
+}
+
 /* Fills the message; returns the rcode. */
 static ALWAYS_INLINE uint16_t make(struct answer_context *context,
                                    const struct message_query *query, struct message_writer *writer)
@@ -562,6 +578,7 @@ static ALWAYS_INLINE uint16_t make(struct answer_context *context,
             message_truncate(writer);
         }
     }
+    note(context, query, answer.zone, answer.rcode);
     return answer.rcode;
 }
 
@@ -594,15 +611,16 @@ static uint16_t judge(const struct message_query *query)
 size_t answer_query(struct answer_context *context, const uint8_t *query, size_t length,
                     const struct sockaddr *source, bool tcp, uint8_t *out, size_t size)
 {
-    (void)source; /* for policies that look at where the client is */
     struct message_query parsed;
     if (UNLIKELY(!message_parse(&parsed, query, length))) {
         return 0;
     }
     struct message_writer writer;
     message_begin(&writer, &parsed, out, message_limit(&parsed, tcp, context->udp_limit, size));
-    uint16_t rcode = judge(&parsed);
-    if (UNLIKELY(rcode != RCODE_NOERROR || parsed.question_size == 0)) {
+    uint16_t rcode = options_apply(context, &writer, source, tcp, judge(&parsed));
+    if (UNLIKELY(rcode != RCODE_NOERROR || parsed.question_size == 0 ||
+                 (writer.flags & MESSAGE_TC) != 0)) {
+        note(context, &parsed, NULL, rcode);
         return message_finish(&writer, rcode);
     }
     if (parsed.has_subnet) {

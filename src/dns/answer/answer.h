@@ -8,6 +8,7 @@
 
 #include "base/macro.h"
 #include "base/random.h"
+#include "dns/answer/cookie.h"
 #include "dns/zone/database.h"
 
 #include <netinet/in.h>
@@ -15,10 +16,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct zone;
+
+/* What the last query was and how it was answered: for counting and limiting. Meaningful when
+ * answer_query gave a response. */
+struct answer_outcome {
+    const struct zone *zone; /* it was answered from; NULL when none. Only in the read section */
+    uint16_t type;           /* of the question; 0 when there is none */
+    uint16_t rcode;          /* all twelve bits */
+    uint16_t question_size;
+    uint8_t opcode;
+    bool has_edns;
+    bool dnssec_ok;
+    uint8_t cookie; /* enum cookie_state */
+};
+
+/* The members behind zones may be zero. */
 struct answer_context {
     struct zone_set *zones;
     struct random random;
-    uint16_t udp_limit; /* largest UDP response we send, 1232 unless configured */
+    uint16_t udp_limit;         /* largest UDP response we send, 1232 unless configured */
+    uint16_t keepalive;         /* idle timeout that TCP clients are told of, in 100 ms; 0: none */
+    uint16_t pad_block;         /* responses are padded to a multiple where wanted; 0: never */
+    uint32_t now;               /* seconds since 1970, for cookies; the caller keeps it current */
+    struct cookie_jar *cookies; /* NULL: cookies are ignored */
+    struct answer_outcome outcome;
 };
 
 /* query/length: the packet. source: where it came from. tcp: no truncation below 65,535. Returns

@@ -51,7 +51,13 @@ static struct worker *worker_new(struct dns_server *server, const struct dns_ser
     worker->endpoints = memory_array(2 * config->address_count, sizeof *worker->endpoints);
     worker->answer.zones = config->zones;
     worker->answer.udp_limit = config->udp_limit;
+    worker->answer.cookies = config->cookies;
+    worker->answer.keepalive = (uint16_t)MIN(config->tcp_idle_ms / 100, UINT16_MAX);
     random_init(&worker->answer.random, 0);
+    counters_init(&worker->counters);
+    /* The kernel spreads a network's queries over the workers, too. */
+    limit_init(&worker->limit, (config->rate_limit + config->workers - 1) / config->workers,
+               config->rate_limit_slip, config->exempt, config->exempt_count);
     udp_init(&worker->udp);
     tcp_init(&worker->tcp);
     worker->tcp.limit = config->tcp_connections;
@@ -167,12 +173,17 @@ void dns_server_counters(const struct dns_server *server, struct dns_counters *r
 {
     *ret_counters = (struct dns_counters){0};
     for (size_t i = 0; i < server->worker_count; i++) {
-        const struct worker_counters *counters = &server->workers[i]->counters;
-#define X(name, help)                                                                              \
-    ret_counters->name += atomic_load_explicit(&counters->name, memory_order_relaxed);
-        DNS_COUNTERS(X)
-#undef X
+        counters_add(&server->workers[i]->counters, ret_counters);
     }
+}
+
+uint64_t dns_server_zone_queries(const struct dns_server *server, uint32_t number)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < server->worker_count; i++) {
+        sum += counters_zone(&server->workers[i]->counters, number);
+    }
+    return sum;
 }
 
 static void close_fd(int fd)
@@ -185,6 +196,8 @@ static void close_fd(int fd)
 static void worker_free(struct worker *worker)
 {
     tcp_done(worker);
+    limit_done(&worker->limit);
+    counters_done(&worker->counters);
     for (size_t i = 0; i < worker->endpoint_count; i++) {
         close_fd(worker->endpoints[i].fd);
     }

@@ -357,6 +357,7 @@ static size_t answer_input(struct worker *worker, struct tcp_connection *connect
     unsigned queries = 0;
     unsigned answers = 0;
     unsigned truncated = 0;
+    struct mono start = mono_now();
     snapshot_online();
     while (SCRATCH_SIZE - used >= PREFIX + MESSAGE_MOST) {
         size_t length = message_at(connection, at);
@@ -369,6 +370,7 @@ static size_t answer_input(struct worker *worker, struct tcp_connection *connect
         at += PREFIX + length;
         queries++;
         if (size != 0) {
+            counters_note(counters, &worker->answer.outcome);
             truncated += (scratch[used + PREFIX + FLAGS_BYTE] & TRUNCATED) != 0;
             scratch[used] = (uint8_t)(size >> 8U);
             scratch[used + 1] = (uint8_t)size;
@@ -380,6 +382,7 @@ static size_t answer_input(struct worker *worker, struct tcp_connection *connect
     if (queries != 0) {
         connection->in_size -= at;
         (void)memmove(connection->in, connection->in + at, connection->in_size);
+        counters_latency(counters, queries, mono_since(mono_now(), start));
         worker_count(&counters->queries_tcp, queries);
         worker_count(&counters->responses, answers);
         worker_count(&counters->truncated, truncated);

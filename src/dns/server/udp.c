@@ -64,7 +64,27 @@ static bool source_control(const struct msghdr *in)
 struct tally {
     unsigned answered;
     unsigned truncated;
+    unsigned slipped;
+    unsigned limited; /* dropped because of the rate limit */
 };
+
+/* Holds the response to the rate limit. Returns its size, 0 for none. */
+static size_t limit(struct worker *worker, const union socket_address *source, uint8_t *response,
+                    size_t size, struct tally *tally)
+{
+    const struct answer_outcome *outcome = &worker->answer.outcome;
+    switch (limit_judge(&worker->limit, source, outcome, response, worker->now)) {
+    case LIMIT_SLIP:
+        tally->slipped++;
+        return limit_truncate(outcome, response);
+    case LIMIT_DROP:
+        tally->limited++;
+        return 0;
+    case LIMIT_SEND:
+    default:
+        return size;
+    }
+}
 
 static struct tally answer_batch(struct worker *worker, const struct endpoint *endpoint,
                                  unsigned count)
@@ -78,6 +98,12 @@ static struct tally answer_batch(struct worker *worker, const struct endpoint *e
         if ((in->msg_flags & MSG_TRUNC) == 0) {
             size = answer_query(&worker->answer, udp->queries[i], udp->in[i].msg_len,
                                 &udp->from[i].any, false, room, UDP_RESPONSE_SIZE);
+        }
+        if (size != 0) {
+            counters_note(&worker->counters, &worker->answer.outcome);
+            if (UNLIKELY(worker->limit.cost_ns != 0)) {
+                size = limit(worker, &udp->from[i], room, size, &tally);
+            }
         }
         if (size != 0) {
             struct msghdr *out = &udp->out[tally.answered].msg_hdr;
@@ -133,13 +159,17 @@ void udp_serve(struct worker *worker, const struct endpoint *endpoint)
         if (count <= 0) {
             return;
         }
+        struct mono start = mono_now();
         snapshot_online();
         struct tally tally = answer_batch(worker, endpoint, (unsigned)count);
         snapshot_offline();
         /* Counted before they are sent: whoever has an answer finds it counted. */
         struct worker_counters *counters = &worker->counters;
         worker_count(&counters->queries_udp, (unsigned)count);
-        worker_count(&counters->dropped, (unsigned)count - tally.answered);
+        worker_count(&counters->dropped, (unsigned)count - tally.answered - tally.limited);
+        worker_count(&counters->limited_slipped, tally.slipped);
+        worker_count(&counters->limited_dropped, tally.limited);
+        counters_latency(counters, (unsigned)count, mono_since(mono_now(), start));
         worker_count(&counters->truncated, tally.truncated);
         worker_count(&counters->responses, tally.answered);
         unsigned sent = send_batch(udp, endpoint->fd, tally.answered);

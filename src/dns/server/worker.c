@@ -51,6 +51,7 @@ void *worker_run(void *argument)
         int wait = tcp_tick(worker);
         int count = epoll_wait(worker->epoll_fd, events, EVENTS_A_ROUND, wait);
         worker->now = mono_now();
+        worker->answer.now = (uint32_t)(wall_now().ns / TIME_S); /* cookies count modulo 2^32 */
         for (int i = 0; i < count; i++) {
             serve(worker, events[i].data.ptr, events[i].events);
         }

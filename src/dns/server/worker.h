@@ -9,6 +9,8 @@
 #include "base/macro.h"
 #include "base/time.h"
 #include "dns/answer/answer.h"
+#include "dns/server/counters.h"
+#include "dns/server/limit.h"
 #include "dns/server/server.h"
 #include "dns/server/tcp.h"
 #include "dns/server/udp.h"
@@ -28,12 +30,6 @@ struct endpoint {
     bool wildcard; /* of a UDP socket: answers must name their source address */
 };
 
-struct worker_counters {
-#define X(name, help) _Atomic uint64_t name;
-    DNS_COUNTERS(X)
-#undef X
-};
-
 struct worker {
     pthread_t thread;
     bool started;
@@ -46,16 +42,10 @@ struct worker {
     bool stopping;
     struct answer_context answer;
     struct worker_counters counters;
+    struct limit limit;
     struct udp udp;
     struct tcp tcp;
 };
-
-/* One writer, so no locked instruction is needed. */
-static inline void worker_count(_Atomic uint64_t *counter, uint64_t more)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
-                          memory_order_relaxed);
-}
 
 /* The thread's function; argument is the worker. */
 void *worker_run(void *argument);

@@ -431,6 +431,7 @@ static void retire_zone(struct zone_database *database, struct zone_owner *take_
     } negative = {.borrowed = SNAPSHOT_LOAD(&take_zone->zone.negative)};
     database_retire(database, negative.owned);
     database_retire(database, SNAPSHOT_LOAD(&take_zone->zone.names));
+    number_give(&database->numbers, take_zone->zone.number);
     free(take_zone->pending);
     arena_done(&take_zone->arena);
     database_retire(database, take_zone);

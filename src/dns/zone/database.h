@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct zone;
 struct zone_database;
 struct zone_set;
 struct sign_key;
@@ -122,5 +123,11 @@ void zone_database_each_routed(struct zone_database *database,
                                bool (*visit)(void *context, const char *zone_id, const char *name,
                                              uint16_t type),
                                void *context);
+
+/* Calls visit for every zone that is served; the zone is borrowed for the call. */
+void zone_database_each_zone(struct zone_database *database,
+                             void (*visit)(void *context, const char *zone_id,
+                                           const struct zone *zone),
+                             void *context);
 
 #endif

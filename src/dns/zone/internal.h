@@ -151,8 +151,14 @@ struct zone_down {
     struct wall since;
 };
 
+struct zone_numbers {
+    uint32_t last;
+    uint64_t used[ZONE_NUMBERS / 64]; /* slots; 0 stays free */
+};
+
 struct zone_database {
     struct zone_set set;
+    struct zone_numbers numbers;
     size_t depth_count[NAME_LABELS_LIMIT];
     struct zone_table *by_id;   /* zone_owner, by id */
     struct zone_table *by_apex; /* zone_owner: the first of those with one apex */
@@ -183,6 +189,12 @@ struct zone_database {
     uint64_t signed_count; /* signatures made so far */
     struct hash_key key;
 };
+
+/* ---- number.c ---- */
+
+/* 0 when all are in use. */
+uint32_t number_take(struct zone_numbers *numbers);
+void number_give(struct zone_numbers *numbers, uint32_t number);
 
 /* ---- leaf.c: answers ---- */
 

@@ -65,6 +65,7 @@ void owner_name(struct zone_database *database, struct zone_owner *zone, const u
     (void)read; /* it is a name: the caller made it with name_from_text */
     zone->apex_hash = name.hash[0];
     zone->zone.labels = name.labels;
+    zone->zone.number = number_take(&database->numbers);
     zone->zone.apex_length = name.length;
     (void)memcpy(zone->zone.apex, apex, length);
     struct zone_table *names = zone_table_new(1);

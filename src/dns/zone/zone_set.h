@@ -173,13 +173,18 @@ static inline const uint8_t *zone_denial_name(const struct zone_denial *denial)
 
 /* ---- zones ---- */
 
+/* Zones counted at once; further ones have number 0. */
+#define ZONE_NUMBERS 65536U
+
 struct zone {
     SNAPSHOT(struct zone_table) names;
     _Atomic(const struct zone_answer *) negative; /* SOA with the TTL of negative answers (RFC 2308
                                                      section 3); NULL: the zone has no SOA */
     _Atomic uint32_t cuts;                        /* delegations in the zone */
-    uint8_t labels;                               /* of apex, without the root */
-    uint8_t apex_length;                          /* with the root label */
+    uint32_t number;     /* its own, for counting: no two zones of one time have the same modulo
+                            ZONE_NUMBERS; 0 (shared): not counted */
+    uint8_t labels;      /* of apex, without the root */
+    uint8_t apex_length; /* with the root label */
     uint8_t apex[NAME_WIRE_LIMIT];
     SNAPSHOT(struct zone_security) security; /* NULL: not signed, or not wholly yet */
 };

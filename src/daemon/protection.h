@@ -1,0 +1,26 @@
+/* What guards the DNS server against abuse, as configured: the secrets of cookies. Main thread. */
+#ifndef DAEMON_PROTECTION_H
+#define DAEMON_PROTECTION_H
+
+#include "base/err.h"
+#include "base/macro.h"
+#include "daemon/config.h"
+#include "dns/answer/cookie.h"
+
+struct protection {
+    struct cookie_jar cookies;
+    bool own; /* secrets are made by ourselves: no file is configured */
+    struct cookie_secrets made;
+};
+
+/* Fills the jar, from the file or with secrets of our own; at a reload the same again. After an
+ * error everything is as it was. */
+int protection_apply(struct protection *protection, const struct config *config, struct err *err)
+    MUST_CHECK;
+/* Once a day: where the secrets are our own, a fresh one makes cookies from now on, and the one
+ * before it is accepted still. */
+void protection_renew(struct protection *protection);
+/* No reader may be left; snapshot_drain() frees the last memory. */
+void protection_done(struct protection *protection);
+
+#endif
