@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import time
 
 import dns.edns
@@ -12,7 +13,7 @@ import dns.rcode
 import pytest
 
 from leeward import record
-from process import wait_for
+from process import BUILD, clean_environment, wait_for
 
 NAME = "www.example.com"
 CLIENT = bytes.fromhex("2464c4abcf10c957")
@@ -168,8 +169,8 @@ def test_neighbours_cookies_tcp_and_exempt_networks_have_no_limit(make_daemon):
 
 @pytest.mark.parametrize("option, value", [("--dns-rate-limit-exempt", "127.0.0.0/33"), ("--dns-rate-limit-exempt", "x"),
                                            ("--dns-rate-limit", "-1"), ("--dns-cookie-secrets", "/nonexistent")])
-def test_wrong_settings_are_refused_by_name(sandbox, option, value):
-    daemon = sandbox.daemon(option, value)
-    with pytest.raises(AssertionError):
-        daemon.start(2)
-    assert option.removeprefix("--dns-") in log(daemon)
+def test_wrong_settings_are_refused_by_name(tmp_path, option, value):
+    run = subprocess.run([BUILD / "leewardd", "--data", tmp_path / "data", "--api", "127.0.0.1:0", "--dns", "127.0.0.1:0",
+                          option, value], capture_output=True, text=True, timeout=60, env=clean_environment())
+    assert run.returncode != 0
+    assert option.removeprefix("--dns-") in run.stderr
