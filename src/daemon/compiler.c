@@ -34,6 +34,8 @@ struct compiler {
     _Atomic int64_t delay_last_us;
     _Atomic int64_t delay_worst_us;
     _Atomic uint64_t flips;
+    _Atomic int64_t published_ns; /* monotonic */
+    uint64_t publications;        /* of the database, at that time */
 };
 
 static struct model_status *copy_status(const struct model_status *status)
@@ -67,6 +69,15 @@ static void apply_status(struct compiler *compiler, const struct model_status *s
         atomic_store_explicit(&compiler->delay_worst_us, delay, memory_order_relaxed);
     }
     atomic_fetch_add_explicit(&compiler->flips, flips, memory_order_relaxed);
+}
+
+static void note_publication(struct compiler *compiler)
+{
+    uint64_t publications = zone_database_publications(compiler->database);
+    if (publications != compiler->publications) {
+        compiler->publications = publications;
+        atomic_store_explicit(&compiler->published_ns, mono_now().ns, memory_order_relaxed);
+    }
 }
 
 /* Signs for about a millisecond where there is something to sign; returns when it has to be called
@@ -107,6 +118,7 @@ static void handle_one(struct compiler *compiler)
         free(status);
     } else {
         work->run(compiler->database, work->argument);
+        note_publication(compiler);
     }
     (void)pthread_mutex_lock(&compiler->mutex);
     if (work != NULL) {
@@ -149,6 +161,7 @@ int compiler_start(struct compiler **ret_compiler, struct err *err)
     (void)pthread_cond_init(&compiler->finished, NULL);
     compiler->last = &compiler->first;
     compiler->database = zone_database_new();
+    atomic_store_explicit(&compiler->published_ns, mono_now().ns, memory_order_relaxed);
     int rc = pthread_create(&compiler->thread, NULL, compiler_main, compiler);
     if (rc != 0) {
         zone_database_free(compiler->database);
@@ -209,6 +222,11 @@ void compiler_set_status(struct compiler *compiler, const struct model_status *s
 struct zone_set *compiler_zones(struct compiler *compiler)
 {
     return zone_database_readers(compiler->database);
+}
+
+struct mono compiler_published(struct compiler *compiler)
+{
+    return (struct mono){atomic_load_explicit(&compiler->published_ns, memory_order_relaxed)};
 }
 
 struct compiler_delay compiler_delay(struct compiler *compiler)

@@ -28,6 +28,9 @@ void compiler_set_status(struct compiler *compiler, const struct model_status *s
 /* For the DNS workers; lives until compiler_stop. */
 struct zone_set *compiler_zones(struct compiler *compiler);
 
+/* When records were published last; at first when the compiler was started. Any thread. */
+struct mono compiler_published(struct compiler *compiler);
+
 /* From the decision in health/ to the swapped answers: the newest and the worst so far,
  * microseconds. Any thread. */
 struct compiler_delay {

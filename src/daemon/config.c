@@ -485,6 +485,23 @@ static int check_addresses(const struct config *config, struct err *err)
     return 0;
 }
 
+static int check_metrics(const struct config *config, struct err *err)
+{
+    struct sockaddr_storage address;
+    if (config->metrics[0] == '\0') {
+        return 0;
+    }
+    if (config_parse_address(config->metrics, &address, err) != 0) {
+        return err_wrap(err, "metrics.address");
+    }
+    if (!config_address_is_loopback(&address) && !config->metrics_public) {
+        return err_set(err, ERR_INVALID,
+                       "metrics.address %s is not loopback: metrics.public: yes allows it",
+                       config->metrics);
+    }
+    return 0;
+}
+
 static int check_prefixes(const struct config *config, struct err *err)
 {
     sa_family_t family;
@@ -567,6 +584,7 @@ static int check_config(const struct config *config, struct err *err)
                        config->store);
     }
     rc = check_prefixes(config, err);
+    rc = rc != 0 ? rc : check_metrics(config, err);
     return rc != 0 ? rc : check_addresses(config, err);
 }
 

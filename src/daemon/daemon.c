@@ -7,6 +7,7 @@
 #include "base/snapshot.h"
 #include "base/text.h"
 #include "daemon/credentials.h"
+#include "daemon/exposition.h"
 #include "daemon/secret_file.h"
 #include "service/leeward/leeward.h"
 #include "service/route53/route53.h"
@@ -176,9 +177,27 @@ static void set_node_name(struct daemon *daemon)
     }
 }
 
+static int open_metrics(struct daemon *daemon, struct err *err)
+{
+    struct sockaddr_storage address;
+    if (daemon->config->metrics[0] == '\0') {
+        return 0;
+    }
+    int rc = config_parse_address(daemon->config->metrics, &address, err);
+    rc = rc != 0 ? rc : metrics_open(&address, &daemon->metrics, err);
+    return rc == 0 ? 0 : err_wrap(err, "metrics.address %s", daemon->config->metrics);
+}
+
+static int start_metrics(struct daemon *daemon, struct err *err)
+{
+    return daemon->metrics == NULL ? 0
+                                   : metrics_run(daemon->metrics, exposition_render, daemon, err);
+}
+
 static int start_rooms(struct daemon *daemon, struct err *err)
 {
     int rc = protection_apply(&daemon->protection, daemon->config, err);
+    rc = rc != 0 ? rc : open_metrics(daemon, err);
     rc = rc != 0 ? rc : open_store(daemon, err);
     rc = rc != 0 ? rc : credentials_prepare(daemon->store, stdout, err);
     rc = rc != 0 ? rc : compiler_start(&daemon->compiler, err);
@@ -189,6 +208,7 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     daemon->services = (struct service_context){.store = daemon->store,
                                                 .views = views_of(daemon),
                                                 .name_servers = daemon->config->name_servers.items};
+    rc = rc != 0 ? rc : start_metrics(daemon, err);
     return rc != 0 ? rc : start_api(daemon, err);
 }
 
@@ -227,6 +247,7 @@ void daemon_stop(struct daemon *take_daemon)
         return;
     }
     aws_server_stop(daemon->api);
+    metrics_stop(daemon->metrics);
     dns_server_stop(daemon->dns);
     feed_stop(daemon->feed);
     health_stop(daemon->health);

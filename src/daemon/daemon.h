@@ -13,6 +13,7 @@
 #include "daemon/protection.h"
 #include "dns/server/server.h"
 #include "health/health.h"
+#include "metrics/metrics.h"
 #include "service/common/context.h"
 #include "store/store.h"
 
@@ -28,6 +29,7 @@ struct daemon {
     struct feed *feed;
     struct dns_server *dns;
     struct aws_server *api;
+    struct metrics *metrics; /* NULL: not served */
     struct service_context services;
     struct protection protection;
     struct dns_prefix *exempt; /* from the rate limit */

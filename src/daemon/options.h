@@ -57,6 +57,10 @@
     FLAG(dns_require_cookie, "dns.require-cookie", "dns-require-cookie", false, true,              \
          "under attack: over UDP answer only clients with a good cookie; others get BADCOOKIE, "   \
          "or are sent to TCP")                                                                     \
+    TEXT(metrics, "metrics.address", "metrics", "ADDR:PORT", "", false,                            \
+         "where /metrics is served for Prometheus; default: nowhere")                              \
+    FLAG(metrics_public, "metrics.public", "metrics-public", false, false,                         \
+         "allow metrics away from loopback: whoever reaches the port reads them")                  \
     LIST(name_servers, "dns.name-servers", "name-server", "NAME",                                  \
          "ns-1.leeward.internal, ns-2.leeward.internal, ns-3.leeward.internal, "                   \
          "ns-4.leeward.internal",                                                                  \

@@ -3,6 +3,7 @@
  * zones run on the compiler thread, which owns them. Nothing here changes anything but reset_latch.
  */
 #include "daemon/daemon.h"
+#include "daemon/exposition.h"
 #include "daemon/response.h"
 #include "dns/answer/answer.h"
 #include "dns/wire/rdata.h"
@@ -260,17 +261,6 @@ static json_t *counter_json(const char *name, uint64_t value)
     return json_pack("{s:s, s:I}", "Name", name, "Value", (json_int_t)value);
 }
 
-static json_t *dns_counters_json(const struct daemon *daemon)
-{
-    struct dns_counters counters;
-    dns_server_counters(daemon->dns, &counters);
-    json_t *list = json_array();
-#define X(name, metric, label, help) (void)json_array_append_new(list, counter_json(#name, counters.name));
-    DNS_COUNTERS(X)
-#undef X
-    return list;
-}
-
 static json_t *health_counters_json(const struct daemon *daemon)
 {
     struct health_counters counters;
@@ -319,11 +309,11 @@ static int view_node(void *context, json_t **ret_node, struct err *err)
                   daemon->node, "Version", LEEWARD_VERSION, "Regions", regions_json(daemon),
                   "UptimeSeconds", (json_int_t)uptime, "StoreRevision", (json_int_t)revision,
                   "DnsRevision", (json_int_t)feed_applied_revision(daemon->feed), "ApiAddress", api,
-                  "DnsAddresses", addresses_json(daemon), "DnsCounters", dns_counters_json(daemon),
-                  "HealthCounters", health_counters_json(daemon), "HealthLoopLagMicroseconds",
-                  (json_int_t)health_loop_lag_us(daemon->health), "AnswersFlipped",
-                  (json_int_t)delay.flips, "LastFlipMicroseconds", (json_int_t)delay.last_us,
-                  "WorstFlipMicroseconds", (json_int_t)delay.worst_us);
+                  "DnsAddresses", addresses_json(daemon), "DnsCounters",
+                  exposition_dns_counters(daemon), "HealthCounters", health_counters_json(daemon),
+                  "HealthLoopLagMicroseconds", (json_int_t)health_loop_lag_us(daemon->health),
+                  "AnswersFlipped", (json_int_t)delay.flips, "LastFlipMicroseconds",
+                  (json_int_t)delay.last_us, "WorstFlipMicroseconds", (json_int_t)delay.worst_us);
     if (node == NULL) {
         return err_set(err, ERR_MEMORY, "describing the node");
     }

@@ -449,8 +449,14 @@ static void trim_memory(size_t edits)
 #endif
 }
 
+uint64_t zone_database_publications(const struct zone_database *database)
+{
+    return database->publications;
+}
+
 void zone_database_publish(struct zone_database *database)
 {
+    database->publications++;
     size_t edits = 0;
     for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
         prepare(database, zone);

@@ -83,6 +83,9 @@ void zone_database_set_signing(struct zone_database *database, const char *zone_
  * more to do now. `now` is also the time that later signatures are made at. */
 int64_t zone_database_refresh(struct zone_database *database, struct wall now);
 
+/* How often zone_database_publish was called. */
+uint64_t zone_database_publications(const struct zone_database *database);
+
 /* What readers load (SNAPSHOT_LOAD inside a read section). Never NULL. Lives as long as the
  * database. */
 struct zone_set *zone_database_readers(struct zone_database *database);

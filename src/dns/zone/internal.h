@@ -159,6 +159,7 @@ struct zone_numbers {
 struct zone_database {
     struct zone_set set;
     struct zone_numbers numbers;
+    uint64_t publications;
     size_t depth_count[NAME_LABELS_LIMIT];
     struct zone_table *by_id;   /* zone_owner, by id */
     struct zone_table *by_apex; /* zone_owner: the first of those with one apex */
