@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "daemon/load.h"
 #include "dns/wire/rdata.h"
 #include "model/path.h"
 #include "model/zone.h"
@@ -51,8 +52,10 @@ struct application {
     size_t count;
 };
 
-static void report_bad(struct feed *feed, const char *key, const struct err *err)
+/* On the compiler thread, or one that loads. */
+static void report_bad(void *context, const char *key, const struct err *err)
 {
+    struct feed *feed = context;
     if (log_limit_allows(&feed->bad_records, 10)) {
         log_error("feed.record_left_out", F("key", key), F("reason", err),
                   F("next", "the other records are served; delete or correct this one"));
@@ -76,14 +79,12 @@ static void put_record(struct feed *feed, struct zone_database *database,
                        const struct store_entry *entry, struct arena *arena)
 {
     struct err err = ERR_INIT;
-    struct model_record_set record;
-    char *zone_id = arena_strdup(arena, entry->key + strlen(PATH_RECORDS));
-    zone_id[strcspn(zone_id, "/")] = '\0';
-    int rc = model_record_set_decode(entry->value, entry->size, zone_id, arena, &record, &err);
-    rc = rc != 0 ? rc : zone_database_put_record(database, &record, &err);
-    if (rc != 0) {
+    struct zone_put *put = NULL;
+    if (load_prepare(entry, arena, &put, &err) != 0) {
         report_bad(feed, entry->key, &err);
+        return;
     }
+    zone_database_put(database, put);
 }
 
 static void delete_record(struct feed *feed, struct zone_database *database, const char *key,
@@ -238,17 +239,16 @@ static int open_watch(struct feed *feed, int64_t after, struct err *err)
 /* Records before zones: a zone becomes visible with all it has. */
 static int load_snapshot(struct feed *feed, struct err *err)
 {
-    int64_t first = 0;
-    int64_t last = 0;
+    struct load_revisions revisions = {0};
     compiler_run(feed->compiler, begin_reload, NULL);
-    int rc = load_prefix(feed, PATH_RECORDS, &first, &last, err);
-    rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &first, &last, err);
-    rc = rc != 0 ? rc : open_watch(feed, first, err);
+    int rc = load_records(feed->store, feed->compiler, report_bad, feed, &revisions, err);
+    rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &revisions.first, &revisions.last, err);
+    rc = rc != 0 ? rc : open_watch(feed, revisions.first, err);
     if (rc != 0) {
         return rc;
     }
     compiler_run(feed->compiler, end_reload, NULL);
-    return catch_up(feed, first, last, err);
+    return catch_up(feed, revisions.first, revisions.last, err);
 }
 
 /* ---- the threads ---- */

@@ -7,6 +7,7 @@
 #include "dns/wire/name.h"
 #include "dns/wire/rdata.h"
 #include "model/fields.h"
+#include "model/record_set_flat.h"
 #include "model/zone.h"
 
 #include <errno.h>
@@ -254,6 +255,14 @@ static int read_record(const json_t *json, const char *zone_id, struct arena *ar
 int model_record_set_decode(const void *value, size_t size, const char *zone_id,
                             struct arena *arena, struct model_record_set *ret_record,
                             struct err *err)
+{
+    return record_set_flat(value, size, zone_id, arena, ret_record)
+               ? 0
+               : record_set_decode_tree(value, size, zone_id, arena, ret_record, err);
+}
+
+int record_set_decode_tree(const void *value, size_t size, const char *zone_id, struct arena *arena,
+                           struct model_record_set *ret_record, struct err *err)
 {
     json_t *object = NULL;
     struct model_record_set record;

@@ -132,8 +132,18 @@ static bool is_plain(const struct model_record_set *record)
            record->health_check_id[0] == '\0' && record->set_identifier[0] == '\0';
 }
 
-int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
-                             struct err *err)
+struct zone_put {
+    struct zone_answer *leaf;
+    struct zone_record *record;
+    const char *zone_id;
+    const char *set_identifier;
+    uint16_t type;
+    uint16_t length;
+    uint8_t wire[];
+};
+
+int zone_put_new(const struct model_record_set *record, struct arena *arena,
+                 struct zone_put **ret_put, struct err *err)
 {
     uint8_t wire[NAME_WIRE_LIMIT];
     int length = name_from_text(record->name, true, wire);
@@ -147,14 +157,42 @@ int zone_database_put_record(struct zone_database *database, const struct model_
     if (r < 0) {
         return r;
     }
-    struct zone_owner *zone = owner_get(database, record->zone_id);
-    struct zone_edit *edit =
-        owner_edit(database, zone, wire, (size_t)length, record->set_identifier);
-    edit->kind = EDIT_PUT;
-    edit->type = record->type;
-    edit->leaf = leaf;
-    edit->record = made;
+    struct zone_put *put = arena_alloc(arena, sizeof *put + (size_t)length);
+    *put = (struct zone_put){.leaf = leaf,
+                             .record = made,
+                             .zone_id = arena_strdup(arena, record->zone_id),
+                             .set_identifier = arena_strdup(arena, record->set_identifier),
+                             .type = record->type,
+                             .length = (uint16_t)length};
+    (void)memcpy(put->wire, wire, (size_t)length);
+    *ret_put = put;
     return 0;
+}
+
+void zone_database_put(struct zone_database *database, struct zone_put *take_put)
+{
+    struct zone_put *put = take_put;
+    assert(put != NULL);
+    struct zone_owner *zone = owner_get(database, put->zone_id);
+    struct zone_edit *edit =
+        owner_edit(database, zone, put->wire, put->length, put->set_identifier);
+    edit->kind = EDIT_PUT;
+    edit->type = put->type;
+    edit->leaf = put->leaf;
+    edit->record = put->record;
+}
+
+int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
+                             struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    struct zone_put *put = NULL;
+    arena_init(&arena, 0);
+    int rc = zone_put_new(record, &arena, &put, err);
+    if (rc == 0) {
+        zone_database_put(database, put);
+    }
+    return rc;
 }
 
 static void delete_edit(struct zone_database *database, struct zone_owner *zone,
@@ -238,6 +276,7 @@ int64_t zone_database_refresh(struct zone_database *database, struct wall now)
 void zone_database_mark(struct zone_database *database)
 {
     database->generation++;
+    database->nothing_old = database->by_id->live == 0;
 }
 
 /* True when the name has an edit of this generation that puts that record. */
@@ -323,6 +362,9 @@ static void sweep_zone(void *object, void *context)
 void zone_database_sweep(struct zone_database *database)
 {
     struct sweep sweep = {.database = database};
+    if (database->nothing_old) {
+        return; /* the first load: all there is came after the mark */
+    }
     zone_table_each(database->by_id, sweep_zone, &sweep);
     for (size_t i = 0; i < sweep.doomed_count; i++) {
         zone_database_delete_zone(database, sweep.doomed[i]);

@@ -47,6 +47,13 @@ void zone_database_delete_zone(struct zone_database *database, const char *zone_
  * is (latency and later ones): such a record is left out. */
 int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
                              struct err *err) MUST_CHECK;
+/* The same in two steps, so that any number of threads may do what costs most: a record made ready
+ * (name and answer in wire form), by any thread; and its put, which takes what is on the heap. The
+ * rest is in the arena until then. */
+struct zone_put;
+int zone_put_new(const struct model_record_set *record, struct arena *arena,
+                 struct zone_put **ret_put, struct err *err) MUST_CHECK;
+void zone_database_put(struct zone_database *database, struct zone_put *take_put);
 void zone_database_delete_record(struct zone_database *database, const char *zone_id,
                                  const char *name, uint16_t type, const char *set_identifier);
 /* The newest status table; borrowed for the call. Answers that depend on checks whose health

@@ -260,7 +260,11 @@ static bool unchanged(const struct zone_pending *pending, struct zone_node *old)
 static void draft_name(struct zone_database *database, struct zone_owner *zone,
                        struct zone_pending *pending)
 {
-    struct zone_node *old = owner_node(database, zone, pending->wire);
+    struct zone_name name;
+    size_t read = zone_name_read(&name, &database->set, pending->wire, pending->length);
+    assert(read == pending->length);
+    (void)read; /* edits have valid names */
+    struct zone_node *old = zone_find_for_owner(&zone->zone, &name, 0);
     if (unchanged(pending, old)) {
         return;
     }

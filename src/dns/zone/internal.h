@@ -185,6 +185,7 @@ struct zone_database {
     uint32_t *shares;
     size_t scratch;
     uint16_t generation; /* goes up with each zone_database_mark */
+    bool nothing_old;    /* the database was empty at the last mark */
     struct zone_signer *signers;
     struct wall now;       /* for signatures: as zone_database_refresh said last */
     uint64_t signed_count; /* signatures made so far */
