@@ -29,6 +29,7 @@ struct compiler {
     struct work *first;
     struct work **last;
     struct model_status *status; /* not applied yet; NULL when there is none */
+    bool status_was_last;        /* the newest message handled was a status */
     bool stop;
     struct zone_database *database;
     _Atomic int64_t delay_last_us;
@@ -103,10 +104,14 @@ static void wait_for_work(struct compiler *compiler, struct mono until)
 /* One message, the mutex held at call and return, not in between. */
 static void handle_one(struct compiler *compiler)
 {
-    struct model_status *status = compiler->status;
-    struct work *work = status == NULL ? compiler->first : NULL;
-    compiler->status = NULL;
-    if (work != NULL) {
+    /* Status goes first; but where tables come without end, work has every second turn. */
+    bool work_has_turn = compiler->status == NULL || compiler->status_was_last;
+    struct work *work = work_has_turn ? compiler->first : NULL;
+    struct model_status *status = work == NULL ? compiler->status : NULL;
+    compiler->status_was_last = work == NULL;
+    if (work == NULL) {
+        compiler->status = NULL;
+    } else {
         compiler->first = work->next;
         if (compiler->first == NULL) {
             compiler->last = &compiler->first;

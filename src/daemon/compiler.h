@@ -1,6 +1,7 @@
 /* The compiler thread: owner of the zone database. Everything that changes what DNS answers comes
  * here as a message: batches of records from the feed, status tables from health, questions from
- * the API. Status goes first. */
+ * the API. Status goes first, and no
+ * more than one table passes the work that waits. */
 #ifndef DAEMON_COMPILER_H
 #define DAEMON_COMPILER_H
 

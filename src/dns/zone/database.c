@@ -536,14 +536,13 @@ void zone_database_publish(struct zone_database *database)
 
 /* ---- health ---- */
 
-/* Keeps the unhealthy ones: they are few on a good day. */
+/* The unhealthy ones of a table, in its order: they are few on a good day. */
 static void keep_down(struct zone_database *database, const struct model_status *status)
 {
     size_t count = 0;
     for (size_t i = 0; status != NULL && i < status->count; i++) {
         count += status->entries[i].healthy ? 0U : 1U;
     }
-    free(database->down);
     database->down = NULL;
     database->down_count = 0;
     if (count == 0) {
@@ -560,24 +559,44 @@ static void keep_down(struct zone_database *database, const struct model_status 
     }
 }
 
-static void update_check(void *object, void *context)
+static void update_check(struct zone_database *database, const char *check_id, bool healthy)
 {
-    struct zone_subject *subject = object;
-    struct zone_database *database = context;
-    if (subject->kind != SUBJECT_CHECK) {
-        return;
-    }
-    bool healthy = check_is_healthy(database, (const char *)subject->key, NULL);
-    if (healthy != subject->healthy) {
+    struct zone_subject *subject =
+        subject_find(database, SUBJECT_CHECK, check_id, strlen(check_id), 0);
+    if (subject != NULL && subject->healthy != healthy) {
         subject->healthy = healthy;
         subject_touch(database, subject);
     }
 }
 
+/* Both lists are in order: what is in one alone has changed, and nothing else is looked at. */
+static void update_changed(struct zone_database *database, const struct zone_down *old,
+                           size_t old_count)
+{
+    const struct zone_down *fresh = database->down;
+    size_t i = 0;
+    size_t j = 0;
+    while (i < old_count || j < database->down_count) {
+        int order = i == old_count              ? 1
+                    : j == database->down_count ? -1
+                                                : strcmp(old[i].id, fresh[j].id);
+        if (order < 0) {
+            update_check(database, old[i].id, true);
+        } else if (order > 0) {
+            update_check(database, fresh[j].id, false);
+        }
+        i += order <= 0 ? 1U : 0U;
+        j += order >= 0 ? 1U : 0U;
+    }
+}
+
 size_t zone_database_set_status(struct zone_database *database, const struct model_status *status)
 {
+    struct zone_down *old = database->down;
+    size_t old_count = database->down_count;
     keep_down(database, status);
-    zone_table_each(database->subjects, update_check, database);
+    update_changed(database, old, old_count);
+    free(old);
     group_decide_all(database);
     size_t count = group_commit(database);
     flush_retired(database);

@@ -103,6 +103,30 @@ static void a_status_change_touches_only_what_depends_on_the_check(void **state)
     assert_int_equal(0, zone_database_set_status(database, NULL));
 }
 
+/* Tables of three checks, "1" for one that is down: each change of table against what differs. */
+static void only_checks_that_differ_from_the_last_table_are_decided_again(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"a", "b", "c"};
+    static const char *const tables[] = {"110", "011", "111", "000", "010", "101", "000"};
+    static const size_t changes[] = {2, 2, 1, 3, 1, 3, 2};
+    put_pair("a.example.com.", "a");
+    put_pair("b.example.com.", "b");
+    put_pair("c.example.com.", "c");
+    zone_database_publish(database);
+    struct model_status *status =
+        memory_new(sizeof *status + ARRAY_SIZE(ids) * sizeof status->entries[0]);
+    status->count = ARRAY_SIZE(ids);
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        for (size_t j = 0; j < ARRAY_SIZE(ids); j++) {
+            status->entries[j] =
+                (struct model_status_entry){.check_id = ids[j], .healthy = tables[i][j] == '0'};
+        }
+        assert_int_equal(changes[i], zone_database_set_status(database, status));
+    }
+    free(status);
+}
+
 static void a_check_that_was_down_before_its_record_came_counts(void **state)
 {
     (void)state;
@@ -230,6 +254,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
         TEST(a_status_change_touches_only_what_depends_on_the_check),
+        TEST(only_checks_that_differ_from_the_last_table_are_decided_again),
         TEST(a_check_that_was_down_before_its_record_came_counts),
         TEST(each_routed_visits_groups_with_a_policy_until_told_to_stop),
         TEST(records_that_do_not_parse_are_left_out_with_a_reason),
