@@ -22,17 +22,31 @@
 
 #define READERS 2U
 #define ROUNDS 6000U
+#define SIGNED_ROUNDS 600U /* a round makes a few signatures */
 #define NAMES 40U
 #define BATCH 16U
 
 struct reader {
     struct zone_set *zones;
+    bool dnssec_ok;
     atomic_bool *stop;
     uint64_t seed;
     uint64_t answered;
     bool failed;
     char message[512];
 };
+
+/* The same where the zone is signed all the time: what is positive has signatures, what is negative
+ * has proofs. */
+static bool is_proved(const char *name, const char *text)
+{
+    if (text_starts(name, "x.b.")) {
+        return true; /* that zone comes and goes, without keys */
+    }
+    bool denied = strstr(text, "answer ") == NULL;
+    return strstr(text, " RRSIG ") != NULL && (!denied || strstr(text, " NSEC ") != NULL) &&
+           (denied || strstr(text, "NXDOMAIN") == NULL);
+}
 
 /* True when the response to that question may be given at some moment of the test. */
 static bool is_sound(const char *name, const char *text)
@@ -56,13 +70,18 @@ static void ask(struct reader *reader, struct answer_context *context, const cha
 {
     uint8_t packet[512];
     uint8_t response[4096];
-    struct test_query query = {
-        .name = name, .type = text_starts(name, "both.") ? RR_TXT : RR_A, .class = 1};
+    struct test_query query = {.name = name,
+                               .type = text_starts(name, "both.") ? RR_TXT : RR_A,
+                               .class = 1,
+                               .edns = reader->dnssec_ok,
+                               .udp_size = 1232,
+                               .dnssec_ok = reader->dnssec_ok};
     size_t length = test_query_write(&query, packet);
     length = answer_query(context, packet, length, NULL, false, response, sizeof response);
     struct buf text;
     buf_init(&text, 0);
-    if (test_response_text(response, length, &text) < 0 || !is_sound(name, buf_text(&text))) {
+    if (test_response_text(response, length, &text) < 0 || !is_sound(name, buf_text(&text)) ||
+        (reader->dnssec_ok && !is_proved(name, buf_text(&text)))) {
         reader->failed = true;
         (void)snprintf(reader->message, sizeof reader->message, "%s: %s", name, buf_text(&text));
     }
@@ -153,11 +172,15 @@ static void change(struct zone_database *database, struct random *random, unsign
     apply(database, "publish");
 }
 
-static void readers_see_whole_answers_while_the_owner_changes_everything(void **state)
+static void change_under_readers(bool dnssec, unsigned rounds)
 {
-    (void)state;
     struct zone_database *database = zone_database_new();
     set_stage(database);
+    if (dnssec) {
+        apply(database, "sign A");
+        apply(database, "publish");
+        apply(database, "refresh");
+    }
     atomic_bool stop = false;
     struct reader readers[READERS] = {0};
     pthread_t threads[READERS];
@@ -165,12 +188,18 @@ static void readers_see_whole_answers_while_the_owner_changes_everything(void **
         readers[i].zones = zone_database_readers(database);
         readers[i].stop = &stop;
         readers[i].seed = i + 1;
+        readers[i].dnssec_ok = dnssec;
         assert_int_equal(0, pthread_create(&threads[i], NULL, run_reader, &readers[i]));
     }
     struct random random;
     random_init(&random, 3);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         change(database, &random, round);
+        if (dnssec && round % 50 == 49) {
+            apply(database, "sign A"); /* other keys */
+            apply(database, "publish");
+            apply(database, "refresh");
+        }
     }
     atomic_store(&stop, true);
     for (unsigned i = 0; i < READERS; i++) {
@@ -186,9 +215,48 @@ static void readers_see_whole_answers_while_the_owner_changes_everything(void **
     snapshot_drain();
 }
 
+static void readers_see_whole_answers_while_the_owner_changes_everything(void **state)
+{
+    (void)state;
+    change_under_readers(false, ROUNDS);
+}
+
+static void answers_of_a_signed_zone_are_signed_or_proved_at_every_moment(void **state)
+{
+    (void)state;
+    change_under_readers(true, SIGNED_ROUNDS);
+}
+
+static void zones_are_signed_and_unsigned_under_readers(void **state)
+{
+    (void)state;
+    struct zone_database *database = zone_database_new();
+    set_stage(database);
+    atomic_bool stop = false;
+    struct reader reader = {.zones = zone_database_readers(database), .stop = &stop, .seed = 1};
+    pthread_t thread;
+    assert_int_equal(0, pthread_create(&thread, NULL, run_reader, &reader));
+    for (unsigned round = 0; round < SIGNED_ROUNDS / 10; round++) {
+        apply(database, "sign A");
+        apply(database, "publish");
+        apply(database, round % 2 == 0 ? "refresh" : "status c1");
+        apply(database, "unsign A");
+        apply(database, "publish");
+    }
+    atomic_store(&stop, true);
+    assert_int_equal(0, pthread_join(thread, NULL));
+    if (reader.failed) {
+        fail_msg("%s", reader.message);
+    }
+    zone_database_free(database);
+    snapshot_drain();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_of_a_signed_zone_are_signed_or_proved_at_every_moment),
+        cmocka_unit_test(zones_are_signed_and_unsigned_under_readers),
         cmocka_unit_test(readers_see_whole_answers_while_the_owner_changes_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
