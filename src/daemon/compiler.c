@@ -81,6 +81,20 @@ static void note_publication(struct compiler *compiler)
     }
 }
 
+/* Inside a publish that signs: a change of health does not wait for its end. */
+static void apply_waiting_status(void *context)
+{
+    struct compiler *compiler = context;
+    (void)pthread_mutex_lock(&compiler->mutex);
+    struct model_status *status = compiler->status;
+    compiler->status = NULL;
+    (void)pthread_mutex_unlock(&compiler->mutex);
+    if (status != NULL) {
+        apply_status(compiler, status);
+        free(status);
+    }
+}
+
 /* Signs for about a millisecond where there is something to sign; returns when it has to be called
  * next, on the clock that the condition waits on. The mutex is held at call and return. */
 static struct mono sign_slice(struct compiler *compiler)
@@ -166,6 +180,7 @@ int compiler_start(struct compiler **ret_compiler, struct err *err)
     (void)pthread_cond_init(&compiler->finished, NULL);
     compiler->last = &compiler->first;
     compiler->database = zone_database_new();
+    zone_database_set_interrupt(compiler->database, apply_waiting_status, compiler);
     atomic_store_explicit(&compiler->published_ns, mono_now().ns, memory_order_relaxed);
     int rc = pthread_create(&compiler->thread, NULL, compiler_main, compiler);
     if (rc != 0) {

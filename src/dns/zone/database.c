@@ -261,6 +261,13 @@ void zone_database_set_signing(struct zone_database *database, const char *zone_
     owner_mark_dirty(database, zone);
 }
 
+void zone_database_set_interrupt(struct zone_database *database, void (*interrupt)(void *context),
+                                 void *context)
+{
+    database->interrupt = interrupt;
+    database->interrupt_context = context;
+}
+
 int64_t zone_database_refresh(struct zone_database *database, struct wall now)
 {
     database->now = now;
@@ -459,7 +466,38 @@ static void prepare(struct zone_database *database, struct zone_owner *zone)
     if (zone->doomed && zone->known) {
         zone_table_each(SNAPSHOT_LOAD(&zone->zone.names), discard_node, database);
     } else if (zone->known) {
+        zone->batch = zone->pending_first;
         draft_build(database, zone);
+    }
+}
+
+/* Decides what is drafted, and shows it. True when a signed zone has more names to come. */
+static bool show_drafts(struct zone_database *database)
+{
+    bool more = false;
+    group_decide_all(database);
+    (void)group_commit(database); /* the count is of no use here */
+    for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
+        if (zone->known && !zone->doomed) {
+            draft_apply(database, zone);
+            more = more || zone->batch != NULL;
+        }
+    }
+    group_decide_all(database); /* what a delegation that went has uncovered */
+    (void)group_commit(database);
+    return more;
+}
+
+/* Between two batches nothing is drafted: whoever has changes of health puts them in. */
+static void draft_more(struct zone_database *database, bool interrupt)
+{
+    if (interrupt && database->interrupt != NULL) {
+        database->interrupt(database->interrupt_context);
+    }
+    for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
+        if (zone->known && !zone->doomed && zone->batch != NULL) {
+            draft_build(database, zone);
+        }
     }
 }
 
@@ -500,19 +538,15 @@ void zone_database_publish(struct zone_database *database)
 {
     database->publications++;
     size_t edits = 0;
+    bool doomed = false; /* then what readers still find is retired: nothing may come in between */
     for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
+        doomed = doomed || zone->doomed;
+        edits += zone->pending != NULL ? zone->pending->live : 0;
         prepare(database, zone);
     }
-    group_decide_all(database);
-    (void)group_commit(database); /* the count is of no use here */
-    for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
-        if (zone->known && !zone->doomed) {
-            edits += zone->pending != NULL ? zone->pending->live : 0;
-            draft_apply(database, zone);
-        }
+    while (show_drafts(database)) {
+        draft_more(database, !doomed);
     }
-    group_decide_all(database); /* what a delegation that went has uncovered */
-    (void)group_commit(database);
     while (database->dirty != NULL) {
         struct zone_owner *zone = database->dirty;
         database->dirty = zone->next_dirty;

@@ -85,6 +85,10 @@ struct zone_signing {
  * keys that it has already: nothing happens. */
 void zone_database_set_signing(struct zone_database *database, const char *zone_id,
                                const struct zone_signing *signing);
+/* interrupt is called inside a publish of many names of a signed zone, about once a millisecond;
+ * it may call zone_database_set_status, and nothing else. NULL: nobody. */
+void zone_database_set_interrupt(struct zone_database *database, void (*interrupt)(void *context),
+                                 void *context);
 /* Signs what is not signed yet, or runs out: about a millisecond's work, so that status changes can
  * come in between. Returns how long, in nanoseconds, until it has to be called again; 0: there is
  * more to do now. `now` is also the time that later signatures are made at. */

@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Names of a signed zone that change together: a millisecond's signatures. */
+#define SIGNED_BATCH 8U
+
 /* A plain RRset (leaf) or one routed record, while a name's records are put together. */
 struct item {
     struct zone_answer *leaf;
@@ -291,12 +294,14 @@ static void draft_name(struct zone_database *database, struct zone_owner *zone,
 
 void draft_build(struct zone_database *database, struct zone_owner *zone)
 {
-    for (struct zone_pending *pending = zone->pending_first; pending != NULL;
-         pending = pending->next) {
+    size_t left = zone->signer != NULL ? SIGNED_BATCH : SIZE_MAX;
+    struct zone_pending *pending = zone->batch;
+    for (; pending != NULL && left > 0; pending = pending->next, left--) {
         if (name_is_under(pending->wire, zone->zone.apex)) {
             draft_name(database, zone, pending);
         }
     }
+    zone->batch_end = pending;
 }
 
 /* ---- making visible ---- */
@@ -467,17 +472,18 @@ static void apply_name(struct zone_database *database, struct zone_owner *zone,
 
 void draft_apply(struct zone_database *database, struct zone_owner *zone)
 {
-    if (zone->pending != NULL) {
+    if (zone->pending != NULL && zone->batch == zone->pending_first) {
         (void)names_with_room(database, zone, zone->pending->live); /* once, not by doubling */
     }
-    for (struct zone_pending *pending = zone->pending_first; pending != NULL;
-         pending = pending->next) {
-        if (pending->draft != NULL) {
-            apply_name(database, zone, pending);
-            pending->draft = NULL;
+    for (; zone->batch != zone->batch_end; zone->batch = zone->batch->next) {
+        if (zone->batch->draft != NULL) {
+            apply_name(database, zone, zone->batch);
+            zone->batch->draft = NULL;
         }
     }
-    owner_drop_edits(database, zone);
+    if (zone->batch == NULL) {
+        owner_drop_edits(database, zone);
+    }
 }
 
 void draft_discard_node(struct zone_database *database, struct zone_node *take_node)

@@ -127,6 +127,8 @@ struct zone_owner {
     struct zone_table *pending; /* NULL when there is none */
     struct zone_pending *pending_first;
     struct zone_pending **pending_last;
+    struct zone_pending *batch;     /* of a publish that is under way: the first name not applied */
+    struct zone_pending *batch_end; /* and the one behind those that are drafted */
     struct arena arena; /* of pending; handed out from its newest block by hand: */
     uint8_t *room;
     size_t room_left;
@@ -187,6 +189,8 @@ struct zone_database {
     uint16_t generation; /* goes up with each zone_database_mark */
     bool nothing_old;    /* the database was empty at the last mark */
     struct zone_signer *signers;
+    void (*interrupt)(void *context);
+    void *interrupt_context;
     struct wall now;       /* for signatures: as zone_database_refresh said last */
     uint64_t signed_count; /* signatures made so far */
     struct hash_key key;
@@ -305,9 +309,10 @@ struct zone_owner *owner_served(const struct zone_database *database,
 
 /* ---- draft.c: from edits to visible nodes ---- */
 
-/* Builds the drafts of all names with edits, queues their groups and what depends on them. */
+/* Builds the drafts of the next names with edits (in a zone without signatures: of all), from
+ * zone->batch on, queues their groups and what depends on them. */
 void draft_build(struct zone_database *database, struct zone_owner *zone);
-/* Makes the drafts visible, name by name, and forgets the edits. */
+/* Makes the drafts visible, name by name, and forgets the edits when these were the last. */
 void draft_apply(struct zone_database *database, struct zone_owner *zone);
 /* Frees the groups and records of a node; retires its leafs and itself. */
 void draft_discard_node(struct zone_database *database, struct zone_node *take_node);
