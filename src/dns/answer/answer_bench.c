@@ -240,8 +240,8 @@ static void sign(size_t count)
                  count, spent, slices, (double)longest / 1e6,
                  (double)(resident_bytes() - before) / (double)count);
     start = mono_now();
-    while (zone_database_refresh(database, (struct wall){wall_now().ns + 2 * 86400 * TIME_S}) ==
-           0) {
+    while (zone_database_refresh(database,
+                                 (struct wall){wall_now().ns + INT64_C(172800) * TIME_S}) == 0) {
     }
     (void)printf("a round with nothing to do: %.0f ms\n", seconds_since(start) * 1e3);
     start = mono_now();

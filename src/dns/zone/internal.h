@@ -129,7 +129,7 @@ struct zone_owner {
     struct zone_pending **pending_last;
     struct zone_pending *batch;     /* of a publish that is under way: the first name not applied */
     struct zone_pending *batch_end; /* and the one behind those that are drafted */
-    struct arena arena; /* of pending; handed out from its newest block by hand: */
+    struct arena arena;             /* of pending; handed out from its newest block by hand: */
     uint8_t *room;
     size_t room_left;
     size_t room_size; /* of the newest block; the next one is twice as large */
