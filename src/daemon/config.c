@@ -485,9 +485,18 @@ static int check_addresses(const struct config *config, struct err *err)
     return 0;
 }
 
-static int check_metrics(const struct config *config, struct err *err)
+static int check_listeners(const struct config *config, struct err *err)
 {
     struct sockaddr_storage address;
+    for (size_t i = 0; i < config->dns_tls_addresses.count; i++) {
+        if (config_parse_address(config->dns_tls_addresses.items[i], &address, err) != 0) {
+            return err_wrap(err, "dns.tls");
+        }
+    }
+    if (config->dns_tls_addresses.count != 0 &&
+        (config->dns_tls_certificate[0] == '\0' || config->dns_tls_key[0] == '\0')) {
+        return err_set(err, ERR_INVALID, "dns.tls: dns.tls-certificate and dns.tls-key are needed");
+    }
     if (config->metrics[0] == '\0') {
         return 0;
     }
@@ -584,7 +593,7 @@ static int check_config(const struct config *config, struct err *err)
                        config->store);
     }
     rc = check_prefixes(config, err);
-    rc = rc != 0 ? rc : check_metrics(config, err);
+    rc = rc != 0 ? rc : check_listeners(config, err);
     return rc != 0 ? rc : check_addresses(config, err);
 }
 

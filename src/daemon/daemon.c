@@ -69,23 +69,44 @@ static void set_exempt(struct daemon *daemon)
     }
 }
 
+static int parse_addresses(const struct config_list *list, struct arena *arena,
+                           struct sockaddr_storage **ret_addresses, struct err *err)
+{
+    struct sockaddr_storage *addresses =
+        arena_array(arena, MAX(list->count, 1U), sizeof *addresses);
+    for (size_t i = 0; i < list->count; i++) {
+        int rc = config_parse_address(list->items[i], &addresses[i], err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    *ret_addresses = addresses;
+    return 0;
+}
+
 static int start_dns(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
-    struct sockaddr_storage *addresses =
-        arena_array(&arena, config->dns_addresses.count, sizeof *addresses);
-    for (size_t i = 0; i < config->dns_addresses.count; i++) {
-        int rc = config_parse_address(config->dns_addresses.items[i], &addresses[i], err);
-        if (rc != 0) {
-            return rc;
-        }
+    struct sockaddr_storage *addresses = NULL;
+    struct sockaddr_storage *tls = NULL;
+    char *certificate = NULL;
+    char *key = NULL;
+    int rc = parse_addresses(&config->dns_addresses, &arena, &addresses, err);
+    rc = rc != 0 ? rc : parse_addresses(&config->dns_tls_addresses, &arena, &tls, err);
+    rc = rc != 0 ? rc : protection_read_certificate(config, &certificate, &key, err);
+    if (rc != 0) {
+        return rc;
     }
     set_exempt(daemon);
     struct dns_server_config dns = {
         .addresses = addresses,
         .address_count = config->dns_addresses.count,
+        .tls_addresses = tls,
+        .tls_address_count = config->dns_tls_addresses.count,
+        .certificate_pem = certificate,
+        .key_pem = key,
         .workers = config->dns_workers != 0 ? (unsigned)config->dns_workers : processors(),
         .udp_limit = (uint16_t)config->dns_udp_limit,
         .tcp_connections = (unsigned)config->dns_tcp_connections,
@@ -96,7 +117,10 @@ static int start_dns(struct daemon *daemon, struct err *err)
         .exempt_count = config->dns_rate_limit_exempt.count,
         .cookies = &daemon->protection.cookies,
         .zones = compiler_zones(daemon->compiler)};
-    return dns_server_start(&dns, &daemon->dns, err);
+    rc = dns_server_start(&dns, &daemon->dns, err);
+    secret_file_free(certificate);
+    secret_file_free(key);
+    return rc;
 }
 
 static int lookup(void *context, const char *access_key_id, struct aws_credential *ret_credential,
@@ -233,6 +257,18 @@ void daemon_reload(struct daemon *daemon, const struct config *fresh)
     if (protection_apply(&daemon->protection, fresh, &err) != 0) {
         log_error("dns.cookies_kept", F("reason", &err), F("next", "the secrets in use stay"));
     }
+    char *certificate = NULL;
+    char *key = NULL;
+    int rc = protection_read_certificate(fresh, &certificate, &key, &err);
+    if (rc == 0 && certificate != NULL && daemon->config->dns_tls_addresses.count != 0) {
+        rc = dns_server_set_certificate(daemon->dns, certificate, key, &err);
+    }
+    if (rc != 0) {
+        log_error("dns.certificate_kept", F("reason", &err),
+                  F("next", "the certificate in use stays"));
+    }
+    secret_file_free(certificate);
+    secret_file_free(key);
 }
 
 void daemon_renew(struct daemon *daemon)

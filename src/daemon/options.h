@@ -57,6 +57,12 @@
     FLAG(dns_require_cookie, "dns.require-cookie", "dns-require-cookie", false, true,              \
          "under attack: over UDP answer only clients with a good cookie; others get BADCOOKIE, "   \
          "or are sent to TCP")                                                                     \
+    LIST(dns_tls_addresses, "dns.tls", "dns-tls", "ADDR:PORT", "", false,                          \
+         "where DNS answers over TLS (usually port 853); default: nowhere")                        \
+    TEXT(dns_tls_certificate, "dns.tls-certificate", "dns-tls-certificate", "FILE", "", true,      \
+         "PEM file with the certificate chain of DNS over TLS; read anew at each reload")          \
+    TEXT(dns_tls_key, "dns.tls-key", "dns-tls-key", "FILE", "", true,                              \
+         "PEM file with that certificate's key")                                                   \
     TEXT(metrics, "metrics.address", "metrics", "ADDR:PORT", "", false,                            \
          "where /metrics is served for Prometheus; default: nowhere")                              \
     FLAG(metrics_public, "metrics.public", "metrics-public", false, false,                         \

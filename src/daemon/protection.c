@@ -50,6 +50,27 @@ int protection_apply(struct protection *protection, const struct config *config,
     return 0;
 }
 
+int protection_read_certificate(const struct config *config, char **ret_certificate, char **ret_key,
+                                struct err *err)
+{
+    *ret_certificate = NULL;
+    *ret_key = NULL;
+    if (config->dns_tls_addresses.count == 0) {
+        return 0;
+    }
+    int rc = secret_file_read(config->dns_tls_certificate, ret_certificate, err);
+    if (rc != 0) {
+        return err_wrap(err, "dns.tls-certificate");
+    }
+    rc = secret_file_read(config->dns_tls_key, ret_key, err);
+    if (rc != 0) {
+        secret_file_free(*ret_certificate);
+        *ret_certificate = NULL;
+        return err_wrap(err, "dns.tls-key");
+    }
+    return 0;
+}
+
 void protection_done(struct protection *protection)
 {
     cookie_jar_put(&protection->cookies, NULL);

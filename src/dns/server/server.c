@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "dns/server/socket.h"
+#include "dns/server/tls.h"
 #include "dns/server/worker.h"
 
 #include <assert.h>
@@ -20,6 +21,9 @@
 struct dns_server {
     struct sockaddr_storage *addresses;
     size_t address_count;
+    struct sockaddr_storage *tls_addresses;
+    size_t tls_address_count;
+    struct dns_certificate certificate;
     struct worker **workers; /* each in an allocation of its own: no cache line is shared */
     size_t worker_count;
     _Atomic unsigned tcp_open;
@@ -48,7 +52,9 @@ static struct worker *worker_new(struct dns_server *server, const struct dns_ser
     worker->epoll_fd = -1;
     worker->wake = (struct endpoint){.kind = ENDPOINT_WAKE, .fd = -1};
     worker->processor = config->pin_workers ? nth_processor(index) : -1;
-    worker->endpoints = memory_array(2 * config->address_count, sizeof *worker->endpoints);
+    worker->endpoints = memory_array(2 * config->address_count + config->tls_address_count,
+                                     sizeof *worker->endpoints);
+    worker->certificate = &server->certificate;
     worker->answer.zones = config->zones;
     worker->answer.udp_limit = config->udp_limit;
     worker->answer.cookies = config->cookies;
@@ -112,6 +118,33 @@ static int open_address(struct dns_server *server, size_t index, struct err *err
     return 0;
 }
 
+static int open_tls_address(struct dns_server *server, size_t index, struct err *err)
+{
+    int tcp[DNS_WORKERS_LIMIT];
+    int result = socket_open_tcp(&server->tls_addresses[index], server->worker_count, tcp, err);
+    for (size_t i = 0; i < server->worker_count && result == 0; i++) {
+        add_endpoint(server->workers[i], ENDPOINT_LISTENER, tcp[i], false);
+        server->workers[i]->endpoints[server->workers[i]->endpoint_count - 1].tls = true;
+    }
+    return result;
+}
+
+static int open_all(struct dns_server *server, const struct dns_server_config *config,
+                    struct err *err)
+{
+    int result = 0;
+    for (size_t i = 0; i < server->address_count && result == 0; i++) {
+        result = open_address(server, i, err);
+    }
+    if (result == 0 && server->tls_address_count != 0) {
+        result = dns_server_set_certificate(server, config->certificate_pem, config->key_pem, err);
+    }
+    for (size_t i = 0; i < server->tls_address_count && result == 0; i++) {
+        result = open_tls_address(server, i, err);
+    }
+    return result;
+}
+
 static int start_threads(struct dns_server *server, struct err *err)
 {
     sigset_t all;
@@ -140,15 +173,19 @@ int dns_server_start(const struct dns_server_config *config, struct dns_server *
     server->addresses = memory_array(config->address_count, sizeof *server->addresses);
     (void)memcpy(server->addresses, config->addresses,
                  config->address_count * sizeof *server->addresses);
+    server->tls_address_count = config->tls_address_count;
+    server->tls_addresses =
+        memory_array(MAX(config->tls_address_count, 1U), sizeof *server->tls_addresses);
+    if (config->tls_address_count != 0) {
+        (void)memcpy(server->tls_addresses, config->tls_addresses,
+                     config->tls_address_count * sizeof *server->tls_addresses);
+    }
     server->workers = memory_array(config->workers, sizeof(struct worker *));
     for (; server->worker_count < config->workers; server->worker_count++) {
         server->workers[server->worker_count] =
             worker_new(server, config, (unsigned)server->worker_count);
     }
-    int result = 0;
-    for (size_t i = 0; i < server->address_count && result == 0; i++) {
-        result = open_address(server, i, err);
-    }
+    int result = open_all(server, config, err);
     for (size_t i = 0; i < server->worker_count && result == 0; i++) {
         result = worker_prepare(server->workers[i], err);
     }
@@ -167,6 +204,27 @@ const struct sockaddr_storage *dns_server_address(const struct dns_server *serve
 {
     assert(index < server->address_count);
     return &server->addresses[index];
+}
+
+const struct sockaddr_storage *dns_server_tls_address(const struct dns_server *server, size_t index)
+{
+    assert(index < server->tls_address_count);
+    return &server->tls_addresses[index];
+}
+
+int dns_server_set_certificate(struct dns_server *server, const char *certificate_pem,
+                               const char *key_pem, struct err *err)
+{
+    struct ssl_ctx_st *fresh = NULL;
+    int result = tls_context_new(certificate_pem, key_pem, &fresh, err);
+    if (result != 0) {
+        return result;
+    }
+    struct ssl_ctx_st *old = SNAPSHOT_PUBLISH(&server->certificate.context, fresh);
+    if (old != NULL) {
+        snapshot_retire(old, tls_context_free);
+    }
+    return 0;
 }
 
 void dns_server_counters(const struct dns_server *server, struct dns_counters *ret_counters)
@@ -225,7 +283,9 @@ void dns_server_stop(struct dns_server *take_server)
         }
         worker_free(server->workers[i]);
     }
+    tls_context_free(SNAPSHOT_LOAD(&server->certificate.context));
     free(server->workers);
+    free(server->tls_addresses);
     free(server->addresses);
     free(server);
 }

@@ -29,6 +29,10 @@ struct dns_prefix {
 struct dns_server_config {
     const struct sockaddr_storage *addresses; /* UDP and TCP on each; port 0 asks the kernel */
     size_t address_count;
+    const struct sockaddr_storage *tls_addresses; /* DNS over TLS on each (RFC 7858) */
+    size_t tls_address_count;
+    const char *certificate_pem; /* the chain, and its key; needed where there are tls_addresses */
+    const char *key_pem;
     unsigned workers; /* 1 to DNS_WORKERS_LIMIT */
     bool pin_workers; /* worker n stays on the n-th processor this process may use */
     uint16_t udp_limit;
@@ -145,6 +149,13 @@ int dns_server_start(const struct dns_server_config *config, struct dns_server *
                      struct err *err) MUST_CHECK;
 /* The bound address number index, with the real port. */
 const struct sockaddr_storage *dns_server_address(const struct dns_server *server, size_t index);
+/* The same of tls_addresses. */
+const struct sockaddr_storage *dns_server_tls_address(const struct dns_server *server,
+                                                      size_t index);
+/* What TLS connections from now on see; those there are go on. ERR_INVALID when the two do not
+ * belong together: nothing changes then. One thread at a time. */
+int dns_server_set_certificate(struct dns_server *server, const char *certificate_pem,
+                               const char *key_pem, struct err *err) MUST_CHECK;
 void dns_server_counters(const struct dns_server *server, struct dns_counters *ret_counters);
 /* Queries answered from the zone of that number (struct zone) since it is served. */
 uint64_t dns_server_zone_queries(const struct dns_server *server, uint32_t number);

@@ -172,3 +172,15 @@ int socket_open(struct sockaddr_storage *address, size_t count, int *ret_udp, in
         }
     }
 }
+
+int socket_open_tcp(struct sockaddr_storage *address, size_t count, int *ret_tcp, struct err *err)
+{
+    assert(address->ss_family == AF_INET || address->ss_family == AF_INET6);
+    char text[SOCKET_TEXT];
+    int result = open_type(address, SOCK_STREAM, count, ret_tcp);
+    if (result != 0) {
+        socket_text(address, text);
+        return err_set_errno(err, -result, "listening on %s (TLS)", text);
+    }
+    return 0;
+}

@@ -21,4 +21,8 @@ bool socket_is_wildcard(const struct sockaddr_storage *address);
 int socket_open(struct sockaddr_storage *address, size_t count, int *ret_udp, int *ret_tcp,
                 struct err *err) MUST_CHECK;
 
+/* The same with listeners for TCP only. */
+int socket_open_tcp(struct sockaddr_storage *address, size_t count, int *ret_tcp, struct err *err)
+    MUST_CHECK;
+
 #endif

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/snapshot.h"
+#include "dns/server/tls.h"
 #include "dns/server/worker.h"
 
 #include <assert.h>
@@ -28,6 +29,7 @@
 #define FLAGS_BYTE 2U
 #define TRUNCATED 0x02U
 #define SOURCE_SIZE 9U
+#define PAD_BLOCK 468U /* RFC 8467 section 4.1, on encrypted connections */
 
 struct tcp_connection {
     struct endpoint endpoint; /* first: what epoll points at */
@@ -40,6 +42,8 @@ struct tcp_connection {
     bool ended;                  /* the client sends no more */
     uint32_t events;             /* that epoll watches for */
     int64_t active_ns;           /* of the last whole query, or pending output taken */
+    struct ssl_st *tls;          /* NULL: plain */
+    bool established;            /* the handshake was counted */
     uint8_t *in;
     size_t in_size;
     size_t in_capacity;
@@ -100,6 +104,11 @@ static void connection_close(struct worker *worker, struct tcp_connection *conne
     struct tcp *tcp = &worker->tcp;
     if (connection->endpoint.fd < 0) {
         return;
+    }
+    if (connection->tls != NULL) {
+        tls_session_free(connection->tls);
+        connection->tls = NULL;
+        worker_count(&worker->counters.tls_failed, !connection->established);
     }
     (void)close(connection->endpoint.fd); /* also leaves epoll; the peer learns all there is */
     connection->endpoint.fd = -1;
@@ -186,8 +195,17 @@ static void watch(struct worker *worker, struct tcp_connection *connection, uint
     connection->events = events;
 }
 
+/* A session with the certificate of now. */
+static struct ssl_st *begin_tls(struct worker *worker, int fd)
+{
+    snapshot_online();
+    struct ssl_st *session = tls_session_new(SNAPSHOT_LOAD(&worker->certificate->context), fd);
+    snapshot_offline();
+    return session;
+}
+
 /* Takes fd in, or closes it. */
-static void admit(struct worker *worker, int fd, const union socket_address *address)
+static void admit(struct worker *worker, int fd, const union socket_address *address, bool tls)
 {
     struct tcp *tcp = &worker->tcp;
     uint8_t source[SOURCE_SIZE];
@@ -220,6 +238,13 @@ static void admit(struct worker *worker, int fd, const union socket_address *add
     int on = 1;
     /* An answer waits for nothing; without the option it is only slower. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (tls) {
+        connection->tls = begin_tls(worker, fd);
+        if (connection->tls == NULL) {
+            connection_close(worker, connection);
+            return;
+        }
+    }
     watch(worker, connection, EPOLLIN);
 }
 
@@ -271,7 +296,7 @@ void tcp_accept(struct worker *worker, const struct endpoint *listener)
         socklen_t size = sizeof address;
         int fd = accept4(listener->fd, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            admit(worker, fd, &address);
+            admit(worker, fd, &address, listener->tls);
             continue;
         }
         if (errno == EAGAIN) {
@@ -285,18 +310,54 @@ void tcp_accept(struct worker *worker, const struct endpoint *listener)
     }
 }
 
+/* ---- bytes, plain or through TLS: errors are negative errnos ---- */
+
+static ssize_t send_bytes(struct tcp_connection *connection, const uint8_t *data, size_t size)
+{
+    if (connection->tls != NULL) {
+        return tls_send(connection->tls, data, size);
+    }
+    ssize_t sent = 0;
+    do {
+        sent = send(connection->endpoint.fd, data, size, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+/* -EAGAIN: ret_events is what to wait for. */
+static ssize_t receive_bytes(struct tcp_connection *connection, uint8_t *data, size_t size,
+                             uint32_t *ret_events)
+{
+    if (connection->tls != NULL) {
+        return tls_receive(connection->tls, data, size, ret_events);
+    }
+    ssize_t got = recv(connection->endpoint.fd, data, size, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        *ret_events = EPOLLIN;
+        return -EAGAIN;
+    }
+    return got < 0 ? -errno : got;
+}
+
+static void note_handshake(struct worker *worker, struct tcp_connection *connection)
+{
+    if (connection->tls != NULL && !connection->established &&
+        tls_is_established(connection->tls)) {
+        connection->established = true;
+        bool resumed = tls_is_resumed(connection->tls);
+        worker_count(resumed ? &worker->counters.tls_resumed : &worker->counters.tls_handshakes, 1);
+    }
+}
+
 /* ---- serving ---- */
 
 /* Sends what is pending. False when the connection was closed. */
 static bool flush(struct worker *worker, struct tcp_connection *connection)
 {
     while (connection->out != NULL) {
-        ssize_t sent = send(connection->endpoint.fd, connection->out + connection->out_at,
-                            connection->out_size - connection->out_at, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent < 0 && errno == EAGAIN) {
+        ssize_t sent = send_bytes(connection, connection->out + connection->out_at,
+                                  connection->out_size - connection->out_at);
+        if (sent == -EAGAIN) {
             return true;
         }
         if (sent < 0) {
@@ -317,12 +378,16 @@ static bool flush(struct worker *worker, struct tcp_connection *connection)
  * closed. */
 static bool send_scratch(struct worker *worker, struct tcp_connection *connection, size_t size)
 {
-    ssize_t sent = send(connection->endpoint.fd, worker->tcp.scratch, size, MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+    size_t taken = 0;
+    ssize_t sent = 0;
+    do { /* TLS takes one record at a time */
+        sent = send_bytes(connection, worker->tcp.scratch + taken, size - taken);
+        taken += sent > 0 ? (size_t)sent : 0;
+    } while (sent > 0 && taken < size && connection->tls != NULL);
+    if (sent < 0 && sent != -EAGAIN) {
         connection_close(worker, connection);
         return false;
     }
-    size_t taken = sent > 0 ? (size_t)sent : 0;
     if (taken == size) {
         return true;
     }
@@ -358,6 +423,8 @@ static size_t answer_input(struct worker *worker, struct tcp_connection *connect
     unsigned answers = 0;
     unsigned truncated = 0;
     struct mono start = mono_now();
+    bool tls = connection->tls != NULL;
+    worker->answer.pad_block = tls ? PAD_BLOCK : 0;
     snapshot_online();
     while (SCRATCH_SIZE - used >= PREFIX + MESSAGE_MOST) {
         size_t length = message_at(connection, at);
@@ -379,11 +446,12 @@ static size_t answer_input(struct worker *worker, struct tcp_connection *connect
         }
     }
     snapshot_offline();
+    worker->answer.pad_block = 0; /* UDP has the same context */
     if (queries != 0) {
         connection->in_size -= at;
         (void)memmove(connection->in, connection->in + at, connection->in_size);
         counters_latency(counters, queries, mono_since(mono_now(), start));
-        worker_count(&counters->queries_tcp, queries);
+        worker_count(tls ? &counters->queries_tls : &counters->queries_tcp, queries);
         worker_count(&counters->responses, answers);
         worker_count(&counters->truncated, truncated);
         worker_count(&counters->dropped, queries - answers);
@@ -428,7 +496,9 @@ static void progress(struct worker *worker, struct tcp_connection *connection)
         connection->in = NULL;
         connection->in_capacity = 0;
     }
-    watch(worker, connection, EPOLLIN);
+    /* No input will be announced for what is decrypted already; room for output is. */
+    bool more = connection->tls != NULL && tls_has_more(connection->tls);
+    watch(worker, connection, more ? EPOLLOUT : EPOLLIN);
 }
 
 /* Makes room for at least the message that has begun. */
@@ -453,12 +523,16 @@ static void receive(struct worker *worker, struct tcp_connection *connection)
         connection_close(worker, connection);
         return;
     }
-    ssize_t got = recv(connection->endpoint.fd, connection->in + connection->in_size,
-                       connection->in_capacity - connection->in_size, 0);
+    uint32_t events = EPOLLIN;
+    ssize_t got = receive_bytes(connection, connection->in + connection->in_size,
+                                connection->in_capacity - connection->in_size, &events);
+    note_handshake(worker, connection);
+    if (got == -EAGAIN) {
+        watch(worker, connection, events);
+        return;
+    }
     if (got < 0) {
-        if (errno != EAGAIN && errno != EINTR) {
-            connection_close(worker, connection);
-        }
+        connection_close(worker, connection);
         return;
     }
     connection->ended = got == 0;
@@ -474,7 +548,7 @@ void tcp_serve(struct worker *worker, struct endpoint *endpoint, uint32_t events
     }
     if (connection->out != NULL || has_query(connection)) {
         progress(worker, connection);
-    } else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+    } else if (connection->tls != NULL || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         receive(worker, connection);
     }
 }

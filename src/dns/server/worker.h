@@ -7,6 +7,7 @@
 #define DNS_SERVER_WORKER_H
 
 #include "base/macro.h"
+#include "base/snapshot.h"
 #include "base/time.h"
 #include "dns/answer/answer.h"
 #include "dns/server/counters.h"
@@ -28,6 +29,12 @@ struct endpoint {
     enum endpoint_kind kind;
     int fd;
     bool wildcard; /* of a UDP socket: answers must name their source address */
+    bool tls;      /* of a listener */
+};
+
+/* What TLS connections begin with; replaced by dns_server_set_certificate. */
+struct dns_certificate {
+    SNAPSHOT(struct ssl_ctx_st) context;
 };
 
 struct worker {
@@ -45,6 +52,7 @@ struct worker {
     struct limit limit;
     struct udp udp;
     struct tcp tcp;
+    struct dns_certificate *certificate; /* the server's */
 };
 
 /* The thread's function; argument is the worker. */
