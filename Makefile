@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
 .PHONY: help build demo test check unit integration crash format check-format lint tidy asan tsan fuzz bench \
-	bench-failover bench-health bench-dns docs install clean
+	bench-failover bench-health bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
 	@$(PACKAGES) build
@@ -86,6 +86,10 @@ bench-health: build ## thousands of health checks on one event loop
 bench-dns: build ## answers a second, instructions, memory, flips beside gdnsd, Knot and NSD; ONLY="speed load" selects sections
 	@$(PACKAGES) bench
 	@bench/dns $(ONLY)
+
+soak: build ## memory over 10,000,000 queries and 100,000 flips
+	@$(PACKAGES) bench
+	@bench/dns soak
 
 docs: build ## write the pages made from tables, and check every path and name in the documents
 	@tools/docs

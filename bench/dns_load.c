@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ struct options {
     int64_t bucket_us; /* 0: no counts over time */
     int64_t fresh;     /* last byte of an answer that is told from others; -1: none */
     int64_t plain;     /* no segmented datagrams */
+    int64_t share;     /* gives the processor to others while there is nothing to do */
 };
 
 struct load {
@@ -266,6 +268,9 @@ static void run(struct load *load)
                 send_batch(load, i, room);
             }
         }
+        if (!heard && load->options.share != 0) {
+            (void)sched_yield(); /* cannot fail on Linux */
+        }
         if (!heard && mono_since(now, load->heard) > LOST_NS) {
             give_up(load);
         }
@@ -345,7 +350,7 @@ int main(int argc, char **argv)
     if (!read_options(argc, argv, &load->options)) {
         (void)fprintf(stderr,
                       "usage: %s FILE ADDRESS port=N [ms=N] [window=N] [sockets=N] [rate=N] "
-                      "[bucket-us=N] [fresh=BYTE] [plain=1]\n",
+                      "[bucket-us=N] [fresh=BYTE] [plain=1] [share=1]\n",
                       argv[0]);
         return 2;
     }

@@ -608,6 +608,7 @@ static void update_changed(struct zone_database *database, const struct zone_dow
                            size_t old_count)
 {
     const struct zone_down *fresh = database->down;
+    assert((old != NULL || old_count == 0) && (fresh != NULL || database->down_count == 0));
     size_t i = 0;
     size_t j = 0;
     while (i < old_count || j < database->down_count) {
