@@ -12,14 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int find_key(struct store *store, const char *id, struct arena *arena,
-                    struct model_access_key *ret_key, struct err *err)
-{
-    struct store_entry entry;
-    int rc = store_get(store, path_join(arena, PATH_ACCESS_KEYS, id), arena, &entry, err);
-    return rc != 0 ? rc : model_access_key_decode(entry.value, entry.size, arena, ret_key, err);
-}
-
 static bool is_printable(const char *text)
 {
     while (*text >= ' ' && *text <= '~') {
@@ -28,19 +20,24 @@ static bool is_printable(const char *text)
     return *text == '\0';
 }
 
-static int use_environment(struct store *store, const char *id, const char *secret,
-                           struct arena *arena, struct err *err)
+static int use_environment(struct store *store, const struct seal *seal, const char *id,
+                           const char *secret, struct arena *arena, struct err *err)
 {
     struct model_access_key key;
-    int rc = find_key(store, id, arena, &key, err);
-    if (rc == 0 && key.role == MODEL_ROLE_ADMIN && key.secret.length == strlen(secret) &&
-        secret_same_bytes(key.secret.data, secret, key.secret.length)) {
-        return 0;
+    int rc = service_access_key_get(store, seal, id, arena, &key, err);
+    if (rc == 0) {
+        bool same = key.role == MODEL_ROLE_ADMIN && key.secret.length == strlen(secret) &&
+                    secret_same_bytes(key.secret.data, secret, key.secret.length);
+        secret_wipe(&key.secret);
+        if (same) {
+            return 0;
+        }
     }
     if (rc != 0 && err->kind != ERR_NOT_FOUND) {
         return rc;
     }
     key = (struct model_access_key){.id = id,
+                                    .sealed = "",
                                     .role = MODEL_ROLE_ADMIN,
                                     .comment = "from the environment",
                                     .created = wall_now()};
@@ -51,12 +48,12 @@ static int use_environment(struct store *store, const char *id, const char *secr
                        "LEEWARD_SECRET_ACCESS_KEY at most %u printable ASCII characters",
                        SECRET_LIMIT);
     }
-    rc = service_access_key_put(store, &key, false, arena, err);
+    rc = service_access_key_put(store, seal, &key, false, err);
     secret_wipe(&key.secret);
     return rc;
 }
 
-int credentials_prepare(struct store *store, FILE *out, struct err *err)
+int credentials_prepare(struct store *store, const struct seal *seal, FILE *out, struct err *err)
 {
     const char *id =
         getenv("LEEWARD_ACCESS_KEY_ID"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
@@ -70,7 +67,7 @@ int credentials_prepare(struct store *store, FILE *out, struct err *err)
     arena_init(&arena, 0);
     arena_keep_secret(&arena);
     if (!text_empty(id)) {
-        return use_environment(store, id, secret, &arena, err);
+        return use_environment(store, seal, id, secret, &arena, err);
     }
     size_t keys = 0;
     int rc = store_count(store, PATH_ACCESS_KEYS, &keys, err);
@@ -89,7 +86,7 @@ int credentials_prepare(struct store *store, FILE *out, struct err *err)
                            "(or choose one with LEEWARD_ACCESS_KEY_ID and "
                            "LEEWARD_SECRET_ACCESS_KEY)");
     } else {
-        rc = service_access_key_put(store, &key, true, &arena, err);
+        rc = service_access_key_put(store, seal, &key, true, err);
     }
     secret_wipe(&key.secret);
     return rc;
@@ -108,7 +105,7 @@ static enum aws_role role_of(enum model_role role)
     return AWS_ROLE_VIEWER;
 }
 
-int credentials_lookup(struct store *store, const char *access_key_id,
+int credentials_lookup(struct store *store, const struct seal *seal, const char *access_key_id,
                        struct aws_credential *ret_credential, struct err *err)
 {
     struct arena arena CLEANUP(arena_done);
@@ -118,7 +115,7 @@ int credentials_lookup(struct store *store, const char *access_key_id,
     if (!model_access_key_id_valid(access_key_id)) {
         return err_set(err, ERR_NOT_FOUND, "no such access key");
     }
-    int rc = find_key(store, access_key_id, &arena, &key, err);
+    int rc = service_access_key_get(store, seal, access_key_id, &arena, &key, err);
     if (rc != 0) {
         return rc;
     }

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "daemon/credentials.h"
 #include "daemon/exposition.h"
+#include "daemon/sealing.h"
 #include "daemon/secret_file.h"
 #include "service/leeward/leeward.h"
 #include "service/route53/route53.h"
@@ -32,6 +33,22 @@ static int open_store(struct daemon *daemon, struct err *err)
         return err_set_errno(err, errno, "data directory %s (choose one with --data)", directory);
     }
     return store_sqlite_open(directory, &daemon->store, err);
+}
+
+/* After the store: its secrets are looked at. */
+static int open_seal(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    char *file CLEANUP(memory_cleanup) = config->seal_key[0] != '\0'
+                                             ? memory_strdup(config->seal_key)
+                                             : memory_printf("%s/seal.key", config->data);
+    bool rewrite = false;
+    int rc = sealing_open(daemon->store, file, &daemon->seal, &rewrite, err);
+    if (rc == 0 && rewrite) {
+        rc = store_sqlite_rewrite(daemon->store, err);
+        rc = rc != 0 ? rc : sealing_forget(daemon->store, err);
+    }
+    return rc;
 }
 
 static void status_published(void *context, const struct model_status *status)
@@ -127,7 +144,8 @@ static int lookup(void *context, const char *access_key_id, struct aws_credentia
                   struct err *err)
 {
     const struct service_context *services_context = context;
-    return credentials_lookup(services_context->store, access_key_id, ret_credential, err);
+    return credentials_lookup(services_context->store, services_context->seal, access_key_id,
+                              ret_credential, err);
 }
 
 /* The access log: changes and failures, reads at debug. Failures are what strangers can cause
@@ -223,13 +241,15 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     int rc = protection_apply(&daemon->protection, daemon->config, err);
     rc = rc != 0 ? rc : open_metrics(daemon, err);
     rc = rc != 0 ? rc : open_store(daemon, err);
-    rc = rc != 0 ? rc : credentials_prepare(daemon->store, stdout, err);
+    rc = rc != 0 ? rc : open_seal(daemon, err);
+    rc = rc != 0 ? rc : credentials_prepare(daemon->store, daemon->seal, stdout, err);
     rc = rc != 0 ? rc : compiler_start(&daemon->compiler, err);
     rc = rc != 0 ? rc : start_health(daemon, err);
     rc = rc != 0 ? rc
                  : feed_start(daemon->store, daemon->compiler, daemon->node, &daemon->feed, err);
     rc = rc != 0 ? rc : start_dns(daemon, err);
     daemon->services = (struct service_context){.store = daemon->store,
+                                                .seal = daemon->seal,
                                                 .views = views_of(daemon),
                                                 .name_servers = daemon->config->name_servers.items};
     rc = rc != 0 ? rc : start_metrics(daemon, err);
@@ -291,6 +311,7 @@ void daemon_stop(struct daemon *take_daemon)
     protection_done(&daemon->protection);
     snapshot_drain();
     store_close(daemon->store);
+    seal_free(daemon->seal);
     free(daemon->exempt);
     secret_file_free(daemon->key);
     free(daemon->certificate);

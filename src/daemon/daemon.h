@@ -14,6 +14,7 @@
 #include "dns/server/server.h"
 #include "health/health.h"
 #include "metrics/metrics.h"
+#include "seal/seal.h"
 #include "service/common/context.h"
 #include "store/store.h"
 
@@ -24,6 +25,7 @@ struct daemon {
     char node[HOST_NAME_MAX + 1];
     struct mono started;
     struct store *store;
+    struct seal *seal;
     struct compiler *compiler;
     struct health *health;
     struct feed *feed;

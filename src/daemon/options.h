@@ -12,6 +12,9 @@
 #define CONFIG_OPTIONS(TEXT, LIST, NUMBER, FLAG)                                                   \
     TEXT(data, "data", "data", "DIR", "/var/lib/leeward", false,                                   \
          "directory of the embedded store and of everything else that is kept")                    \
+    TEXT(seal_key, "seal-key", "seal-key", "FILE", "", false,                                      \
+         "file with the keys that seal secrets in the store; made when it does not exist; "        \
+         "default: seal.key in the data directory")                                                \
     LIST(regions, "regions", "region", "NAME", "us-east-1", false,                                 \
          "regions this daemon serves; the first is the region of its health checker")              \
     TEXT(node, "node", "node", "NAME", "", false,                                                  \

@@ -1,7 +1,7 @@
 /* Access keys as records: see access_key.h. Called by the daemon (the first key), the API's
  * authentication and service/leeward (create, list, delete), on any thread. Strings live in the
  * caller's arena; the secret lives in the struct, and the tree it was read from is wiped.
- * Invariant: a decoded key has a valid id, a role and a secret. */
+ * Invariant: a decoded key has a valid id, a role and a secret, sealed or plain, never both. */
 #include "model/access_key.h"
 
 #include "base/random.h"
@@ -43,7 +43,7 @@ int model_role_parse(const char *name, enum model_role *ret_role)
 void model_access_key_generate(struct arena *arena, enum model_role role, const char *comment,
                                struct wall now, struct model_access_key *ret_key)
 {
-    *ret_key = (struct model_access_key){.role = role, .created = now};
+    *ret_key = (struct model_access_key){.role = role, .sealed = "", .created = now};
     char random[SECRET_RANDOM + 1];
     random_text(random, ID_RANDOM, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
     ret_key->id = arena_printf(arena, ID_PREFIX "%s", random);
@@ -57,9 +57,13 @@ void model_access_key_generate(struct arena *arena, enum model_role role, const 
 
 json_t *model_access_key_encode(const struct model_access_key *key)
 {
-    return json_pack("{s:i, s:s, s:s%, s:s, s:s, s:I}", "v", MODEL_VERSION, "Id", key->id, "Secret",
-                     key->secret.data, key->secret.length, "Role", model_role_name(key->role),
-                     "Comment", key->comment, "Created", (json_int_t)(key->created.ns / TIME_S));
+    bool sealed = !text_empty(key->sealed);
+    const char *secret = sealed ? key->sealed : key->secret.data;
+    size_t length = sealed ? strlen(key->sealed) : key->secret.length;
+    return json_pack("{s:i, s:s, s:s%, s:s, s:s, s:I}", "v", MODEL_VERSION, "Id", key->id,
+                     sealed ? "Sealed" : "Secret", secret, length, "Role",
+                     model_role_name(key->role), "Comment", key->comment, "Created",
+                     (json_int_t)(key->created.ns / TIME_S));
 }
 
 void model_access_key_release(json_t *take_tree)
@@ -82,10 +86,21 @@ bool model_access_key_id_valid(const char *id)
            strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == length;
 }
 
+/* Exactly one of the two forms. */
+static bool read_secret(const json_t *object, struct model_access_key *key)
+{
+    const json_t *secret = json_object_get(object, "Secret");
+    if (key->sealed[0] != '\0') {
+        return secret == NULL;
+    }
+    return json_string_length(secret) != 0 &&
+           secret_set(&key->secret, json_string_value(secret), json_string_length(secret)) == 0;
+}
+
 static int read_key(const json_t *object, struct arena *arena, struct model_access_key *ret_key,
                     struct err *err)
 {
-    struct model_access_key key = {.id = ""};
+    struct model_access_key key = {.id = "", .sealed = ""};
     const char *role = "";
     int64_t created = 0;
     int rc = fields_text(object, "Id", arena, &key.id, err);
@@ -96,15 +111,16 @@ static int read_key(const json_t *object, struct arena *arena, struct model_acce
         rc = fields_text(object, "Comment", arena, &key.comment, err);
     }
     if (rc == 0) {
+        rc = fields_text(object, "Sealed", arena, &key.sealed, err);
+    }
+    if (rc == 0) {
         rc = fields_integer(object, "Created", 0, INT64_MAX / TIME_S, 0, &created, err);
     }
     if (rc != 0) {
         return rc;
     }
-    const json_t *secret = json_object_get(object, "Secret");
     if (!model_access_key_id_valid(key.id) || model_role_parse(role, &key.role) != 0 ||
-        strlen(key.comment) > COMMENT_LIMIT || json_string_length(secret) == 0 ||
-        secret_set(&key.secret, json_string_value(secret), json_string_length(secret)) != 0) {
+        strlen(key.comment) > COMMENT_LIMIT || !read_secret(object, &key)) {
         return err_set(err, ERR_CORRUPT, "its id, role, comment or secret is not valid");
     }
     key.created.ns = created * TIME_S;

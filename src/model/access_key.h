@@ -15,10 +15,13 @@
 /* Each includes what stands before it. */
 enum model_role { MODEL_ROLE_VIEWER, MODEL_ROLE_OPERATOR, MODEL_ROLE_ADMIN };
 
-/* {"v":1,"Id":"LW...","Secret":..,"Role":"admin","Comment":..,"Created":seconds} */
+/* {"v":1,"Id":"LW...","Sealed":..,"Role":"admin","Comment":..,"Created":seconds}. Sealed is the
+ * secret as seal/seal.h seals it for the key's place in the store; this room looks at it no closer
+ * (service/common/access_key.h does). Records of version 0.1 had "Secret" in plain instead. */
 struct model_access_key {
-    const char *id; /* see model_access_key_id_valid */
-    struct secret secret;
+    const char *id;       /* see model_access_key_id_valid */
+    const char *sealed;   /* "" when only the secret is known */
+    struct secret secret; /* empty when only the sealed text is known */
     enum model_role role;
     const char *comment;
     struct wall created;
@@ -34,6 +37,7 @@ int model_role_parse(const char *name, enum model_role *ret_role) MUST_CHECK;
 /* A fresh id ("LWAK" and 16 of [A-Z2-7]) and secret (40 of [A-Za-z0-9+/]). */
 void model_access_key_generate(struct arena *arena, enum model_role role, const char *comment,
                                struct wall now, struct model_access_key *ret_key);
+/* With "Sealed"; in plain, as version 0.1 wrote it, only where `sealed` is empty. */
 json_t *model_access_key_encode(const struct model_access_key *key) MUST_CHECK;
 /* Wipes the tree's own copy of the secret, then gives the reference back. For the last reference;
  * NULL is fine. */

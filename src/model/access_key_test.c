@@ -52,6 +52,27 @@ static void a_generated_key_survives_encode_and_decode(void **state)
     arena_done(&arena);
 }
 
+static void a_sealed_key_shows_no_secret(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct model_access_key key;
+    struct model_access_key again;
+    struct err err = ERR_INIT;
+    model_access_key_generate(&arena, MODEL_ROLE_VIEWER, "", (struct wall){0}, &key);
+    key.sealed = "v1:k:AAAA";
+    json_t *json = model_access_key_encode(&key);
+    char *text = json_dumps(json, JSON_COMPACT);
+    assert_null(strstr(text, key.secret.data));
+    assert_int_equal(model_access_key_decode(text, strlen(text), &arena, &again, &err), 0);
+    assert_string_equal(again.sealed, "v1:k:AAAA");
+    assert_int_equal(again.secret.length, 0);
+    free(text);
+    json_decref(json);
+    arena_done(&arena);
+}
+
 static void damaged_keys_are_refused(void **state)
 {
     (void)state;
@@ -67,6 +88,9 @@ static void damaged_keys_are_refused(void **state)
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAAAAAA\",\"Secret\":\"x\",\"Role\":\"root\"}",
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAAAAAA\",\"Secret\":7,\"Role\":\"admin\"}",
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAA\",\"Secret\":\"x\",\"Role\":\"admin\",\"Created\":-1}",
+        "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAA\",\"Secret\":\"x\",\"Sealed\":\"v1:k:A\",\"Role\":"
+        "\"admin\"}",
+        "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAA\",\"Sealed\":7,\"Role\":\"admin\"}",
     };
     struct arena arena;
     arena_init(&arena, 0);
@@ -85,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(roles_have_names_and_back),
         cmocka_unit_test(a_generated_key_survives_encode_and_decode),
+        cmocka_unit_test(a_sealed_key_shows_no_secret),
         cmocka_unit_test(damaged_keys_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,11 @@
  *                                                        created_revision is the revision that DNS
  *                                                        must have applied for INSYNC
  *   auth/key/<access key id>                             model_access_key
+ *   r53/dnssec/<zone id>                                 model_dnssec: whether a zone is signed
+ *   r53/ksk/<zone id>/<name>                             model_signing_key: a key-signing key
+ *   r53/zsk/<zone id>/<key tag>                          model_signing_key: a zone-signing key
+ *   seal/rewrite                                         {"v":1} while the store's files may hold
+ *                                                        secrets of old times in plain
  *   node/<node name>/dns                                 what a DNS node has applied:
  *                                                        {"v":1,"Revision":n}
  *   node/<node name>/verdict/<check id>                  health: what a restart must not forget
@@ -40,6 +45,11 @@
 #define PATH_CHANGES "r53/change/"
 #define PATH_ROUTE53 "r53/"
 #define PATH_ACCESS_KEYS "auth/key/"
+#define PATH_SIGNING_KEYS "r53/ksk/"
+#define PATH_ZONE_KEYS "r53/zsk/"
+#define PATH_DNSSEC "r53/dnssec/"
+#define PATH_TRANSFER_KEYS "r53/tsig/"
+#define PATH_SEAL_REWRITE "seal/rewrite"
 #define PATH_NODES "node/"
 
 /* prefix followed by the percent-encoded component. */

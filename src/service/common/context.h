@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/macro.h"
+#include "seal/seal.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -41,6 +42,7 @@ struct service_views {
 
 struct service_context {
     struct store *store;
+    const struct seal *seal; /* what secrets in the store are sealed with */
     struct service_views views;
     const char *const *name_servers; /* host names for delegation sets, four */
 };

@@ -1,6 +1,6 @@
 /* CreateKey, ListKeys, DeleteKey: who may call the API. Handlers on API threads; access keys are
  * records in the store (model/access_key.h). Invariants: a secret leaves in the answer of CreateKey
- * and nowhere else; an admin key is always left. */
+ * and nowhere else (the store has it sealed); an admin key is always left. */
 #include "base/text.h"
 #include "model/access_key.h"
 #include "model/path.h"
@@ -47,7 +47,8 @@ int leeward_create_key(struct aws_call *call, const json_t *in, json_t **ret_out
     const char *comment = json_string_value(json_object_get(in, "Comment"));
     struct model_access_key key;
     model_access_key_generate(call->arena, role, comment != NULL ? comment : "", call->now, &key);
-    rc = service_access_key_put(service_context(call)->store, &key, true, call->arena, err);
+    rc = service_access_key_put(service_context(call)->store, service_context(call)->seal, &key,
+                                true, err);
     if (rc == 0) {
         json_t *answer = json_pack("{s:s, s:s, s:s, s:s}", "Id", key.id, "Secret", key.secret.data,
                                    "Role", model_role_name(role), "Comment", key.comment);

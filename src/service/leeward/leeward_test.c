@@ -21,6 +21,7 @@
 struct fixture {
     struct arena arena;
     struct service_context context;
+    struct seal *seal;
     struct aws_call call;
     struct err err;
     json_t *out;
@@ -78,6 +79,11 @@ static int set_up(void **state)
     fixture = (struct fixture){.out = NULL};
     arena_init(&fixture.arena, 0);
     fixture.context.store = store_memory_open();
+    struct seal *seal = NULL;
+    assert_int_equal(seal_parse("test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "test", &seal,
+                                &fixture.err),
+                     0);
+    fixture.context.seal = fixture.seal = seal;
     fixture.context.views = (struct service_views){.explain = view_explain,
                                                    .check_status = view_check_status,
                                                    .reset_latch = view_reset_latch,
@@ -96,6 +102,7 @@ static int tear_down(void **state)
     json_decref(fixture->out);
     arena_done(&fixture->arena);
     store_close(fixture->context.store);
+    seal_free(fixture->seal);
     return 0;
 }
 
