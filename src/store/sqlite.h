@@ -8,8 +8,8 @@
  * directory against a second process (ERR_EXISTS, naming the lock file and the pid in it). Upgrades
  * older schemas; refuses newer ones by name. */
 int store_sqlite_open(const char *directory, struct store **ret_store, struct err *err) MUST_CHECK;
-/* Drops all history and rewrites the files of such a store, so that nothing that was ever deleted or
- * replaced is left in them. Reads and writes go on, slowly; watches may get ERR_COMPACTED. */
+/* Drops all history and rewrites the files of such a store, so that nothing that was ever deleted
+ * or replaced is left in them. Reads and writes go on, slowly; watches may get ERR_COMPACTED. */
 int store_sqlite_rewrite(struct store *store, struct err *err) MUST_CHECK;
 
 #endif
