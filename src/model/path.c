@@ -199,3 +199,23 @@ char *path_reference(struct arena *arena, const char *kind, const char *referenc
 {
     return path_join(arena, arena_printf(arena, PATH_REFS "%s/", kind), reference);
 }
+
+char *path_signing_keys(struct arena *arena, const char *zone_id)
+{
+    return arena_printf(arena, "%s/", path_join(arena, PATH_SIGNING_KEYS, zone_id));
+}
+
+char *path_signing_key(struct arena *arena, const char *zone_id, const char *name)
+{
+    return path_join(arena, path_signing_keys(arena, zone_id), name);
+}
+
+char *path_zone_keys(struct arena *arena, const char *zone_id)
+{
+    return arena_printf(arena, "%s/", path_join(arena, PATH_ZONE_KEYS, zone_id));
+}
+
+char *path_zone_key(struct arena *arena, const char *zone_id, unsigned tag)
+{
+    return arena_printf(arena, "%s%u", path_zone_keys(arena, zone_id), tag);
+}

@@ -81,6 +81,11 @@ int path_record_split(struct arena *arena, const char *key, struct path_record_p
 char *path_tags(struct arena *arena, const char *resource_type, const char *resource_id) MUST_CHECK;
 /* r53/ref/<kind>/<caller reference> */
 char *path_reference(struct arena *arena, const char *kind, const char *reference) MUST_CHECK;
+/* r53/ksk/<zone>/<name>, r53/zsk/<zone>/<key tag>, and what all of a zone's begin with. */
+char *path_signing_key(struct arena *arena, const char *zone_id, const char *name) MUST_CHECK;
+char *path_signing_keys(struct arena *arena, const char *zone_id) MUST_CHECK;
+char *path_zone_key(struct arena *arena, const char *zone_id, unsigned tag) MUST_CHECK;
+char *path_zone_keys(struct arena *arena, const char *zone_id) MUST_CHECK;
 /* The last component, decoded; NULL when key does not start with prefix. */
 char *path_tail(struct arena *arena, const char *key, const char *prefix) MUST_CHECK;
 

@@ -51,6 +51,13 @@ ROUTE53_HANDLER(route53_delete_reusable_delegation_set);
 ROUTE53_HANDLER(route53_get_account_limit);
 ROUTE53_HANDLER(route53_get_hosted_zone_limit);
 ROUTE53_HANDLER(route53_list_query_logging_configs);
+/* dnssec.c */
 ROUTE53_HANDLER(route53_get_dnssec);
+ROUTE53_HANDLER(route53_create_key_signing_key);
+ROUTE53_HANDLER(route53_activate_key_signing_key);
+ROUTE53_HANDLER(route53_deactivate_key_signing_key);
+ROUTE53_HANDLER(route53_delete_key_signing_key);
+ROUTE53_HANDLER(route53_enable_hosted_zone_dnssec);
+ROUTE53_HANDLER(route53_disable_hosted_zone_dnssec);
 
 #endif

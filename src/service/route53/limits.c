@@ -89,15 +89,3 @@ int route53_list_query_logging_configs(struct aws_call *call, const json_t *in, 
     }
     return route53_answer(json_pack("{s:[]}", "QueryLoggingConfigs"), ret_out, err);
 }
-
-int route53_get_dnssec(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err)
-{
-    struct route53_zone zone;
-    int rc = route53_zone_load(call, route53_text(in, "HostedZoneId"), &zone, err);
-    if (rc != 0) {
-        return rc;
-    }
-    return route53_answer(
-        json_pack("{s:{s:s}, s:[]}", "Status", "ServeSignature", "NOT_SIGNING", "KeySigningKeys"),
-        ret_out, err);
-}

@@ -50,8 +50,12 @@ void fixture_open(struct fixture *fixture)
 {
     *fixture = (struct fixture){.store = store_memory_open(), .views = json_object()};
     fixture->now.ns = (int64_t)1800000000 * TIME_S;
+    int rc = seal_parse("test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "test", &fixture->seal,
+                        &fixture->err);
+    assert(rc == 0);
     fixture->context = (struct service_context){
         .store = fixture->store,
+        .seal = fixture->seal,
         .views = {.context = fixture,
                   .test_dns_answer = test_dns_answer,
                   .check_status = check_status},
@@ -73,6 +77,7 @@ void fixture_close(struct fixture *fixture)
     forget(fixture);
     json_decref(fixture->views);
     store_close(fixture->store);
+    seal_free(fixture->seal);
 }
 
 int fixture_set_up(void **state)

@@ -13,6 +13,7 @@
 
 struct fixture {
     struct store *store;
+    struct seal *seal;
     struct service_context context;
     struct arena arena; /* of the last call */
     struct aws_call call;

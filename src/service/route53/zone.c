@@ -14,6 +14,7 @@
 #include "dns/wire/name.h"
 #include "model/path.h"
 #include "service/route53/handlers.h"
+#include "service/route53/signing.h"
 
 #include <errno.h>
 #include <string.h>
@@ -434,6 +435,7 @@ static int delete_step(struct aws_call *call, struct store_txn *txn, void *state
     if (rc == 0) {
         rc = judge_empty(call, &zone.model, err);
     }
+    rc = rc != 0 ? rc : route53_signing_delete_zone(call, txn, &zone, err);
     if (rc != 0) {
         return rc;
     }
