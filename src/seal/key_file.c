@@ -39,14 +39,6 @@ static bool id_is_valid(const char *id, size_t length)
            strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") >= length;
 }
 
-static void wipe_buf(struct buf *buf)
-{
-    if (buf->data != NULL) {
-        secret_wipe_memory(buf->data, buf->capacity);
-    }
-    buf_done(buf);
-}
-
 /* One key out of `line`, which has no blanks around it. Returns what is wrong with it, or NULL. */
 static const char *read_key(const char *line, size_t length, struct seal_key *key)
 {
@@ -58,8 +50,9 @@ static const char *read_key(const char *line, size_t length, struct seal_key *ke
         base64 = line + first + strspn(line + first, BLANK);
     }
     size_t base64_length = length - (size_t)(base64 - line);
-    struct buf bytes CLEANUP(wipe_buf);
+    struct buf bytes CLEANUP(buf_done);
     buf_init(&bytes, SEAL_KEY_SIZE);
+    buf_keep_secret(&bytes);
     if (text_unbase64(base64, base64_length, &bytes) != 0 || buf_failed(&bytes) ||
         bytes.length != SEAL_KEY_SIZE) {
         return "a key is the base64 of 32 bytes";
@@ -163,7 +156,7 @@ static int sync_folder(const char *path)
 static int write_new(const char *path)
 {
     struct seal_key key;
-    struct buf base64 CLEANUP(wipe_buf);
+    struct buf base64 CLEANUP(buf_done);
     char text[NEW_FILE_LIMIT];
     int fd CLEANUP(close_descriptor) =
         open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -171,6 +164,7 @@ static int write_new(const char *path)
         return -errno;
     }
     buf_init(&base64, BASE64_LIMIT);
+    buf_keep_secret(&base64);
     random_bytes(key.bytes, sizeof key.bytes);
     seal_derive_id(key.bytes, key.id);
     text_base64(&base64, key.bytes, sizeof key.bytes);

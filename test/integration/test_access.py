@@ -29,6 +29,8 @@ PARAMETERS = {
     "GetHostedZoneLimit": {"HostedZoneId": NO_ZONE, "Type": "MAX_RRSETS_BY_ZONE"},
     "ChangeResourceRecordSets": {"HostedZoneId": NO_ZONE, "ChangeBatch": {"Changes": [
         {"Action": "CREATE", "ResourceRecordSet": record("www.example.com", "A", "192.0.2.1")}]}},
+    "CreateKeySigningKey": {"HostedZoneId": NO_ZONE, "CallerReference": "1", "Name": "main", "Status": "ACTIVE",
+                            "KeyManagementServiceArn": "arn:aws:kms:us-east-1:123456789012:key/1"},
     "GetChange": {"Id": "C0000000000000000000"},
     "TestDNSAnswer": {"HostedZoneId": NO_ZONE, "RecordName": "example.com", "RecordType": "A"},
     "CreateHealthCheck": {"CallerReference": "1", "HealthCheckConfig": {"Type": "HTTP"}}, "ListHealthChecks": {},
@@ -40,7 +42,9 @@ PARAMETERS = {
     "GetReusableDelegationSet": {"Id": NO_SET}, "DeleteReusableDelegationSet": {"Id": NO_SET},
     "ListReusableDelegationSets": {},
     **{name: {"Id": NO_ZONE} for name in ("GetHostedZone", "UpdateHostedZoneComment", "DeleteHostedZone")},
-    **{name: {"HostedZoneId": NO_ZONE} for name in ("GetDNSSEC", "ListResourceRecordSets")},
+    **{name: {"HostedZoneId": NO_ZONE} for name in (
+        "GetDNSSEC", "EnableHostedZoneDNSSEC", "DisableHostedZoneDNSSEC", "ListResourceRecordSets")},
+    **{f"{verb}KeySigningKey": {"HostedZoneId": NO_ZONE, "Name": "main"} for verb in ("Activate", "Deactivate", "Delete")},
     **{name: {"HealthCheckId": NO_CHECK} for name in ("GetHealthCheck", "UpdateHealthCheck", "DeleteHealthCheck",
                                                       "GetHealthCheckStatus", "GetHealthCheckLastFailureReason")},
 }

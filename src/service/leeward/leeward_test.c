@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "model/access_key.h"
 #include "model/path.h"
-#include "service/common/access_keys.h"
+#include "service/common/access_key.h"
 #include "service/common/context.h"
 #include "service/leeward/handlers.h"
 #include "store/memory.h"
@@ -173,9 +173,9 @@ static void a_created_key_is_stored_with_its_secret_sealed(void **state)
     assert_int_equal(
         store_get(fixture->context.store, path, &fixture->arena, &entry, &fixture->err), 0);
     assert_null(memmem(entry.value, entry.size, text(fixture->out, "Secret"), 40));
-    assert_int_equal(access_keys_get(fixture->context.store, fixture->seal,
-                                     text(fixture->out, "Id"), &fixture->arena, &key,
-                                     &fixture->err),
+    assert_int_equal(service_access_key_get(fixture->context.store, fixture->seal,
+                                            text(fixture->out, "Id"), &fixture->arena, &key,
+                                            &fixture->err),
                      0);
     assert_int_equal(key.role, MODEL_ROLE_OPERATOR);
     assert_string_equal(key.comment, "on call");

@@ -3,7 +3,6 @@
  * puts its DNSSEC record anew and compares the revision that was read. */
 #include "service/route53/signing.h"
 
-#include "base/secret.h"
 #include "base/text.h"
 #include "dns/sign/sign.h"
 #include "dns/wire/name.h"
@@ -127,20 +126,13 @@ static int describe(struct aws_call *call, const struct model_zone *zone,
     return 0;
 }
 
-static void wipe_buf(struct buf *buf)
-{
-    if (buf->data != NULL) {
-        secret_wipe_memory(buf->data, buf->capacity);
-    }
-    buf_done(buf);
-}
-
 static int seal_pair(struct aws_call *call, const char *zone_id, const struct sign_key *pair,
                      struct model_signing_key *key, struct err *err)
 {
     char *sealed = NULL;
-    struct buf der CLEANUP(wipe_buf);
+    struct buf der CLEANUP(buf_done);
     buf_init(&der, PRIVATE_LIMIT);
+    buf_keep_secret(&der);
     if (sign_key_private(pair, &der) != 0) {
         return err_set(err, ERR_INTERNAL, "encoding a DNSSEC key");
     }
