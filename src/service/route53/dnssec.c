@@ -13,6 +13,7 @@
 #include "service/route53/handlers.h"
 #include "service/route53/signing.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* One change of a zone's keys; judge fills txn. */
@@ -245,16 +246,18 @@ static int load_key(struct aws_call *call, struct key_change *change,
                     struct model_signing_key **ret_key, struct err *err)
 {
     int rc = route53_signing_load(call, change->zone_id, &change->signing, err);
-    bool missing = rc != 0 && call->error_code != NULL; /* the zone is; these calls name the key */
+    if (rc != 0 && call->error_code == NULL) {
+        return rc;
+    }
+    /* Where there is no zone, it is the key that these calls have not found. */
     struct model_signing_key *key = rc == 0 ? find_key(&change->signing, change->name) : NULL;
-    if (missing || (rc == 0 && key == NULL)) {
-        return aws_error(call, err, "NoSuchKeySigningKey",
-                         "The specified key-signing key (KSK) doesn't exist.");
+    if (key == NULL) {
+        (void)aws_error(call, err, "NoSuchKeySigningKey",
+                        "The specified key-signing key (KSK) doesn't exist.");
+        return -EINVAL;
     }
-    if (rc == 0) {
-        *ret_key = key;
-    }
-    return rc;
+    *ret_key = key;
+    return 0;
 }
 
 static int judge_parent(struct aws_call *call, const struct route53_signing *signing,
