@@ -101,6 +101,36 @@ static int parse_addresses(const struct config_list *list, struct arena *arena,
     return 0;
 }
 
+static void watch_serials(struct zone_database *database, void *argument)
+{
+    zone_database_watch_serials(database, transfers_moved, argument);
+}
+
+/* Before the feed, which brings the settings. */
+static int start_transfers(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    struct transfer_config transfer = {.zones = compiler_zones(daemon->compiler),
+                                       .threads = (unsigned)config->dns_transfers,
+                                       .timeout_ms = (unsigned)config->dns_transfer_timeout_ms,
+                                       .source_count = config->dns_addresses.count};
+    struct sockaddr_storage *sources = NULL;
+    int rc = parse_addresses(&config->dns_addresses, &arena, &sources, err);
+    transfer.sources = sources;
+    rc = rc != 0 ? rc : transfer_start(&transfer, &daemon->transfer, err);
+    struct transfers_config transfers = {.store = daemon->store,
+                                         .seal = daemon->seal,
+                                         .transfer = daemon->transfer,
+                                         .node = daemon->node};
+    rc = rc != 0 ? rc : transfers_start(&transfers, &daemon->transfers, err);
+    if (rc == 0) {
+        compiler_run(daemon->compiler, watch_serials, daemon->transfers);
+    }
+    return rc;
+}
+
 static int start_dns(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
@@ -133,7 +163,8 @@ static int start_dns(struct daemon *daemon, struct err *err)
         .exempt = daemon->exempt,
         .exempt_count = config->dns_rate_limit_exempt.count,
         .cookies = &daemon->protection.cookies,
-        .zones = compiler_zones(daemon->compiler)};
+        .zones = compiler_zones(daemon->compiler),
+        .transfer = daemon->transfer};
     rc = dns_server_start(&dns, &daemon->dns, err);
     secret_file_free(certificate);
     secret_file_free(key);
@@ -245,8 +276,10 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : credentials_prepare(daemon->store, daemon->seal, stdout, err);
     rc = rc != 0 ? rc : compiler_start(&daemon->compiler, err);
     rc = rc != 0 ? rc : start_health(daemon, err);
+    rc = rc != 0 ? rc : start_transfers(daemon, err);
     rc = rc != 0 ? rc
-                 : feed_start(daemon->store, daemon->compiler, daemon->node, &daemon->feed, err);
+                 : feed_start(daemon->store, daemon->compiler, daemon->transfers, daemon->node,
+                              &daemon->feed, err);
     rc = rc != 0 ? rc : start_dns(daemon, err);
     daemon->services = (struct service_context){.store = daemon->store,
                                                 .seal = daemon->seal,
@@ -304,11 +337,14 @@ void daemon_stop(struct daemon *take_daemon)
     }
     aws_server_stop(daemon->api);
     metrics_stop(daemon->metrics);
+    transfer_stop(daemon->transfer); /* gives the workers' connections back */
     dns_server_stop(daemon->dns);
     feed_stop(daemon->feed);
     health_stop(daemon->health);
     compiler_stop(daemon->compiler);
     protection_done(&daemon->protection);
+    transfers_stop(daemon->transfers);
+    transfer_free(daemon->transfer);
     snapshot_drain();
     store_close(daemon->store);
     seal_free(daemon->seal);

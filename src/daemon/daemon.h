@@ -11,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/feed.h"
 #include "daemon/protection.h"
+#include "daemon/transfers.h"
 #include "dns/server/server.h"
 #include "health/health.h"
 #include "metrics/metrics.h"
@@ -29,6 +30,8 @@ struct daemon {
     struct compiler *compiler;
     struct health *health;
     struct feed *feed;
+    struct transfer *transfer;
+    struct transfers *transfers;
     struct dns_server *dns;
     struct aws_server *api;
     struct metrics *metrics; /* NULL: not served */

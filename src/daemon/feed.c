@@ -32,6 +32,7 @@
 struct feed {
     struct store *store;
     struct compiler *compiler;
+    struct transfers *transfers;
     char *node_key; /* node/<node>/dns */
     pthread_t follower;
     pthread_t reporter;
@@ -120,6 +121,10 @@ static void apply_change(struct feed *feed, struct zone_database *database,
         } else {
             delete_record(feed, database, key, arena);
         }
+    } else if (feed->transfers != NULL && change->type == STORE_PUT) {
+        (void)transfers_put(feed->transfers, database, &change->entry, arena);
+    } else if (feed->transfers != NULL) {
+        (void)transfers_delete(feed->transfers, database, key, arena);
     }
 }
 
@@ -133,6 +138,9 @@ static void apply(struct zone_database *database, void *argument)
         if (arena.used > (1U << 20U)) { /* nothing decoded is kept */
             arena_done(&arena);
         }
+    }
+    if (application->feed->transfers != NULL) {
+        transfers_publish(application->feed->transfers);
     }
     zone_database_publish(database);
 }
@@ -157,14 +165,21 @@ static void set_applied(struct feed *feed, int64_t revision)
  * again, and goes when it did not. Answers stay meanwhile. */
 static void begin_reload(struct zone_database *database, void *argument)
 {
-    (void)argument;
+    const struct feed *feed = argument;
     zone_database_mark(database);
+    if (feed->transfers != NULL) {
+        transfers_mark(feed->transfers);
+    }
 }
 
 static void end_reload(struct zone_database *database, void *argument)
 {
-    (void)argument;
+    const struct feed *feed = argument;
     zone_database_sweep(database);
+    if (feed->transfers != NULL) {
+        transfers_sweep(feed->transfers, database);
+        transfers_publish(feed->transfers);
+    }
     zone_database_publish(database);
 }
 
@@ -240,14 +255,18 @@ static int open_watch(struct feed *feed, int64_t after, struct err *err)
 static int load_snapshot(struct feed *feed, struct err *err)
 {
     struct load_revisions revisions = {0};
-    compiler_run(feed->compiler, begin_reload, NULL);
+    compiler_run(feed->compiler, begin_reload, feed);
     int rc = load_records(feed->store, feed->compiler, report_bad, feed, &revisions, err);
+    for (const char *const *prefix = transfers_prefixes;
+         rc == 0 && feed->transfers != NULL && *prefix != NULL; prefix++) {
+        rc = load_prefix(feed, *prefix, &revisions.first, &revisions.last, err);
+    }
     rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc : open_watch(feed, revisions.first, err);
     if (rc != 0) {
         return rc;
     }
-    compiler_run(feed->compiler, end_reload, NULL);
+    compiler_run(feed->compiler, end_reload, feed);
     return catch_up(feed, revisions.first, revisions.last, err);
 }
 
@@ -393,7 +412,8 @@ static void feed_free(struct feed *feed)
     free(feed);
 }
 
-static struct feed *feed_new(struct store *store, struct compiler *compiler, const char *node)
+static struct feed *feed_new(struct store *store, struct compiler *compiler,
+                             struct transfers *transfers, const char *node)
 {
     struct feed *feed = memory_new(sizeof *feed);
     pthread_condattr_t monotonic;
@@ -404,6 +424,7 @@ static struct feed *feed_new(struct store *store, struct compiler *compiler, con
     (void)pthread_condattr_destroy(&monotonic);
     feed->store = store;
     feed->compiler = compiler;
+    feed->transfers = transfers;
     feed->node_key = memory_printf("%s%s/dns", PATH_NODES, node);
     return feed;
 }
@@ -417,10 +438,10 @@ static void interrupt(struct feed *feed)
     (void)pthread_mutex_unlock(&feed->mutex);
 }
 
-int feed_start(struct store *store, struct compiler *compiler, const char *node,
-               struct feed **ret_feed, struct err *err)
+int feed_start(struct store *store, struct compiler *compiler, struct transfers *transfers,
+               const char *node, struct feed **ret_feed, struct err *err)
 {
-    struct feed *feed = feed_new(store, compiler, node);
+    struct feed *feed = feed_new(store, compiler, transfers, node);
     int rc = load_snapshot(feed, err);
     if (rc != 0) {
         feed_free(feed);

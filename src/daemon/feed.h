@@ -7,16 +7,18 @@
 #include "base/err.h"
 #include "base/macro.h"
 #include "daemon/compiler.h"
+#include "daemon/transfers.h"
 #include "store/store.h"
 
 #include <stdint.h>
 
 struct feed;
 
-/* Loads everything there is before it returns, so that DNS can start with it; then follows in
+/* transfers: who else is given its part; NULL: nobody, in tests.
+ * Loads everything there is before it returns, so that DNS can start with it; then follows in
  * threads of its own. */
-int feed_start(struct store *store, struct compiler *compiler, const char *node,
-               struct feed **ret_feed, struct err *err) MUST_CHECK;
+int feed_start(struct store *store, struct compiler *compiler, struct transfers *transfers,
+               const char *node, struct feed **ret_feed, struct err *err) MUST_CHECK;
 /* NULL is fine. */
 void feed_stop(struct feed *take_feed);
 /* The newest store revision with something for DNS in it, all of which DNS serves. Any thread. */

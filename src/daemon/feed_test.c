@@ -126,8 +126,8 @@ static int set_up(void **state)
 static void start_feed(struct fixture *fixture)
 {
     struct err err = ERR_INIT;
-    assert_int_equal(feed_start(fixture->store, fixture->compiler, "node", &fixture->feed, &err),
-                     0);
+    assert_int_equal(
+        feed_start(fixture->store, fixture->compiler, NULL, "node", &fixture->feed, &err), 0);
 }
 
 static int tear_down(void **state)

@@ -12,6 +12,7 @@
  *   r53/change/<change id>                               {"v":1,"Id","SubmittedAt","Comment"}; its
  *                                                        created_revision is the revision that DNS
  *                                                        must have applied for INSYNC
+ *   r53/tsig/<key name>                                  model_tsig_key
  *   auth/key/<access key id>                             model_access_key
  *   r53/dnssec/<zone id>                                 model_dnssec: whether a zone is signed
  *   r53/ksk/<zone id>/<name>                             model_signing_key: a key-signing key
@@ -20,6 +21,8 @@
  *                                                        secrets of old times in plain
  *   node/<node name>/dns                                 what a DNS node has applied:
  *                                                        {"v":1,"Revision":n}
+ *   node/<node name>/serial/<zone id>                    {"v":1,"Serial":n}: a serial ahead of the
+ *                                                        clock, not served by this node yet
  *   node/<node name>/verdict/<check id>                  health: what a restart must not forget
  *
  * A reversed name has a trailing dot: "com.example.www." (Route 53 sorts so: a name with '-' where
@@ -40,6 +43,8 @@
 #define PATH_CHECK_GUARD "r53/guard/children"
 #define PATH_TAGS "r53/tags/"
 #define PATH_CHECK_TAGS "r53/tags/healthcheck/"
+#define PATH_ZONE_TAGS "r53/tags/hostedzone/"
+#define PATH_TSIG "r53/tsig/"
 #define PATH_REFS "r53/ref/"
 #define PATH_DELEGATIONS "r53/delegation/"
 #define PATH_CHANGES "r53/change/"

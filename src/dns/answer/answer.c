@@ -13,6 +13,7 @@
 #include "dns/answer/options.h"
 #include "dns/answer/rrset.h"
 #include "dns/answer/secure.h"
+#include "dns/answer/special.h"
 #include "dns/wire/message.h"
 #include "dns/wire/rdata.h"
 #include "dns/zone/zone_set.h"
@@ -549,7 +550,7 @@ static COLD void run_again(struct answer *answer)
 }
 
 /* For the caller to count. */
-static void note(struct answer_context *context, const struct message_query *query,
+void answer_note(struct answer_context *context, const struct message_query *query,
                  const struct zone *zone, uint16_t rcode)
 {
     struct answer_outcome *outcome = &context->outcome;
@@ -578,12 +579,12 @@ static ALWAYS_INLINE uint16_t make(struct answer_context *context,
             message_truncate(writer);
         }
     }
-    note(context, query, answer.zone, answer.rcode);
+    answer_note(context, query, answer.zone, answer.rcode);
     return answer.rcode;
 }
 
-/* What is not looked up at all: other classes (CHAOS version.bind too), transfers (they come with
- * secondaries), and types that cannot be asked for. */
+/* What is not looked up at all: other classes (CHAOS version.bind too), and types that cannot be
+ * asked for. Transfers of class IN never come here (special.c). */
 static uint16_t judge(const struct message_query *query)
 {
     if (query->rcode != RCODE_NOERROR || query->question_size == 0) {
@@ -593,9 +594,6 @@ static uint16_t judge(const struct message_query *query)
         return RCODE_REFUSED;
     }
     switch (query->type) {
-    case RR_AXFR:
-    case RR_IXFR:
-        return RCODE_REFUSED;
     case TYPE_MAILB:
     case TYPE_MAILA:
         return RCODE_NOTIMP; /* RFC 1035 section 3.2.3, obsolete */
@@ -608,6 +606,23 @@ static uint16_t judge(const struct message_query *query)
     }
 }
 
+uint16_t answer_plain(struct answer_context *context, struct message_query *query,
+                      const struct sockaddr *source, bool tcp, struct message_writer *writer)
+{
+    uint16_t rcode = options_apply(context, writer, source, tcp, judge(query));
+    if (UNLIKELY(rcode != RCODE_NOERROR || query->question_size == 0 ||
+                 (writer->flags & MESSAGE_TC) != 0)) {
+        answer_note(context, query, NULL, rcode);
+        return rcode;
+    }
+    if (query->has_subnet) {
+        /* No answer depends on it so far: RFC 7871 section 7.2.1, scope 0. */
+        (void)message_add_subnet(writer, 0); /* left out when there is no room */
+    }
+    query->label_at[query->label_count] = (uint8_t)(query->name_size - 1U);
+    return make(context, query, writer);
+}
+
 size_t answer_query(struct answer_context *context, const uint8_t *query, size_t length,
                     const struct sockaddr *source, bool tcp, uint8_t *out, size_t size)
 {
@@ -615,18 +630,10 @@ size_t answer_query(struct answer_context *context, const uint8_t *query, size_t
     if (UNLIKELY(!message_parse(&parsed, query, length))) {
         return 0;
     }
+    if (UNLIKELY(special_needed(&parsed))) {
+        return special_answer(context, &parsed, source, tcp, out, size);
+    }
     struct message_writer writer;
     message_begin(&writer, &parsed, out, message_limit(&parsed, tcp, context->udp_limit, size));
-    uint16_t rcode = options_apply(context, &writer, source, tcp, judge(&parsed));
-    if (UNLIKELY(rcode != RCODE_NOERROR || parsed.question_size == 0 ||
-                 (writer.flags & MESSAGE_TC) != 0)) {
-        note(context, &parsed, NULL, rcode);
-        return message_finish(&writer, rcode);
-    }
-    if (parsed.has_subnet) {
-        /* No answer depends on it so far: RFC 7871 section 7.2.1, scope 0. */
-        (void)message_add_subnet(&writer, 0); /* left out when there is no room */
-    }
-    parsed.label_at[parsed.label_count] = (uint8_t)(parsed.name_size - 1U);
-    return message_finish(&writer, make(context, &parsed, &writer));
+    return message_finish(&writer, answer_plain(context, &parsed, source, tcp, &writer));
 }

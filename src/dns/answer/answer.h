@@ -9,6 +9,7 @@
 #include "base/macro.h"
 #include "base/random.h"
 #include "dns/answer/cookie.h"
+#include "dns/transfer/transfer.h"
 #include "dns/zone/database.h"
 
 #include <netinet/in.h>
@@ -41,12 +42,19 @@ struct answer_context {
     uint32_t now;               /* seconds since 1970, for cookies; the caller keeps it current */
     struct cookie_jar *cookies; /* NULL: cookies are ignored */
     struct answer_outcome outcome;
+    struct transfer *transfer; /* who may transfer, and TSIG keys; NULL: nobody, none */
+    uint16_t no_stream; /* not NOERROR: the caller can hand no transfer over, and says this */
 };
+
+/* The query is for a zone transfer that takes more than one message: hand the connection over to
+ * transfer_submit. Only over TCP; nothing was written. */
+#define ANSWER_STREAM SIZE_MAX
 
 /* query/length: the packet. source: where it came from. tcp: no truncation below 65,535. Returns
  * the response's length in out, 0 for "send nothing" (not a query, too short to answer). out needs
  * `size` bytes: 65,535 for TCP, at least 4,096 for UDP. Never more than size, and for UDP never
- * more than what the client accepts. */
+ * more than what the client accepts. Or ANSWER_STREAM. A query that is signed (TSIG) is verified
+ * and answered signed. */
 size_t answer_query(struct answer_context *context, const uint8_t *query, size_t length,
                     const struct sockaddr *source, bool tcp, uint8_t *out, size_t size) HOT;
 

@@ -51,6 +51,7 @@ static struct worker *worker_new(struct dns_server *server, const struct dns_ser
     struct worker *worker = memory_new(sizeof *worker);
     worker->epoll_fd = -1;
     worker->wake = (struct endpoint){.kind = ENDPOINT_WAKE, .fd = -1};
+    worker->returned = (struct endpoint){.kind = ENDPOINT_RETURNED, .fd = -1};
     worker->processor = config->pin_workers ? nth_processor(index) : -1;
     worker->endpoints = memory_array(2 * config->address_count + config->tls_address_count,
                                      sizeof *worker->endpoints);
@@ -59,6 +60,7 @@ static struct worker *worker_new(struct dns_server *server, const struct dns_ser
     worker->answer.udp_limit = config->udp_limit;
     worker->answer.cookies = config->cookies;
     worker->answer.keepalive = (uint16_t)MIN(config->tcp_idle_ms / 100, UINT16_MAX);
+    worker->answer.transfer = config->transfer;
     random_init(&worker->answer.random, 0);
     counters_init(&worker->counters);
     /* The kernel spreads a network's queries over the workers, too. */
@@ -92,10 +94,12 @@ static int worker_prepare(struct worker *worker, struct err *err)
 {
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     worker->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (worker->epoll_fd < 0 || worker->wake.fd < 0) {
+    worker->returned.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->epoll_fd < 0 || worker->wake.fd < 0 || worker->returned.fd < 0) {
         return err_set_errno(err, errno, "preparing a DNS worker");
     }
     int result = watch_endpoint(worker, &worker->wake);
+    result = result != 0 ? result : watch_endpoint(worker, &worker->returned);
     for (size_t i = 0; i < worker->endpoint_count && result == 0; i++) {
         result = watch_endpoint(worker, &worker->endpoints[i]);
     }
@@ -260,6 +264,7 @@ static void worker_free(struct worker *worker)
         close_fd(worker->endpoints[i].fd);
     }
     close_fd(worker->wake.fd);
+    close_fd(worker->returned.fd);
     close_fd(worker->epoll_fd);
     free(worker->endpoints);
     free(worker);

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/macro.h"
+#include "dns/transfer/transfer.h"
 #include "dns/zone/database.h"
 
 #include <netinet/in.h>
@@ -49,6 +50,7 @@ struct dns_server_config {
     size_t exempt_count;
     struct cookie_jar *cookies; /* outlives the server; NULL: no cookies */
     struct zone_set *zones;     /* outlives the server */
+    struct transfer *transfer;  /* likewise, but stopped before the server; NULL: no transfers */
 };
 
 /* ---- counters: per worker, summed; the one list that status and metrics are made of ---- */

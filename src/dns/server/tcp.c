@@ -44,6 +44,10 @@ struct tcp_connection {
     int64_t active_ns;           /* of the last whole query, or pending output taken */
     struct ssl_st *tls;          /* NULL: plain */
     bool established;            /* the handshake was counted */
+    bool away;                   /* lent to a transfer */
+    bool keep;                   /* what the transfer said when it gave it back */
+    struct worker *worker;
+    struct transfer_loan loan;
     uint8_t *in;
     size_t in_size;
     size_t in_capacity;
@@ -138,6 +142,13 @@ static void free_closed(struct tcp *tcp)
 void tcp_done(struct worker *worker)
 {
     struct tcp *tcp = &worker->tcp;
+    for (struct tcp_connection *connection =
+             atomic_exchange_explicit(&tcp->returned, NULL, memory_order_acquire);
+         connection != NULL;) {
+        struct tcp_connection *next = connection->newer;
+        list_append(tcp, connection);
+        connection = next;
+    }
     while (tcp->oldest != NULL) {
         connection_close(worker, tcp->oldest);
     }
@@ -153,7 +164,8 @@ void tcp_done(struct worker *worker)
  * another one. False when it is too young to be called idle, or NULL. */
 static bool evict(struct worker *worker, struct tcp_connection *connection)
 {
-    if (connection == NULL || worker->now.ns - connection->active_ns < EVICT_AFTER) {
+    if (connection == NULL || connection->away ||
+        worker->now.ns - connection->active_ns < EVICT_AFTER) {
         return false;
     }
     worker_count(&worker->counters.tcp_refused, 1);
@@ -174,7 +186,7 @@ static bool source_admitted(struct worker *worker, const uint8_t source[SOURCE_S
             continue;
         }
         count++;
-        if (oldest == NULL || other->active_ns < oldest->active_ns) {
+        if (!other->away && (oldest == NULL || other->active_ns < oldest->active_ns)) {
             oldest = other;
         }
     }
@@ -224,6 +236,7 @@ static void admit(struct worker *worker, int fd, const union socket_address *add
     }
     struct tcp_connection *connection = memory_new(sizeof *connection);
     connection->endpoint = (struct endpoint){.kind = ENDPOINT_CONNECTION, .fd = fd};
+    connection->worker = worker;
     connection->address = *address;
     connection->active_ns = worker->now.ns;
     (void)memcpy(connection->source, source, SOURCE_SIZE);
@@ -411,10 +424,12 @@ static size_t message_at(const struct tcp_connection *connection, size_t at)
     return (size_t)connection->in[at] << 8U | connection->in[at + 1];
 }
 
-/* Answers whole queries from the input into scratch, as many as fit for certain. Returns the bytes
- * in scratch and removes what was answered. */
-static size_t answer_input(struct worker *worker, struct tcp_connection *connection)
+/* Answers whole queries from the input into scratch, as many as fit for certain, up to one for a
+ * transfer. Returns the bytes in scratch and removes what was answered. */
+static size_t answer_input(struct worker *worker, struct tcp_connection *connection,
+                           bool *ret_transfer)
 {
+    *ret_transfer = false;
     uint8_t *scratch = worker->tcp.scratch;
     struct worker_counters *counters = &worker->counters;
     size_t at = 0;
@@ -434,6 +449,10 @@ static size_t answer_input(struct worker *worker, struct tcp_connection *connect
         size_t size =
             answer_query(&worker->answer, connection->in + at + PREFIX, length,
                          &connection->address.any, true, scratch + used + PREFIX, MESSAGE_MOST);
+        if (size == ANSWER_STREAM) {
+            *ret_transfer = true;
+            break;
+        }
         at += PREFIX + length;
         queries++;
         if (size != 0) {
@@ -467,6 +486,71 @@ static bool has_query(const struct tcp_connection *connection)
     return length != 0 && connection->in_size - PREFIX >= length;
 }
 
+/* ---- transfers ---- */
+
+/* Called by the transfer's thread. */
+static void loan_done(struct transfer_loan *loan, bool keep)
+{
+    struct tcp_connection *connection = CONTAINER_OF(loan, struct tcp_connection, loan);
+    struct worker *worker = connection->worker;
+    connection->keep = keep;
+    struct tcp_connection *head = atomic_load_explicit(&worker->tcp.returned, memory_order_relaxed);
+    do {
+        connection->newer = head;
+    } while (!atomic_compare_exchange_weak_explicit(&worker->tcp.returned, &head, connection,
+                                                    memory_order_release, memory_order_relaxed));
+    uint64_t one = 1;
+    /* Full means that the worker will look anyway. */
+    IGNORE_RESULT(write(worker->returned.fd, &one, sizeof one));
+}
+
+/* Lends the connection, whose input begins with a query for a transfer. False when there are too
+ * many. */
+static bool lend(struct worker *worker, struct tcp_connection *connection)
+{
+    size_t length = message_at(connection, 0);
+    connection->loan = (struct transfer_loan){.fd = connection->endpoint.fd, .done = loan_done};
+    (void)memcpy(&connection->loan.source, &connection->address, sizeof connection->address);
+    /* Out of everything before another thread can give it back. */
+    list_remove(&worker->tcp, connection);
+    connection->away = true;
+    if (!transfer_submit(worker->answer.transfer, &connection->loan, connection->in + PREFIX,
+                         length)) {
+        connection->away = false;
+        list_append(&worker->tcp, connection);
+        return false;
+    }
+    /* Cannot fail: it is registered. What the client sends meanwhile waits in the socket. */
+    (void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, connection->endpoint.fd, NULL);
+    connection->events = 0;
+    connection->in_size -= PREFIX + length;
+    (void)memmove(connection->in, connection->in + PREFIX + length, connection->in_size);
+    worker_count(&worker->counters.queries_tcp, 1);
+    worker_count(&worker->counters.responses, 1);
+    return true;
+}
+
+/* Answers into scratch; false when the connection was lent. */
+static bool answer_or_lend(struct worker *worker, struct tcp_connection *connection,
+                           size_t *ret_used)
+{
+    bool transfer = false;
+    /* The threads of transfers write to the socket itself: none over TLS (RFC 9103). */
+    worker->answer.no_stream = connection->tls != NULL ? RCODE_REFUSED : RCODE_NOERROR;
+    *ret_used = answer_input(worker, connection, &transfer);
+    worker->answer.no_stream = RCODE_NOERROR;
+    if (!transfer || *ret_used != 0) {
+        return true; /* what was answered before goes out before */
+    }
+    if (lend(worker, connection)) {
+        return false;
+    }
+    worker->answer.no_stream = RCODE_SERVFAIL; /* the client comes back, or asks another primary */
+    *ret_used = answer_input(worker, connection, &transfer);
+    worker->answer.no_stream = RCODE_NOERROR;
+    return true;
+}
+
 /* Sends what is pending, answers and sends one scratch buffer; then watches for what comes next. A
  * connection with more to answer waits until it is writable again: others have their turn before.
  */
@@ -476,7 +560,10 @@ static void progress(struct worker *worker, struct tcp_connection *connection)
         return;
     }
     if (connection->out == NULL && has_query(connection)) {
-        size_t used = answer_input(worker, connection);
+        size_t used = 0;
+        if (!answer_or_lend(worker, connection, &used)) {
+            return;
+        }
         if (used != 0 && !send_scratch(worker, connection, used)) {
             return;
         }
@@ -543,13 +630,33 @@ static void receive(struct worker *worker, struct tcp_connection *connection)
 void tcp_serve(struct worker *worker, struct endpoint *endpoint, uint32_t events)
 {
     struct tcp_connection *connection = CONTAINER_OF(endpoint, struct tcp_connection, endpoint);
-    if (connection->endpoint.fd < 0) {
+    if (connection->endpoint.fd < 0 || connection->away) {
         return;
     }
     if (connection->out != NULL || has_query(connection)) {
         progress(worker, connection);
     } else if (connection->tls != NULL || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         receive(worker, connection);
+    }
+}
+
+void tcp_take_back(struct worker *worker)
+{
+    uint64_t count = 0;
+    IGNORE_RESULT(read(worker->returned.fd, &count, sizeof count)); /* empty is fine */
+    struct tcp_connection *connection =
+        atomic_exchange_explicit(&worker->tcp.returned, NULL, memory_order_acquire);
+    while (connection != NULL) {
+        struct tcp_connection *next = connection->newer;
+        connection->away = false;
+        connection->active_ns = worker->now.ns;
+        list_append(&worker->tcp, connection);
+        if (connection->keep) {
+            progress(worker, connection);
+        } else {
+            connection_close(worker, connection);
+        }
+        connection = next;
     }
 }
 

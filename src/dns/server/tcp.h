@@ -1,5 +1,8 @@
 /* TCP for one worker (RFC 7766); private to this room.
  *
+ * A query for a zone transfer takes its connection away, to a thread of dns/transfer, and the
+ * connection comes back when that is done; meanwhile it counts, but has no age and no events.
+ *
  * A connection reads until whole queries are there, answers all of them into the worker's scratch
  * buffer and sends at once; only what the client does not take is kept, and until it is taken no
  * further query of that connection is answered. So one connection holds at most one message in and
@@ -37,6 +40,7 @@ struct tcp {
     bool paused;       /* listeners wait until resume_ns: no descriptor could be had */
     int64_t resume_ns; /* monotonic */
     uint8_t *scratch;
+    _Atomic(struct tcp_connection *) returned; /* by transfers, any thread; newest first */
 };
 
 void tcp_init(struct tcp *tcp);
@@ -46,6 +50,8 @@ void tcp_done(struct worker *worker);
 void tcp_accept(struct worker *worker, const struct endpoint *listener);
 /* Serves the connection that endpoint is part of; events as epoll gave them. */
 void tcp_serve(struct worker *worker, struct endpoint *endpoint, uint32_t events);
+/* Goes on with the connections that transfers have given back. */
+void tcp_take_back(struct worker *worker);
 /* After a round of events: closes what is overdue, frees what was closed. Returns how many
  * milliseconds epoll may wait, -1 for any. */
 int tcp_tick(struct worker *worker);

@@ -30,6 +30,9 @@ static void serve(struct worker *worker, struct endpoint *endpoint, uint32_t eve
     case ENDPOINT_CONNECTION:
         tcp_serve(worker, endpoint, events);
         break;
+    case ENDPOINT_RETURNED:
+        tcp_take_back(worker);
+        break;
     case ENDPOINT_WAKE:
     default:
         worker->stopping = true;

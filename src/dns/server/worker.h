@@ -23,7 +23,13 @@
 #include <stdint.h>
 
 /* What an epoll event points at. */
-enum endpoint_kind { ENDPOINT_WAKE, ENDPOINT_UDP, ENDPOINT_LISTENER, ENDPOINT_CONNECTION };
+enum endpoint_kind {
+    ENDPOINT_WAKE,
+    ENDPOINT_UDP,
+    ENDPOINT_LISTENER,
+    ENDPOINT_CONNECTION,
+    ENDPOINT_RETURNED
+};
 
 struct endpoint {
     enum endpoint_kind kind;
@@ -43,6 +49,7 @@ struct worker {
     int processor; /* to stay on, -1: any */
     int epoll_fd;
     struct endpoint wake;       /* an eventfd: written once, to stop */
+    struct endpoint returned;   /* an eventfd: connections come back from a transfer */
     struct endpoint *endpoints; /* UDP sockets, then listeners */
     size_t endpoint_count;
     struct mono now; /* of this round */

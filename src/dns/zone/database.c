@@ -11,6 +11,7 @@
 #include "base/snapshot.h"
 #include "base/text.h"
 #include "dns/zone/internal.h"
+#include "dns/zone/journal.h"
 #include "dns/zone/signature.h"
 
 #include <assert.h>
@@ -41,6 +42,7 @@ struct zone_database *zone_database_new(void)
     database->group_count = 1;
     database->groups = memory_array(1, sizeof(struct zone_group *));
     database->queue_last = &database->queue_first;
+    database->clock = wall_now;
     return database;
 }
 
@@ -274,8 +276,35 @@ int64_t zone_database_refresh(struct zone_database *database, struct wall now)
     int64_t wait = signer_refresh(database);
     group_decide_all(database);
     (void)group_commit(database); /* the count is of no use here */
+    journal_publish(database);
     flush_retired(database);
     return wait;
+}
+
+/* ---- transfers ---- */
+
+void zone_database_set_transfers(struct zone_database *database, const char *zone_id, bool allowed,
+                                 uint32_t floor)
+{
+    struct zone_owner *zone =
+        allowed ? owner_get(database, zone_id) : owner_find(database, zone_id);
+    if (zone == NULL || zone->transfers == allowed) {
+        return;
+    }
+    zone->transfers = allowed;
+    if (zone->journal == NULL && serial_compare(floor, zone->floor) > 0) {
+        zone->floor = floor;
+    }
+    owner_mark_dirty(database, zone);
+}
+
+void zone_database_watch_serials(struct zone_database *database,
+                                 void (*moved)(void *context, const char *zone_id,
+                                               const uint8_t *apex, uint32_t serial),
+                                 void *context)
+{
+    database->moved = moved;
+    database->moved_context = context;
 }
 
 /* ---- reloading ---- */
@@ -505,6 +534,7 @@ static void retire_zone(struct zone_database *database, struct zone_owner *take_
 {
     signer_close(database, take_zone);
     drop_signing(take_zone);
+    journal_close(database, take_zone);
     union {
         const struct zone_answer *borrowed;
         struct zone_answer *owned;
@@ -562,8 +592,11 @@ void zone_database_publish(struct zone_database *database)
         }
         if (zone->doomed) {
             retire_zone(database, zone);
+        } else if (zone->known && zone->transfers != (zone->journal != NULL)) {
+            (zone->transfers ? journal_open : journal_close)(database, zone);
         }
     }
+    journal_publish(database);
     flush_retired(database);
     trim_memory(edits);
 }
@@ -634,6 +667,7 @@ size_t zone_database_set_status(struct zone_database *database, const struct mod
     free(old);
     group_decide_all(database);
     size_t count = group_commit(database);
+    journal_publish(database);
     flush_retired(database);
     return count;
 }

@@ -93,6 +93,17 @@ void zone_database_set_interrupt(struct zone_database *database, void (*interrup
  * come in between. Returns how long, in nanoseconds, until it has to be called again; 0: there is
  * more to do now. `now` is also the time that later signatures are made at. */
 int64_t zone_database_refresh(struct zone_database *database, struct wall now);
+/* A zone whose transfers are allowed (from the next publish on) has a journal (journal.h), and
+ * serves a serial that moves with every visible change: at least one more, and the clock's seconds
+ * where that is ahead. No serial up to `floor` is served, nor one before the SOA record's own. */
+void zone_database_set_transfers(struct zone_database *database, const char *zone_id, bool allowed,
+                                 uint32_t floor);
+/* moved is called on the owner's thread, inside publish and set_status, whenever a zone's served
+ * serial moved; NULL: nobody. */
+void zone_database_watch_serials(struct zone_database *database,
+                                 void (*moved)(void *context, const char *zone_id,
+                                               const uint8_t *apex, uint32_t serial),
+                                 void *context);
 
 /* How often zone_database_publish was called. */
 uint64_t zone_database_publications(const struct zone_database *database);

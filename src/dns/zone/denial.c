@@ -574,6 +574,8 @@ void denial_apply(struct zone_database *database, struct zone_owner *zone,
         if (item->cut == NULL) {
             atomic_store_explicit(&item->entry->cut, NULL, memory_order_release);
         }
+        journal_touch(database, zone, zone_denial_name(item->entry), item->entry->name_length,
+                      RR_NSEC);
         database_retire(database, old);
     }
     if (take_change->added != NULL) {
@@ -581,6 +583,8 @@ void denial_apply(struct zone_database *database, struct zone_owner *zone,
     }
     if (take_change->removed != NULL) {
         take_out(database, signer, take_change->removed);
+        journal_touch(database, zone, zone_denial_name(take_change->removed),
+                      take_change->removed->name_length, RR_NSEC);
         database_retire(database, owned_nsec(take_change->removed));
         database_retire(database, take_change->removed);
     }
@@ -625,6 +629,7 @@ bool denial_renew(struct zone_database *database, struct zone_owner *zone,
     }
     atomic_store_explicit(&entry->cut, cut, memory_order_release);
     atomic_store_explicit(&entry->nsec, fresh, memory_order_release);
+    journal_touch(database, zone, name, entry->name_length, RR_NSEC);
     database_retire(database, old);
     return fresh != NULL;
 }

@@ -268,6 +268,11 @@ static void draft_name(struct zone_database *database, struct zone_owner *zone,
     assert(read == pending->length);
     (void)read; /* edits have valid names */
     struct zone_node *old = zone_find_for_owner(&zone->zone, &name, 0);
+    for (struct zone_edit *edit = pending->first; edit != NULL; edit = edit->next) {
+        if (edit->type == RR_SOA && pending->length == zone->zone.apex_length) {
+            journal_adopt_soa(zone, edit->leaf);
+        }
+    }
     if (unchanged(pending, old)) {
         return;
     }
@@ -439,6 +444,8 @@ static void apply_name(struct zone_database *database, struct zone_owner *zone,
                        draft, &change);
         denial_begin(zone->signer);
     }
+    journal_touch_node(database, zone, old);
+    journal_touch_node(database, zone, draft);
     uint32_t cuts = is_cut(draft) ? 1 : 0;
     uint32_t cuts_before = is_cut(old) ? 1 : 0;
     /* Readers look for delegations while there are any: count before one shows, after one goes. */

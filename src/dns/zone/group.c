@@ -477,6 +477,8 @@ size_t group_commit(struct zone_database *database)
         struct zone_group *group = database->changed;
         database->changed = group->next_changed;
         group->changed = false;
+        journal_touch(database, group->zone, zone_node_name(group->node), group->node->name_length,
+                      group->type);
         for (unsigned i = 0; i < group->node->slot_count; i++) {
             struct zone_slot *slot = &group->node->slots[i];
             if (slot->group == group->number) {

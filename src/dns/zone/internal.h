@@ -124,7 +124,9 @@ struct zone_owner {
     struct zone zone;             /* what readers see */
     struct zone_owner *next_same; /* of one apex, older first; in database->by_apex */
     struct zone_owner *next_dirty;
-    struct zone_table *pending; /* NULL when there is none */
+    struct zone_owner *next_touched;
+    struct zone_journal *journal; /* NULL: no transfers; zone.journal is the readers' */
+    struct zone_table *pending;   /* NULL when there is none */
     struct zone_pending *pending_first;
     struct zone_pending **pending_last;
     struct zone_pending *batch;     /* of a publish that is under way: the first name not applied */
@@ -139,6 +141,8 @@ struct zone_owner {
     bool linked; /* in by_apex */
     bool doomed; /* deleted: goes at the next publish */
     bool dirty;
+    bool transfers;      /* a journal is wanted */
+    uint32_t floor;      /* no serial up to this one is served again */
     uint16_t generation; /* of its last put */
     bool signing_changed;
     struct sign_key **signing; /* the keys it is to be signed with; referenced */
@@ -168,6 +172,10 @@ struct zone_database {
     struct zone_table *subjects;
     size_t target_count;        /* subjects that are alias targets */
     struct zone_owner *dirty;   /* put, deleted or edited since the last publish */
+    struct zone_owner *touched; /* those whose journals have to look at something */
+    struct wall (*clock)(void); /* of serials */
+    void (*moved)(void *context, const char *zone_id, const uint8_t *apex, uint32_t serial);
+    void *moved_context;
     struct zone_group **groups; /* [0] is never used */
     size_t group_count;         /* in use as array, free numbers included */
     size_t group_capacity;
@@ -325,6 +333,25 @@ void owner_set_negative(struct zone_database *database, struct zone_owner *zone,
 
 /* A slice of what has to be signed; nanoseconds until there is more to do. */
 int64_t signer_refresh(struct zone_database *database);
+
+/* ---- journal.c: what transfers read ---- */
+
+/* Makes the journal of a visible zone, which has none, and moves its serial. */
+void journal_open(struct zone_database *database, struct zone_owner *zone);
+/* The SOA is served as it was put again. A zone without a journal is fine. */
+void journal_close(struct zone_database *database, struct zone_owner *zone);
+/* Readers may see something else for that name and type; nothing where there is no journal. */
+void journal_touch(struct zone_database *database, struct zone_owner *zone, const uint8_t *relative,
+                   size_t length, uint16_t type);
+/* All types of a node; NULL is fine. */
+void journal_touch_node(struct zone_database *database, struct zone_owner *zone,
+                        const struct zone_node *node);
+/* Everything in the zone: it became signed, or ceased to be. */
+void journal_touch_all(struct zone_database *database, struct zone_owner *zone);
+/* An SOA that is about to become visible gets the serial of the journal, if there is one. */
+void journal_adopt_soa(struct zone_owner *zone, struct zone_answer *leaf);
+/* Looks at what was touched; serials move. */
+void journal_publish(struct zone_database *database);
 
 /* ---- database.c ---- */
 

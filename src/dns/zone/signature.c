@@ -171,6 +171,7 @@ static void sign_plain(struct zone_database *database, struct zone_owner *zone,
     atomic_store_explicit(&slot->answer, fresh, memory_order_release);
     database_retire(database, old.owned);
     target_touch(database, zone, zone_node_name(node), node->name_length, slot->type);
+    journal_touch(database, zone, zone_node_name(node), node->name_length, slot->type);
     if (slot->type == RR_SOA && node->name_length == 0 && owner_shows(database, zone, node)) {
         owner_set_negative(database, zone, node);
     }

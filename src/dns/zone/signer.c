@@ -51,6 +51,7 @@ static void set_dnskey(struct zone_database *database, struct zone_signer *signe
     } old;
     old.borrowed = SNAPSHOT_PUBLISH(&signer->security.dnskey, dnskey_leaf(database, signer));
     database_retire(database, old.owned);
+    journal_touch(database, signer->zone, signer->zone->zone.apex, 0, RR_DNSKEY);
 }
 
 static void drop_keys(struct zone_signer *signer)
@@ -106,6 +107,7 @@ void signer_close(struct zone_database *database, struct zone_owner *zone)
     if (signer == NULL) {
         return;
     }
+    journal_touch_all(database, zone);
     (void)SNAPSHOT_PUBLISH(&zone->zone.security, NULL); /* what it was is retired below */
     unlink_signer(database, signer);
     zone->signer = NULL;
@@ -214,10 +216,11 @@ static size_t sign(struct zone_database *database, struct zone_signer *signer, s
 }
 
 /* All is signed: readers see it from now on. */
-static void show(struct zone_signer *signer)
+static void show(struct zone_database *database, struct zone_signer *signer)
 {
     signer->state = SIGNER_LIVE;
     (void)SNAPSHOT_PUBLISH(&signer->zone->zone.security, &signer->security); /* there was none */
+    journal_touch_all(database, signer->zone);
 }
 
 static size_t work(struct zone_database *database, struct zone_signer *signer, size_t budget)
@@ -230,7 +233,7 @@ static size_t work(struct zone_database *database, struct zone_signer *signer, s
         done += sign(database, signer, budget - done);
     }
     if (signer->state == SIGNER_SIGN && !signer->sweeping) {
-        show(signer);
+        show(database, signer);
     }
     return done;
 }

@@ -176,6 +176,8 @@ static inline const uint8_t *zone_denial_name(const struct zone_denial *denial)
 /* Zones counted at once; further ones have number 0. */
 #define ZONE_NUMBERS 65536U
 
+struct zone_journal;
+
 struct zone {
     SNAPSHOT(struct zone_table) names;
     _Atomic(const struct zone_answer *) negative; /* SOA with the TTL of negative answers (RFC 2308
@@ -187,6 +189,8 @@ struct zone {
     uint8_t apex_length; /* with the root label */
     uint8_t apex[NAME_WIRE_LIMIT];
     SNAPSHOT(struct zone_security) security; /* NULL: not signed, or not wholly yet */
+    _Atomic(struct zone_journal *) journal;  /* what transfers read (journal.h); NULL: none are
+                                                allowed */
 };
 
 struct zone_set {

@@ -1,11 +1,13 @@
 /* Tags of health checks and hosted zones. Called as handlers on API threads. A health check's
  * leeward: tags are its options (model/check.h): a change that would leave a bad one is refused,
- * and the tag is named. On a hosted zone they would do nothing, and are refused. Invariant: tags
- * exist only beside their resource, at most ten of them, in the order in which they came; the
- * record is deleted with the last one and with the resource. */
+ * and the tag is named; so are those of a hosted zone (model/transfer.h). Others that start with
+ * leeward: would do nothing, and are refused. Invariant: tags exist only beside their resource, at
+ * most ten of them, in the order in which they came; the record is deleted with the last one and
+ * with the resource. */
 #include "base/text.h"
 #include "model/check.h"
 #include "model/path.h"
+#include "model/transfer.h"
 #include "model/zone.h"
 #include "service/route53/handlers.h"
 #include "service/route53/support.h"
@@ -117,11 +119,14 @@ static int judge_request(struct aws_call *call, const json_t *in, struct err *er
             return aws_error(call, err, "InvalidInput",
                              "Tag %.128s: keys that start with aws: are reserved", key);
         }
-        if (!check && strncasecmp(key, OPTION_PREFIX, sizeof OPTION_PREFIX - 1) == 0) {
-            return aws_error(call, err, "InvalidInput",
-                             "Tag %.128s: keys that start with " OPTION_PREFIX
-                             " belong to resources of the type healthcheck",
-                             key);
+        if (!check && strncasecmp(key, OPTION_PREFIX, sizeof OPTION_PREFIX - 1) == 0 &&
+            !model_transfer_tag(key)) {
+            return aws_error(
+                call, err, "InvalidInput",
+                "Tag %.128s: keys that start with " OPTION_PREFIX
+                " belong to resources of the type healthcheck, but for " MODEL_TRANSFER_TO
+                " and " MODEL_NOTIFY,
+                key);
         }
         if (find_tag(add, key) != i) {
             return aws_error(call, err, "InvalidInput", "Tag %.128s is in the request twice", key);
@@ -165,6 +170,11 @@ static int judge_tags(struct aws_call *call, const struct resource *resource, co
     }
     if (text_equal(resource->type, "healthcheck") &&
         model_check_options_parse(tags, &options, err) != 0) {
+        return aws_error(call, err, "InvalidInput", "%s", arena_strdup(call->arena, err->message));
+    }
+    struct model_transfer transfer;
+    if (text_equal(resource->type, "hostedzone") &&
+        model_transfer_parse(tags, call->arena, &transfer, err) != 0) {
         return aws_error(call, err, "InvalidInput", "%s", arena_strdup(call->arena, err->message));
     }
     return 0;
