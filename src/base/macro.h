@@ -26,6 +26,8 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* A hint: the memory at address is read soon. Any address is fine. */
+#define PREFETCH(address) __builtin_prefetch(address)
 /* The product of two 64-bit numbers in 128 bits. */
 #define WIDE_PRODUCT(a, b) (__extension__((unsigned __int128)(a) * (b)))
 

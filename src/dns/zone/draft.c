@@ -19,6 +19,9 @@
 /* Names of a signed zone that change together: a millisecond's signatures. */
 #define SIGNED_BATCH 8U
 
+/* A large zone's table is in no cache: the entries of so many names are asked for ahead. */
+#define APPLY_AHEAD 8U
+
 /* A plain RRset (leaf) or one routed record, while a name's records are put together. */
 struct item {
     struct zone_answer *leaf;
@@ -482,7 +485,16 @@ void draft_apply(struct zone_database *database, struct zone_owner *zone)
     if (zone->pending != NULL && zone->batch == zone->pending_first) {
         (void)names_with_room(database, zone, zone->pending->live); /* once, not by doubling */
     }
+    const struct zone_pending *ahead = zone->batch;
+    for (unsigned i = 0; i < APPLY_AHEAD && ahead != zone->batch_end; i++) {
+        ahead = ahead->next;
+    }
     for (; zone->batch != zone->batch_end; zone->batch = zone->batch->next) {
+        if (ahead != zone->batch_end) {
+            const struct zone_table *names = SNAPSHOT_LOAD(&zone->zone.names);
+            PREFETCH(&names->entries[ahead->hash & names->mask]);
+            ahead = ahead->next;
+        }
         if (zone->batch->draft != NULL) {
             apply_name(database, zone, zone->batch);
             zone->batch->draft = NULL;
