@@ -85,8 +85,8 @@ static enum answer_state find_zone(struct answer *answer)
         zone = parent != NULL ? parent : zone;
     }
     answer->zone = zone;
-    answer->wildcard = false;
-    if (answer->query->dnssec_ok) {
+    if (UNLIKELY(answer->query->dnssec_ok)) {
+        answer->wildcard = false;
         secure_enter(&answer->secure, zone);
     }
     return ANSWER_FIND_NODE;
@@ -190,6 +190,19 @@ static bool put(struct answer *answer, enum message_section section,
                : rrset_put(answer->writer, section, picked, owner_at, &answer->context->random);
 }
 
+/* Into the answer section, with the proof that nothing closer exists where a wildcard stood in (RFC
+ * 4035 section 3.1.3.3). */
+static bool put_signed(struct answer *answer, const struct zone_answer *picked)
+{
+    if (!put(answer, MESSAGE_ANSWER, picked, answer->owner_at)) {
+        return false;
+    }
+    if (answer->wildcard) {
+        prove_name(answer, 0);
+    }
+    return true;
+}
+
 /* Writes the slot's answer into the answer section; its RRs become those that additional data is
  * about. Nothing to give: NEGATIVE. */
 static enum answer_state write_slot(struct answer *answer, const struct zone_slot *slot,
@@ -201,13 +214,12 @@ static enum answer_state write_slot(struct answer *answer, const struct zone_slo
         return ANSWER_NEGATIVE;
     }
     answer->rrs_at = answer->writer->out.at;
-    if (UNLIKELY(!put(answer, MESSAGE_ANSWER, picked, answer->owner_at))) {
+    if (LIKELY(answer->secure.zone == NULL)
+            ? UNLIKELY(!rrset_put(answer->writer, MESSAGE_ANSWER, picked, answer->owner_at, random))
+            : !put_signed(answer, picked)) {
         return truncate(answer);
     }
     answer->rrs_end = answer->writer->out.at;
-    if (UNLIKELY(answer->secure.zone != NULL) && answer->wildcard) {
-        prove_name(answer, 0); /* RFC 4035 section 3.1.3.3: nothing closer exists */
-    }
     return answer->rrs_at != answer->rrs_end ? next : ANSWER_NEGATIVE;
 }
 
@@ -573,7 +585,7 @@ static ALWAYS_INLINE uint16_t make(struct answer_context *context,
     answer.writer = writer;
     start(&answer);
     run(&answer);
-    if (UNLIKELY(answer.secure.count != 0 || answer.secure.again)) {
+    if (UNLIKELY(answer.secure.proving)) {
         run_again(&answer);
         if ((writer->flags & MESSAGE_TC) == 0 && !secure_put_proofs(&answer.secure, writer)) {
             message_truncate(writer);

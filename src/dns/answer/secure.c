@@ -62,6 +62,7 @@ void secure_prove(struct secure *secure, const uint8_t *relative, size_t length,
 {
     uint8_t key[ZONE_DENIAL_KEY_LIMIT];
     size_t size = zone_denial_key(relative, length, key);
+    secure->proving = true;
     const struct zone_denial *denial = zone_denial_find(secure->zone, key, size);
     const struct zone_answer *nsec =
         denial != NULL ? atomic_load_explicit(&denial->nsec, memory_order_acquire) : NULL;

@@ -30,6 +30,7 @@ struct secure {
     uint32_t version;                 /* of its names and chain when they were first looked at */
     uint8_t count;
     uint8_t written; /* of proofs */
+    bool proving; /* something was to be proved */
     bool again;
     struct secure_proof proofs[SECURE_PROOFS_LIMIT];
 };
@@ -40,6 +41,7 @@ static inline void secure_init(struct secure *secure)
     secure->zone = NULL;
     secure->count = 0;
     secure->written = 0;
+    secure->proving = false;
     secure->again = false;
 }
 
