@@ -78,6 +78,40 @@ static void read_option(const char *word, struct test_query *query, bool *tcp)
     }
 }
 
+/* The response's lines. Of signatures, which differ each time, only the type they are of is left,
+ * and nothing of keys; whether they verify is for resolvers to say (test/integration). */
+static void put_response(struct run *run, const uint8_t *out, size_t length)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    if (test_response_text(out, length, &text) < 0) {
+        buf_puts(&text, "malformed\n");
+    }
+    char *rest = NULL;
+    for (char *line = strtok_r(text.data, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        char *signature = strstr(line, " RRSIG \\# ");
+        char *key = strstr(line, " DNSKEY ");
+        if (signature != NULL) {
+            const char *hex = strrchr(line, ' ') + 1;
+            char covered[RR_TYPE_TEXT];
+            uint8_t type[2] = {0};
+            char head[5] = "";
+            assert_int_equal(0, text_copy_n(head, sizeof head, hex, 4));
+            assert_int_equal(0, text_unhex(head, type, sizeof type));
+            rr_type_to_text((uint16_t)(type[0] << 8U | type[1]), covered);
+            signature[strlen(" RRSIG")] = '\0';
+            buf_printf(&run->actual, "%s %s\n", line, covered);
+            continue;
+        }
+        if (key != NULL) {
+            key[strlen(" DNSKEY")] = '\0';
+        }
+        buf_printf(&run->actual, "%s\n", line);
+    }
+    buf_done(&text);
+}
+
 static void do_query(struct run *run, char *line)
 {
     char *rest = NULL;
@@ -93,8 +127,8 @@ static void do_query(struct run *run, char *line)
     size_t length = ask(run, &query, tcp, out);
     if (length == 0) {
         buf_puts(&run->actual, "nothing\n");
-    } else if (test_response_text(out, length, &run->actual) < 0) {
-        buf_puts(&run->actual, "malformed\n");
+    } else {
+        put_response(run, out, length);
     }
     free(out);
 }

@@ -73,7 +73,7 @@ void zone_database_publish(struct zone_database *database);
  * where one kind is missing, the other signs all. */
 struct zone_signing {
     struct sign_key *const *keys;
-    size_t count; /* at most ZONE_KEYS_LIMIT count */
+    size_t count; /* at most ZONE_KEYS_LIMIT */
 };
 
 #define ZONE_KEYS_LIMIT 8U
@@ -81,8 +81,10 @@ struct zone_signing {
 /* Signs the zone with these keys, which are referenced; NULL: no longer. Takes effect at the next
  * publish: from then on zone_database_refresh signs the zone piece by piece, and it is shown signed
  * in one step when all of it is (a zone of up to 1,000 names that is new: at once). With other keys
- * than before it stays signed: the DNSKEY records change at once, the signatures one by one. The
- * keys that it has already: nothing happens. */
+ * than before it stays signed: the DNSKEY records change at once, the signatures one by one. So
+ * keys that sign records are exchanged in two steps: both are given until all is signed by both and
+ * caches have forgotten what was before, then the new one alone. The keys that it has already:
+ * nothing happens. */
 void zone_database_set_signing(struct zone_database *database, const char *zone_id,
                                const struct zone_signing *signing);
 /* interrupt is called inside a publish of many names of a signed zone, about once a millisecond;

@@ -15,7 +15,8 @@
 
 #define SLICE 1000U /* work of one call, in steps of about a microsecond */
 #define STEP_SIGNATURE 40U
-#define ROUND_S 3600 /* between two rounds, at least */
+#define ROUND_S 3600    /* between two rounds, at least */
+#define LONGEST_S 86400 /* and at most: it costs about a microsecond a name */
 #define IDLE_NS (60 * TIME_S)
 #define DNSKEY_TTL 3600U /* as Route 53's */
 #define OWNER_QUESTION 0xc00cU
@@ -181,7 +182,7 @@ static void end_round(struct zone_database *database, struct zone_signer *signer
     }
     int64_t now = database->now.ns / TIME_S;
     int64_t left = (int32_t)(signer->runs_out - (uint32_t)now);
-    signer->due_s = now + MAX(left, ROUND_S);
+    signer->due_s = now + MIN(MAX(left, ROUND_S), LONGEST_S);
 }
 
 static size_t sign(struct zone_database *database, struct zone_signer *signer, size_t budget)
@@ -263,7 +264,10 @@ int64_t signer_refresh(struct zone_database *database)
         /* A clock that was set back leaves signatures that are not valid yet. */
         bool future = (int32_t)(signer->newest - (uint32_t)now) > ROUND_S / 2;
         if (!has_work(signer) && (now >= signer->due_s || future)) {
-            signer->newest = (uint32_t)now;
+            if (future) {
+                signer->since = signer->zone->signed_since = (uint32_t)now;
+                signer->newest = (uint32_t)now;
+            }
             start_round(signer);
         }
         if (signer->nsec_ttl != nsec_ttl(signer->zone)) {
