@@ -30,7 +30,7 @@ struct secure {
     uint32_t version;                 /* of its names and chain when they were first looked at */
     uint8_t count;
     uint8_t written; /* of proofs */
-    bool proving; /* something was to be proved */
+    bool proving;    /* something was to be proved */
     bool again;
     struct secure_proof proofs[SECURE_PROOFS_LIMIT];
 };
