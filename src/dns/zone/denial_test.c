@@ -179,7 +179,7 @@ static void signatures_are_made_again_when_seven_days_are_left(void **state)
     struct wall later = {start.ns + (lasts - 7 * DAY_S - 60) * TIME_S};
     (void)finish(database, later);
     assert_int_equal(first, expiration(database));
-    later.ns += 2 * 3600 * TIME_S;
+    later.ns += INT64_C(7200) * TIME_S;
     (void)finish(database, later);
     assert_true(expiration(database) > first);
     zone_database_free(database);
