@@ -641,20 +641,17 @@ static void update_changed(struct zone_database *database, const struct zone_dow
                            size_t old_count)
 {
     const struct zone_down *fresh = database->down;
-    assert((old != NULL || old_count == 0) && (fresh != NULL || database->down_count == 0));
-    size_t i = 0;
-    size_t j = 0;
-    while (i < old_count || j < database->down_count) {
-        int order = i == old_count              ? 1
-                    : j == database->down_count ? -1
-                                                : strcmp(old[i].id, fresh[j].id);
+    const struct zone_down *old_end = old != NULL ? old + old_count : NULL;
+    const struct zone_down *fresh_end = fresh != NULL ? fresh + database->down_count : NULL;
+    while (old != old_end || fresh != fresh_end) {
+        int order = old == old_end ? 1 : fresh == fresh_end ? -1 : strcmp(old->id, fresh->id);
         if (order < 0) {
-            update_check(database, old[i].id, true);
+            update_check(database, old->id, true);
         } else if (order > 0) {
-            update_check(database, fresh[j].id, false);
+            update_check(database, fresh->id, false);
         }
-        i += order <= 0 ? 1U : 0U;
-        j += order >= 0 ? 1U : 0U;
+        old += order <= 0 ? 1 : 0;
+        fresh += order >= 0 ? 1 : 0;
     }
 }
 

@@ -248,6 +248,7 @@ static struct zone_node *assemble(struct zone_database *database, struct zone_ow
 static bool unchanged(const struct zone_pending *pending, struct zone_node *old)
 {
     struct zone_edit *edit = pending->first;
+    assert(edit != NULL); /* a name is pending because it has edits */
     if (old == NULL || edit->next != NULL || edit->kind != EDIT_PUT || edit->leaf == NULL) {
         return false;
     }
