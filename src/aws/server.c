@@ -310,6 +310,29 @@ static void condition_init(pthread_cond_t *condition)
     (void)pthread_condattr_destroy(&monotonic);
 }
 
+int aws_server_listen(const struct sockaddr_storage *address, int *ret_descriptor, struct err *err)
+{
+    struct sockaddr_storage bound;
+    return listener_open(address, &bound, ret_descriptor, err);
+}
+
+/* The listening socket: the one that was given, or a new one. */
+static int take_listener(struct aws_server *server, const struct aws_server_config *config,
+                         int *ret_listener, struct err *err)
+{
+    if (config->descriptor <= 0) {
+        return listener_open(&config->address, &server->address, ret_listener, err);
+    }
+    socklen_t size = sizeof server->address;
+    if (getsockname(config->descriptor, (struct sockaddr *)&server->address, &size) != 0) {
+        int reason = errno;
+        (void)close(config->descriptor); /* nothing was sent */
+        return err_set_errno(err, reason, "the API's listening socket");
+    }
+    *ret_listener = config->descriptor;
+    return 0;
+}
+
 int aws_server_start(const struct aws_server_config *config, struct aws_server **ret_server,
                      struct err *err)
 {
@@ -334,7 +357,7 @@ int aws_server_start(const struct aws_server_config *config, struct aws_server *
             connections_new(config->connections, request_ms * TIME_MS, &server->connections, err);
     }
     if (code == 0) {
-        code = listener_open(&config->address, &server->address, &listener, err);
+        code = take_listener(server, config, &listener, err);
     }
     if (code == 0) {
         *ret_server = server; /* before the threads: the first call may ask for the address */

@@ -18,10 +18,11 @@ struct aws_credential {
 
 struct aws_server_config {
     struct sockaddr_storage address; /* port 0 asks the kernel */
-    unsigned threads;                /* 1 to 64 */
-    unsigned connections;            /* at once, in all */
-    unsigned idle_ms;                /* a connection without progress is closed */
-    unsigned request_ms;         /* a request must have arrived, an answer left; 0: twice idle_ms */
+    int descriptor;       /* listens there already (aws_server_listen), taken over; 0: none */
+    unsigned threads;     /* 1 to 64 */
+    unsigned connections; /* at once, in all */
+    unsigned idle_ms;     /* a connection without progress is closed */
+    unsigned request_ms;  /* a request must have arrived, an answer left; 0: twice idle_ms */
     const char *certificate_pem; /* TLS when not NULL; contents, not path */
     const char *key_pem;
     const char *account_id;
@@ -40,6 +41,9 @@ struct aws_server_config {
                      int64_t duration_ns, const struct err *err);
 };
 
+/* Binds and listens, before privileges are given up. The caller owns the descriptor. */
+int aws_server_listen(const struct sockaddr_storage *address, int *ret_descriptor, struct err *err)
+    MUST_CHECK;
 /* Checks that every listed operation has a handler, binds, starts. ret_server is set before the
  * first call is served, as handlers may look at it; after an error it is NULL. */
 int aws_server_start(const struct aws_server_config *config, struct aws_server **ret_server,

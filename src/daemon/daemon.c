@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "daemon/credentials.h"
 #include "daemon/exposition.h"
+#include "daemon/privileges.h"
 #include "daemon/sealing.h"
 #include "daemon/secret_file.h"
 #include "service/leeward/leeward.h"
@@ -18,7 +19,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FAILURES_LOGGED_A_SECOND 100U
@@ -28,11 +28,7 @@ static const struct aws_service *const services[] = {&service_route53, &service_
 
 static int open_store(struct daemon *daemon, struct err *err)
 {
-    const char *directory = daemon->config->data;
-    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
-        return err_set_errno(err, errno, "data directory %s (choose one with --data)", directory);
-    }
-    return store_sqlite_open(directory, &daemon->store, err);
+    return store_sqlite_open(daemon->config->data, &daemon->store, err);
 }
 
 /* After the store: its secrets are looked at. */
@@ -131,7 +127,7 @@ static int start_transfers(struct daemon *daemon, struct err *err)
     return rc;
 }
 
-static int start_dns(struct daemon *daemon, struct err *err)
+static int open_dns(struct daemon *daemon, struct err *err)
 {
     const struct config *config = daemon->config;
     struct arena arena CLEANUP(arena_done);
@@ -162,10 +158,8 @@ static int start_dns(struct daemon *daemon, struct err *err)
         .rate_limit_slip = (unsigned)config->dns_rate_limit_slip,
         .exempt = daemon->exempt,
         .exempt_count = config->dns_rate_limit_exempt.count,
-        .cookies = &daemon->protection.cookies,
-        .zones = compiler_zones(daemon->compiler),
-        .transfer = daemon->transfer};
-    rc = dns_server_start(&dns, &daemon->dns, err);
+        .cookies = &daemon->protection.cookies};
+    rc = dns_server_open(&dns, &daemon->dns, err);
     secret_file_free(certificate);
     secret_file_free(key);
     return rc;
@@ -222,18 +216,24 @@ static int start_api(struct daemon *daemon, struct err *err)
                                     .service_count = ARRAY_SIZE(services),
                                     .context = &daemon->services,
                                     .credential = lookup,
-                                    .finished = call_finished};
-    int rc = config_parse_address(config->api_address, &api.address, err);
+                                    .finished = call_finished,
+                                    .descriptor = daemon->api_listener};
+    daemon->api_listener = 0; /* the server's from here on */
+    api.certificate_pem = daemon->certificate;
+    api.key_pem = daemon->key;
+    return aws_server_start(&api, &daemon->api, err);
+}
+
+static int open_api(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct sockaddr_storage address;
+    int rc = config_parse_address(config->api_address, &address, err);
     if (rc == 0 && config->api_certificate[0] != '\0') {
         rc = secret_file_read(config->api_certificate, &daemon->certificate, err);
         rc = rc != 0 ? rc : secret_file_read(config->api_key, &daemon->key, err);
     }
-    if (rc != 0) {
-        return rc;
-    }
-    api.certificate_pem = daemon->certificate;
-    api.key_pem = daemon->key;
-    return aws_server_start(&api, &daemon->api, err);
+    return rc != 0 ? rc : aws_server_listen(&address, &daemon->api_listener, err);
 }
 
 static void set_node_name(struct daemon *daemon)
@@ -267,10 +267,24 @@ static int start_metrics(struct daemon *daemon, struct err *err)
                                    : metrics_run(daemon->metrics, exposition_render, daemon, err);
 }
 
+/* All that needs root, before there is a second thread: files that only root reads, ports; then
+ * root is given up. */
+static int open_and_drop(struct daemon *daemon, struct err *err)
+{
+    struct privileges privileges;
+    const struct config *config = daemon->config;
+    int rc = privileges_find(config->user, &privileges, err);
+    rc = rc != 0 ? rc : protection_apply(&daemon->protection, config, err);
+    rc = rc != 0 ? rc : open_metrics(daemon, err);
+    rc = rc != 0 ? rc : open_dns(daemon, err);
+    rc = rc != 0 ? rc : open_api(daemon, err);
+    rc = rc != 0 ? rc : privileges_prepare_directory(&privileges, config->data, err);
+    return rc != 0 ? rc : privileges_drop(&privileges, config->sandbox, err);
+}
+
 static int start_rooms(struct daemon *daemon, struct err *err)
 {
-    int rc = protection_apply(&daemon->protection, daemon->config, err);
-    rc = rc != 0 ? rc : open_metrics(daemon, err);
+    int rc = open_and_drop(daemon, err);
     rc = rc != 0 ? rc : open_store(daemon, err);
     rc = rc != 0 ? rc : open_seal(daemon, err);
     rc = rc != 0 ? rc : credentials_prepare(daemon->store, daemon->seal, stdout, err);
@@ -280,7 +294,9 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc
                  : feed_start(daemon->store, daemon->compiler, daemon->transfers, daemon->node,
                               &daemon->feed, err);
-    rc = rc != 0 ? rc : start_dns(daemon, err);
+    rc = rc != 0
+             ? rc
+             : dns_server_run(daemon->dns, compiler_zones(daemon->compiler), daemon->transfer, err);
     daemon->services = (struct service_context){.store = daemon->store,
                                                 .seal = daemon->seal,
                                                 .views = views_of(daemon),
@@ -336,6 +352,9 @@ void daemon_stop(struct daemon *take_daemon)
         return;
     }
     aws_server_stop(daemon->api);
+    if (daemon->api_listener > 0) {
+        (void)close(daemon->api_listener); /* nothing was sent */
+    }
     metrics_stop(daemon->metrics);
     transfer_stop(daemon->transfer); /* gives the workers' connections back */
     dns_server_stop(daemon->dns);

@@ -34,6 +34,7 @@ struct daemon {
     struct transfers *transfers;
     struct dns_server *dns;
     struct aws_server *api;
+    int api_listener;        /* until the API starts; 0: none */
     struct metrics *metrics; /* NULL: not served */
     struct service_context services;
     struct protection protection;

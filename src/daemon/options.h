@@ -15,6 +15,10 @@
     TEXT(seal_key, "seal-key", "seal-key", "FILE", "", false,                                      \
          "file with the keys that seal secrets in the store; made when it does not exist; "        \
          "default: seal.key in the data directory")                                                \
+    TEXT(user, "user", "user", "NAME", "leeward", false,                                           \
+         "started as root, become this user once all ports are bound")                             \
+    FLAG(sandbox, "sandbox", "sandbox", true, false,                                               \
+         "refuse system calls that start programs, mount, trace or load code; no core dumps")      \
     LIST(regions, "regions", "region", "NAME", "us-east-1", false,                                 \
          "regions this daemon serves; the first is the region of its health checker")              \
     TEXT(node, "node", "node", "NAME", "", false,                                                  \

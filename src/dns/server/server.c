@@ -56,11 +56,9 @@ static struct worker *worker_new(struct dns_server *server, const struct dns_ser
     worker->endpoints = memory_array(2 * config->address_count + config->tls_address_count,
                                      sizeof *worker->endpoints);
     worker->certificate = &server->certificate;
-    worker->answer.zones = config->zones;
     worker->answer.udp_limit = config->udp_limit;
     worker->answer.cookies = config->cookies;
     worker->answer.keepalive = (uint16_t)MIN(config->tcp_idle_ms / 100, UINT16_MAX);
-    worker->answer.transfer = config->transfer;
     random_init(&worker->answer.random, 0);
     counters_init(&worker->counters);
     /* The kernel spreads a network's queries over the workers, too. */
@@ -168,8 +166,8 @@ static int start_threads(struct dns_server *server, struct err *err)
     return result == 0 ? 0 : err_set_errno(err, result, "starting a DNS worker");
 }
 
-int dns_server_start(const struct dns_server_config *config, struct dns_server **ret_server,
-                     struct err *err)
+int dns_server_open(const struct dns_server_config *config, struct dns_server **ret_server,
+                    struct err *err)
 {
     assert(config->workers >= 1 && config->workers <= DNS_WORKERS_LIMIT);
     struct dns_server *server = memory_new(sizeof *server);
@@ -193,9 +191,30 @@ int dns_server_start(const struct dns_server_config *config, struct dns_server *
     for (size_t i = 0; i < server->worker_count && result == 0; i++) {
         result = worker_prepare(server->workers[i], err);
     }
-    if (result == 0) {
-        result = start_threads(server, err);
+    if (result != 0) {
+        dns_server_stop(server);
+        return result;
     }
+    *ret_server = server;
+    return 0;
+}
+
+int dns_server_run(struct dns_server *server, struct zone_set *zones, struct transfer *transfer,
+                   struct err *err)
+{
+    for (size_t i = 0; i < server->worker_count; i++) {
+        server->workers[i]->answer.zones = zones;
+        server->workers[i]->answer.transfer = transfer;
+    }
+    return start_threads(server, err);
+}
+
+int dns_server_start(const struct dns_server_config *config, struct dns_server **ret_server,
+                     struct err *err)
+{
+    struct dns_server *server = NULL;
+    int result = dns_server_open(config, &server, err);
+    result = result != 0 ? result : dns_server_run(server, config->zones, config->transfer, err);
     if (result != 0) {
         dns_server_stop(server);
         return result;

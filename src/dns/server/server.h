@@ -149,6 +149,12 @@ struct dns_counters {
  * port that anybody else listens on, a second server of ours included, is refused. */
 int dns_server_start(const struct dns_server_config *config, struct dns_server **ret_server,
                      struct err *err) MUST_CHECK;
+/* The same in two steps, for who gives up privileges between them: binds; then starts the workers,
+ * which answer from zones and hand transfers over (those of the config are not looked at). */
+int dns_server_open(const struct dns_server_config *config, struct dns_server **ret_server,
+                    struct err *err) MUST_CHECK;
+int dns_server_run(struct dns_server *server, struct zone_set *zones, struct transfer *transfer,
+                   struct err *err) MUST_CHECK;
 /* The bound address number index, with the real port. */
 const struct sockaddr_storage *dns_server_address(const struct dns_server *server, size_t index);
 /* The same of tls_addresses. */
