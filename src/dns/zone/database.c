@@ -628,6 +628,7 @@ static void keep_down(struct zone_database *database, const struct model_status 
 
 static void update_check(struct zone_database *database, const char *check_id, bool healthy)
 {
+    assert(check_id != NULL);
     struct zone_subject *subject =
         subject_find(database, SUBJECT_CHECK, check_id, strlen(check_id), 0);
     if (subject != NULL && subject->healthy != healthy) {
