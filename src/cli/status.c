@@ -29,6 +29,12 @@ static void write_node(struct cli *cli, struct buf *out, const json_t *node)
         table_put(out, false, TABLE_PLAIN, rows[i][1]);
         buf_putc(out, '\n');
     }
+    const json_t *problems = json_object_get(node, "Problems");
+    for (size_t i = 0; i < json_array_size(problems); i++) {
+        buf_printf(out, "    %-9s", "problem");
+        table_put(out, cli_colours(cli), TABLE_BAD, json_string_value(json_array_get(problems, i)));
+        buf_putc(out, '\n');
+    }
 }
 
 static void write_zones(struct cli *cli, struct buf *out, const json_t *zones)

@@ -292,8 +292,8 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : start_health(daemon, err);
     rc = rc != 0 ? rc : start_transfers(daemon, err);
     rc = rc != 0 ? rc
-                 : feed_start(daemon->store, daemon->compiler, daemon->transfers, daemon->node,
-                              &daemon->feed, err);
+                 : feed_start(daemon->store, daemon->seal, daemon->compiler, daemon->transfers,
+                              daemon->node, &daemon->feed, err);
     rc = rc != 0
              ? rc
              : dns_server_run(daemon->dns, compiler_zones(daemon->compiler), daemon->transfer, err);

@@ -2,7 +2,8 @@
  * the compiler; the reporter keeps node/<node>/dns up to date under a lease, so that a node that is
  * gone is not waited for. When the store fails, DNS keeps its answers and the follower starts over
  * from a snapshot, with a pause that grows to FEED_RETRY_MAX_MS. Revisions that touch no DNS record
- * are not reported: reports would cause reports. Invariant: `applied` never names a revision whose
+ * are not reported: reports would cause reports. Keys of signed zones are opened here and go along
+ * with the changes. Invariant: `applied` never names a revision whose
  * records are not all in the zone set. */
 #include "daemon/feed.h"
 
@@ -10,6 +11,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "daemon/load.h"
+#include "daemon/signing.h"
 #include "dns/wire/rdata.h"
 #include "model/path.h"
 #include "model/zone.h"
@@ -31,8 +33,11 @@
 
 struct feed {
     struct store *store;
+    const struct seal *seal;
     struct compiler *compiler;
     struct transfers *transfers;
+    struct signing_problems *problems;
+    bool signing;   /* a zone's signatures are being made; follower only */
     char *node_key; /* node/<node>/dns */
     pthread_t follower;
     pthread_t reporter;
@@ -51,6 +56,7 @@ struct application {
     struct feed *feed;
     const struct store_change *changes;
     size_t count;
+    const struct signing_zones *signing;
 };
 
 /* On the compiler thread, or one that loads. */
@@ -139,16 +145,36 @@ static void apply(struct zone_database *database, void *argument)
             arena_done(&arena);
         }
     }
+    signing_apply(application->signing, database);
     if (application->feed->transfers != NULL) {
         transfers_publish(application->feed->transfers);
     }
     zone_database_publish(database);
 }
 
-static void apply_changes(struct feed *feed, const struct store_change *changes, size_t count)
+static int apply_changes(struct feed *feed, const struct store_change *changes, size_t count,
+                         struct err *err)
 {
-    struct application application = {.feed = feed, .changes = changes, .count = count};
+    struct arena arena CLEANUP(arena_done); /* holds the keys until the database has them */
+    struct signing_zones signing;
+    arena_init(&arena, 0);
+    arena_keep_secret(&arena);
+    int rc = signing_read(feed->store, feed->seal, changes, count, &arena, &signing, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct application application = {
+        .feed = feed, .changes = changes, .count = count, .signing = &signing};
     compiler_run(feed->compiler, apply, &application);
+    signing_problems_note(feed->problems, &signing);
+    feed->signing = feed->signing || signing.count != 0;
+    return 0;
+}
+
+static void sign_some(struct zone_database *database, void *argument)
+{
+    bool *signing = argument;
+    *signing = zone_database_refresh(database, wall_now()) == 0;
 }
 
 static void set_applied(struct feed *feed, int64_t revision)
@@ -199,7 +225,10 @@ static int load_prefix(struct feed *feed, const char *prefix, int64_t *first_rev
         for (size_t i = 0; i < list.count; i++) {
             changes[i] = (struct store_change){.type = STORE_PUT, .entry = list.entries[i]};
         }
-        apply_changes(feed, changes, list.count);
+        rc = apply_changes(feed, changes, list.count, err);
+        if (rc != 0) {
+            return rc;
+        }
         *first_revision = *first_revision == 0 ? list.revision : *first_revision;
         *last_revision = list.revision;
         more = list.more && list.count != 0;
@@ -225,8 +254,14 @@ static int catch_up(struct feed *feed, int64_t reached, int64_t target, struct e
         if (rc != 0) {
             return rc;
         }
-        apply_changes(feed, batch.changes, batch.count);
+        rc = apply_changes(feed, batch.changes, batch.count, err);
+        if (rc != 0) {
+            return rc;
+        }
         reached = batch.revision;
+    }
+    while (feed->signing) { /* a signed zone is not shown unsigned after a restart */
+        compiler_run(feed->compiler, sign_some, &feed->signing);
     }
     set_applied(feed, reached);
     return 0;
@@ -261,6 +296,7 @@ static int load_snapshot(struct feed *feed, struct err *err)
          rc == 0 && feed->transfers != NULL && *prefix != NULL; prefix++) {
         rc = load_prefix(feed, *prefix, &revisions.first, &revisions.last, err);
     }
+    rc = rc != 0 ? rc : load_prefix(feed, PATH_DNSSEC, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc : open_watch(feed, revisions.first, err);
     if (rc != 0) {
@@ -290,17 +326,29 @@ static bool pause_ms(struct feed *feed, int64_t milliseconds)
     return going;
 }
 
+/* While a zone's signatures are being made, other changes are applied, and none is reported. */
 static int follow(struct feed *feed, struct err *err)
 {
+    int64_t reached = feed_applied_revision(feed);
     for (;;) {
-        struct store_batch batch;
-        int rc = store_watch_next(feed->watch, -1, &batch, err);
+        struct store_batch batch = {.count = 0};
+        int rc = store_watch_next(feed->watch, feed->signing ? FEED_CATCH_UP_MS : -1, &batch, err);
+        if (rc != 0 && err->kind == ERR_TIMEOUT) {
+            err_clear(err);
+            rc = 0;
+        }
+        if (rc == 0 && batch.count != 0) { /* else somebody's revision, such as our own report's */
+            rc = apply_changes(feed, batch.changes, batch.count, err);
+            reached = batch.revision;
+        }
         if (rc != 0) {
             return rc;
         }
-        if (batch.count != 0) { /* else somebody else's revision, such as our own report's */
-            apply_changes(feed, batch.changes, batch.count);
-            set_applied(feed, batch.revision);
+        if (feed->signing) {
+            compiler_run(feed->compiler, sign_some, &feed->signing);
+        }
+        if (!feed->signing && reached != feed_applied_revision(feed)) {
+            set_applied(feed, reached);
         }
     }
 }
@@ -406,14 +454,16 @@ static void *reporter_main(void *argument)
 static void feed_free(struct feed *feed)
 {
     store_watch_close(feed->watch);
+    signing_problems_free(feed->problems);
     (void)pthread_cond_destroy(&feed->changed);
     (void)pthread_mutex_destroy(&feed->mutex);
     free(feed->node_key);
     free(feed);
 }
 
-static struct feed *feed_new(struct store *store, struct compiler *compiler,
-                             struct transfers *transfers, const char *node)
+static struct feed *feed_new(struct store *store, const struct seal *seal,
+                             struct compiler *compiler, struct transfers *transfers,
+                             const char *node)
 {
     struct feed *feed = memory_new(sizeof *feed);
     pthread_condattr_t monotonic;
@@ -423,6 +473,8 @@ static struct feed *feed_new(struct store *store, struct compiler *compiler,
     (void)pthread_cond_init(&feed->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     feed->store = store;
+    feed->seal = seal;
+    feed->problems = signing_problems_new();
     feed->compiler = compiler;
     feed->transfers = transfers;
     feed->node_key = memory_printf("%s%s/dns", PATH_NODES, node);
@@ -438,10 +490,11 @@ static void interrupt(struct feed *feed)
     (void)pthread_mutex_unlock(&feed->mutex);
 }
 
-int feed_start(struct store *store, struct compiler *compiler, struct transfers *transfers,
-               const char *node, struct feed **ret_feed, struct err *err)
+int feed_start(struct store *store, const struct seal *seal, struct compiler *compiler,
+               struct transfers *transfers, const char *node, struct feed **ret_feed,
+               struct err *err)
 {
-    struct feed *feed = feed_new(store, compiler, transfers, node);
+    struct feed *feed = feed_new(store, seal, compiler, transfers, node);
     int rc = load_snapshot(feed, err);
     if (rc != 0) {
         feed_free(feed);
@@ -476,4 +529,9 @@ void feed_stop(struct feed *take_feed)
 int64_t feed_applied_revision(struct feed *feed)
 {
     return atomic_load_explicit(&feed->applied, memory_order_acquire);
+}
+
+const char **feed_problems(struct feed *feed, struct arena *arena)
+{
+    return signing_problems_list(feed->problems, arena);
 }

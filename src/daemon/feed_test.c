@@ -27,6 +27,7 @@
 
 struct fixture {
     struct store *store;
+    struct seal *seal;
     struct compiler *compiler;
     struct feed *feed;
 };
@@ -118,6 +119,9 @@ static int set_up(void **state)
     struct err err = ERR_INIT;
     struct fixture *fixture = memory_new(sizeof *fixture);
     fixture->store = store_memory_open();
+    assert_int_equal(seal_parse("test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "test",
+                                &fixture->seal, &err),
+                     0);
     assert_int_equal(compiler_start(&fixture->compiler, &err), 0);
     *state = fixture;
     return 0;
@@ -126,8 +130,9 @@ static int set_up(void **state)
 static void start_feed(struct fixture *fixture)
 {
     struct err err = ERR_INIT;
-    assert_int_equal(
-        feed_start(fixture->store, fixture->compiler, NULL, "node", &fixture->feed, &err), 0);
+    assert_int_equal(feed_start(fixture->store, fixture->seal, fixture->compiler, NULL, "node",
+                                &fixture->feed, &err),
+                     0);
 }
 
 static int tear_down(void **state)
@@ -136,6 +141,7 @@ static int tear_down(void **state)
     feed_stop(fixture->feed);
     compiler_stop(fixture->compiler);
     store_close(fixture->store);
+    seal_free(fixture->seal);
     snapshot_drain();
     free(fixture);
     return 0;

@@ -1,8 +1,8 @@
 /* Sealed secrets at start: see sealing.h. A record with a secret is a JSON object whose member
- * "Sealed" is sealed for the record's key in the store, so this file needs to know no kind of
- * record but the access keys of version 0.1, which had "Secret" in plain. Every step may be cut off
- * and is done again at the next start. Invariant: a plain secret goes in the same transaction that
- * notes that the files are to be rewritten. */
+ * "Sealed" (TSIG keys call it "Secret") is sealed for the record's key in the store, so this file
+ * needs to know no kind of record but the access keys of version 0.1, whose "Secret" is plain.
+ * Every step may be cut off and is done again at the next start. Invariant: a plain secret goes in
+ * the same transaction that notes that the files are to be rewritten. */
 #include "daemon/sealing.h"
 
 #include "base/log.h"
@@ -22,7 +22,7 @@
 #define SEALED "Sealed"
 
 static const char *const prefixes[] = {PATH_ACCESS_KEYS, PATH_SIGNING_KEYS, PATH_ZONE_KEYS,
-                                       PATH_TRANSFER_KEYS};
+                                       PATH_TSIG};
 
 struct sealing {
     struct store *store;
@@ -46,6 +46,13 @@ static const char *member(const json_t *tree, const char *name)
     return text != NULL ? text : "";
 }
 
+/* The name of the record's sealed member. */
+static const char *sealed_member(const char *key, const json_t *tree)
+{
+    bool other = json_object_get(tree, SEALED) == NULL && !text_starts(key, PATH_ACCESS_KEYS);
+    return other ? PLAIN : SEALED;
+}
+
 /* The tree's own copy of a plain secret. */
 static void wipe_plain(const json_t *tree)
 {
@@ -63,14 +70,15 @@ static int put_sealed(struct sealing *sealing, const struct store_entry *entry, 
                       const void *secret, size_t size, struct arena *arena, struct err *err)
 {
     char *sealed = NULL;
-    bool plain = json_object_get(tree, PLAIN) != NULL;
+    const char *name = sealed_member(entry->key, tree);
+    bool plain = text_equal(name, SEALED) && json_object_get(tree, PLAIN) != NULL;
     int rc = seal_wrap(sealing->seal, entry->key, secret, size, arena, &sealed, err);
     if (rc != 0) {
         return rc;
     }
     wipe_plain(tree);
     (void)json_object_del(tree, PLAIN); /* absent is what is wanted */
-    char *value = json_object_set_new(tree, SEALED, json_string(sealed)) == 0
+    char *value = json_object_set_new(tree, name, json_string(sealed)) == 0
                       ? json_dumps(tree, JSON_COMPACT)
                       : NULL;
     if (value == NULL) {
@@ -106,7 +114,7 @@ static int open_record(struct sealing *sealing, const struct store_entry *entry,
                        struct arena *arena, struct err *err)
 {
     struct seal_data secret;
-    const char *text = member(tree, SEALED);
+    const char *text = member(tree, sealed_member(entry->key, tree));
     int rc = seal_unwrap(sealing->seal, entry->key, text, arena, &secret, err);
     if (rc == 0) {
         sealing->opened++;
@@ -133,12 +141,13 @@ static int visit(struct sealing *sealing, const struct store_entry *entry, struc
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
     json_t *tree CLEANUP(release) = json_loadb(entry->value, entry->size, 0, NULL);
+    bool sealed = member(tree, sealed_member(entry->key, tree))[0] != '\0';
     if (sealing->seal == NULL) { /* only looks */
-        sealing->opened += member(tree, SEALED)[0] != '\0' ? 1 : 0;
+        sealing->opened += sealed ? 1 : 0;
         wipe_plain(tree);
         return 0;
     }
-    if (member(tree, SEALED)[0] != '\0') {
+    if (sealed) {
         return open_record(sealing, entry, tree, &arena, err);
     }
     const char *plain = member(tree, PLAIN);

@@ -160,6 +160,26 @@ static void secrets_go_over_to_a_new_key(void **state)
     assert_int_equal(start(fixture, KEY_A, &rewrite), -EACCES);
 }
 
+/* TSIG keys have their sealed secret in another member. */
+static void transfer_keys_go_over_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena arena CLEANUP(arena_done);
+    struct seal *seal CLEANUP(seal_cleanup) = NULL;
+    char *sealed = NULL;
+    bool rewrite = false;
+    arena_init(&arena, 0);
+    assert_int_equal(seal_parse(KEY_A, "a", &seal, &fixture->err), 0);
+    assert_int_equal(seal_wrap(seal, PATH_TSIG "k.", "xyz", 3, &arena, &sealed, &fixture->err), 0);
+    put(fixture->store, PATH_TSIG "k.",
+        arena_printf(&arena, "{\"v\":1,\"Name\":\"k.\",\"Secret\":\"%s\"}", sealed));
+    assert_int_equal(start(fixture, KEY_B KEY_A, &rewrite), 0);
+    assert_false(rewrite);
+    assert_non_null(
+        strstr(value_of(fixture->store, PATH_TSIG "k.", &arena), "\"Secret\":\"v1:two:"));
+    assert_int_equal(start(fixture, KEY_A, &rewrite), -EACCES);
+}
+
 static void the_wrong_key_is_refused_with_what_to_do(void **state)
 {
     struct fixture *fixture = *state;
@@ -244,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_plain_secret_is_sealed_and_still_opens),
         TEST(secrets_go_over_to_a_new_key),
+        TEST(transfer_keys_go_over_too),
         TEST(the_wrong_key_is_refused_with_what_to_do),
         TEST(a_lost_key_file_is_not_made_anew_over_sealed_secrets),
         TEST(an_empty_store_gets_a_key_file),

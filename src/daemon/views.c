@@ -292,6 +292,17 @@ static json_t *regions_json(const struct daemon *daemon)
     return list;
 }
 
+static json_t *problems_json(const struct daemon *daemon)
+{
+    struct arena arena CLEANUP(arena_done);
+    json_t *list = json_array();
+    arena_init(&arena, 0);
+    for (const char **at = feed_problems(daemon->feed, &arena); *at != NULL; at++) {
+        (void)json_array_append_new(list, json_string(*at)); /* as set_time */
+    }
+    return list;
+}
+
 static int view_node(void *context, json_t **ret_node, struct err *err)
 {
     struct daemon *daemon = context;
@@ -304,16 +315,16 @@ static int view_node(void *context, json_t **ret_node, struct err *err)
     config_format_address(aws_server_address(daemon->api), api);
     struct compiler_delay delay = compiler_delay(daemon->compiler);
     int64_t uptime = mono_since(mono_now(), daemon->started) / TIME_S;
-    json_t *node =
-        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "Name",
-                  daemon->node, "Version", LEEWARD_VERSION, "Regions", regions_json(daemon),
-                  "UptimeSeconds", (json_int_t)uptime, "StoreRevision", (json_int_t)revision,
-                  "DnsRevision", (json_int_t)feed_applied_revision(daemon->feed), "ApiAddress", api,
-                  "DnsAddresses", addresses_json(daemon), "DnsCounters",
-                  exposition_dns_counters(daemon), "HealthCounters", health_counters_json(daemon),
-                  "HealthLoopLagMicroseconds", (json_int_t)health_loop_lag_us(daemon->health),
-                  "AnswersFlipped", (json_int_t)delay.flips, "LastFlipMicroseconds",
-                  (json_int_t)delay.last_us, "WorstFlipMicroseconds", (json_int_t)delay.worst_us);
+    json_t *node = json_pack(
+        "{s:s, s:s, s:o, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "Name",
+        daemon->node, "Version", LEEWARD_VERSION, "Regions", regions_json(daemon), "UptimeSeconds",
+        (json_int_t)uptime, "StoreRevision", (json_int_t)revision, "DnsRevision",
+        (json_int_t)feed_applied_revision(daemon->feed), "ApiAddress", api, "DnsAddresses",
+        addresses_json(daemon), "DnsCounters", exposition_dns_counters(daemon), "HealthCounters",
+        health_counters_json(daemon), "HealthLoopLagMicroseconds",
+        (json_int_t)health_loop_lag_us(daemon->health), "AnswersFlipped", (json_int_t)delay.flips,
+        "LastFlipMicroseconds", (json_int_t)delay.last_us, "WorstFlipMicroseconds",
+        (json_int_t)delay.worst_us, "Problems", problems_json(daemon));
     if (node == NULL) {
         return err_set(err, ERR_MEMORY, "describing the node");
     }

@@ -53,7 +53,6 @@
 #define PATH_SIGNING_KEYS "r53/ksk/"
 #define PATH_ZONE_KEYS "r53/zsk/"
 #define PATH_DNSSEC "r53/dnssec/"
-#define PATH_TRANSFER_KEYS "r53/tsig/"
 #define PATH_SEAL_REWRITE "seal/rewrite"
 #define PATH_NODES "node/"
 
