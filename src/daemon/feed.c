@@ -121,7 +121,7 @@ static void apply_change(struct feed *feed, struct zone_database *database,
         } else {
             zone_database_delete_zone(database, key + strlen(PATH_ZONES));
         }
-    } else if (text_starts(key, PATH_RECORDS)) {
+    } else if (text_starts(key, PATH_RECORDS) || text_starts(key, PATH_TRAFFIC_RECORDS)) {
         if (change->type == STORE_PUT) {
             put_record(feed, database, &change->entry, arena);
         } else {
@@ -297,6 +297,8 @@ static int load_snapshot(struct feed *feed, struct err *err)
         rc = load_prefix(feed, *prefix, &revisions.first, &revisions.last, err);
     }
     rc = rc != 0 ? rc : load_prefix(feed, PATH_DNSSEC, &revisions.first, &revisions.last, err);
+    rc = rc != 0 ? rc
+                 : load_prefix(feed, PATH_TRAFFIC_RECORDS, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc : open_watch(feed, revisions.first, err);
     if (rc != 0) {

@@ -5,6 +5,7 @@
 #include "daemon/load.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "model/path.h"
 #include "model/zone.h"
 
@@ -37,7 +38,9 @@ int load_prepare(const struct store_entry *entry, struct arena *arena, struct zo
                  struct err *err)
 {
     struct model_record_set record;
-    char *zone_id = arena_strdup(arena, entry->key + strlen(PATH_RECORDS));
+    bool own = text_starts(entry->key, PATH_RECORDS); /* else what a traffic policy made */
+    size_t prefix = strlen(own ? PATH_RECORDS : PATH_TRAFFIC_RECORDS);
+    char *zone_id = arena_strdup(arena, entry->key + prefix);
     zone_id[strcspn(zone_id, "/")] = '\0';
     int rc = model_record_set_decode(entry->value, entry->size, zone_id, arena, &record, err);
     return rc != 0 ? rc : zone_put_new(&record, arena, ret_put, err);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* Ends a reversed name: sorts before every character that a canonical name holds, so that a name
@@ -85,12 +86,17 @@ char *path_zone_records(struct arena *arena, const char *zone_id)
     return keep(arena, &buf);
 }
 
-static void put_name_records(struct buf *buf, const char *zone_id, const char *name)
+static void put_name(struct buf *buf, const char *prefix, const char *zone_id, const char *name)
 {
-    buf_puts(buf, PATH_RECORDS);
+    buf_puts(buf, prefix);
     put_component(buf, zone_id);
     buf_putc(buf, '/');
     put_reversed(buf, name);
+}
+
+static void put_name_records(struct buf *buf, const char *zone_id, const char *name)
+{
+    put_name(buf, PATH_RECORDS, zone_id, name);
     buf_puts(buf, NAME_END);
 }
 
@@ -112,6 +118,45 @@ char *path_record(struct arena *arena, const char *zone_id, const char *name, co
     buf_putc(&buf, '/');
     put_component(&buf, set_identifier);
     return keep(arena, &buf);
+}
+
+char *path_traffic_place(struct arena *arena, const char *prefix, const char *zone_id,
+                         const char *name, const char *type)
+{
+    struct buf buf;
+    buf_init(&buf, 0);
+    put_name(&buf, prefix, zone_id, name);
+    buf_puts(&buf, NAME_END);
+    put_component(&buf, type);
+    return keep(arena, &buf);
+}
+
+char *path_traffic_record(struct arena *arena, const char *zone_id, const char *name,
+                          const char *type, const char *set_identifier)
+{
+    const char *place = path_traffic_place(arena, PATH_TRAFFIC_RECORDS, zone_id, name, type);
+    return path_join(arena, arena_printf(arena, "%s/", place), set_identifier);
+}
+
+char *path_records_from(struct arena *arena, const char *prefix, const char *zone_id,
+                        const char *name)
+{
+    struct buf buf;
+    buf_init(&buf, 0);
+    put_name(&buf, prefix, zone_id, name);
+    return keep(arena, &buf);
+}
+
+char *path_traffic_version(struct arena *arena, const char *policy_id, int64_t version)
+{
+    return arena_printf(arena, "%s/%04" PRId64, path_join(arena, PATH_TRAFFIC_VERSIONS, policy_id),
+                        version);
+}
+
+char *path_traffic_uses(struct arena *arena, const char *policy_id, int64_t version)
+{
+    return arena_printf(arena, "%s/%04" PRId64 "/", path_join(arena, PATH_TRAFFIC_USES, policy_id),
+                        version);
 }
 
 static char *decode(struct arena *arena, const char *text, size_t length)
@@ -167,10 +212,11 @@ static char *restore_name(struct arena *arena, const char *reversed)
 
 int path_record_split(struct arena *arena, const char *key, struct path_record_parts *ret_parts)
 {
-    if (!text_starts(key, PATH_RECORDS)) {
+    const char *prefix = text_starts(key, PATH_RECORDS) ? PATH_RECORDS : PATH_TRAFFIC_RECORDS;
+    if (!text_starts(key, prefix)) {
         return -EINVAL;
     }
-    const char *at = key + strlen(PATH_RECORDS);
+    const char *at = key + strlen(prefix);
     const char *zone_id = take_component(arena, &at);
     const char *reversed = zone_id != NULL ? take_component(arena, &at) : NULL;
     const char *type = reversed != NULL ? take_component(arena, &at) : NULL;

@@ -12,6 +12,15 @@
  *   r53/change/<change id>                               {"v":1,"Id","SubmittedAt","Comment"}; its
  *                                                        created_revision is the revision that DNS
  *                                                        must have applied for INSYNC
+ *   r53/traffic/head/<policy id>                         {"v":1,"Id","Name","Type",..}: of a
+ *                                                        traffic policy's versions together
+ *   r53/traffic/version/<policy id>/<0001>               {"v":1} and the TrafficPolicy shape
+ *   r53/traffic/instance/<instance id>                   {"v":1,"Generation"} and the shape, without
+ *                                                        its state
+ *   r53/traffic/place/<zone id>/<reversed name>!/<type>  {"v":1,"Id",..}: the instance there
+ *   r53/traffic/use/<policy id>/<0001>/<zone id>/..      the same, of one version
+ *   r53/traffic/rrset/<zone id>/..                       as r53/rrset: what instances are made of;
+ *                                                        served, and never shown
  *   r53/tsig/<key name>                                  model_tsig_key
  *   auth/key/<access key id>                             model_access_key
  *   r53/dnssec/<zone id>                                 model_dnssec: whether a zone is signed
@@ -36,6 +45,8 @@
 #include "base/arena.h"
 #include "base/macro.h"
 
+#include <stdint.h>
+
 #define PATH_ZONES "r53/zone/"
 #define PATH_ZONE_NAMES "r53/name/"
 #define PATH_RECORDS "r53/rrset/"
@@ -48,6 +59,12 @@
 #define PATH_REFS "r53/ref/"
 #define PATH_DELEGATIONS "r53/delegation/"
 #define PATH_CHANGES "r53/change/"
+#define PATH_TRAFFIC_HEADS "r53/traffic/head/"
+#define PATH_TRAFFIC_VERSIONS "r53/traffic/version/"
+#define PATH_TRAFFIC_INSTANCES "r53/traffic/instance/"
+#define PATH_TRAFFIC_PLACES "r53/traffic/place/"
+#define PATH_TRAFFIC_USES "r53/traffic/use/"
+#define PATH_TRAFFIC_RECORDS "r53/traffic/rrset/"
 #define PATH_ROUTE53 "r53/"
 #define PATH_ACCESS_KEYS "auth/key/"
 #define PATH_SIGNING_KEYS "r53/ksk/"
@@ -71,7 +88,23 @@ char *path_name_records(struct arena *arena, const char *zone_id, const char *na
  */
 char *path_record(struct arena *arena, const char *zone_id, const char *name, const char *type,
                   const char *set_identifier) MUST_CHECK;
-/* Takes the key of a record set apart; strings live in the arena, the name is canonical again.
+/* The same below PATH_TRAFFIC_RECORDS. */
+char *path_traffic_record(struct arena *arena, const char *zone_id, const char *name,
+                          const char *type, const char *set_identifier) MUST_CHECK;
+/* <prefix><zone>/<reversed name>: all records of the name and of the names below it, where prefix
+ * is PATH_RECORDS or PATH_TRAFFIC_RECORDS. */
+char *path_records_from(struct arena *arena, const char *prefix, const char *zone_id,
+                        const char *name) MUST_CHECK;
+/* r53/traffic/version/<policy>/<0001> */
+char *path_traffic_version(struct arena *arena, const char *policy_id, int64_t version) MUST_CHECK;
+/* r53/traffic/use/<policy>/<0001>/ */
+char *path_traffic_uses(struct arena *arena, const char *policy_id, int64_t version) MUST_CHECK;
+/* <prefix><zone>/<reversed name>!/<type>, where prefix is PATH_TRAFFIC_PLACES or a
+ * path_traffic_uses. */
+char *path_traffic_place(struct arena *arena, const char *prefix, const char *zone_id,
+                         const char *name, const char *type) MUST_CHECK;
+/* Takes the key of a record set apart, that of a hidden one too; strings live in the arena, the
+ * name is canonical again.
  * -EINVAL when it is none. */
 struct path_record_parts {
     const char *zone_id;

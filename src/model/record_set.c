@@ -238,6 +238,9 @@ static int read_record(const json_t *json, const char *zone_id, struct arena *ar
         rc = fields_text(json, "Type", arena, &type, err);
     }
     if (rc == 0) {
+        rc = fields_text(json, "TrafficPolicyInstanceId", arena, &record->traffic_instance_id, err);
+    }
+    if (rc == 0) {
         rc = read_name(name, arena, &record->name, err);
     }
     if (rc == 0) {

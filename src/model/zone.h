@@ -69,6 +69,7 @@ struct model_record_set {
     const char **values; /* presentation form, as the client sent them */
     size_t value_count;
     const struct model_alias *alias; /* NULL when values are given */
+    const char *traffic_instance_id; /* that it belongs to; "" when none */
     const json_t *json;              /* the ResourceRecordSet; borrowed or NULL */
 };
 

@@ -39,6 +39,8 @@ struct batch {
     struct batch_slot *slots;
     size_t slot_count;
     json_t *messages; /* one a problem; kept */
+    /* The traffic policy instance whose record set this batch may change; NULL: of none. */
+    const char *traffic_instance_id;
 };
 
 /* Adds a problem to the batch; it goes on to find the others. */
@@ -46,6 +48,13 @@ void batch_problem(struct batch *batch, const char *format, ...) PRINTF(2, 3);
 /* The slot of a key; NULL when the name was not touched or the record is neither there nor asked
  * for. */
 struct batch_slot *batch_find(const struct batch *batch, const char *key);
+
+/* change.c: one slot a record set of the touched names. */
+int batch_load(struct batch *batch, struct err *err) MUST_CHECK;
+/* InvalidChangeBatch with all problems; 0 when there is none. */
+int batch_messages(struct batch *batch, struct err *err) MUST_CHECK;
+/* Puts what the slots came to into the transaction, and the zone with its new count. */
+int batch_write(struct batch *batch, struct err *err) MUST_CHECK;
 
 /* batch_record.c: a record set as it is stored: canonical names, bare ids, "v". A new reference. */
 json_t *batch_record_normal(const json_t *record, const struct model_record_set *model);
@@ -57,6 +66,9 @@ bool batch_record_same(json_t *a, json_t *b);
 int batch_apply(struct batch *batch, struct err *err) MUST_CHECK;
 /* batch_judge.c: judges every touched name; adds compares for what it read elsewhere. */
 int batch_judge(struct batch *batch, struct err *err) MUST_CHECK;
+/* NoSuchHealthCheck; the check of the slot's record must exist when the batch is committed. */
+int batch_judge_check(struct batch *batch, const struct batch_slot *slot, struct err *err)
+    MUST_CHECK;
 /* batch_alias.c: the alias target of a slot that this batch puts. */
 int batch_judge_alias(struct batch *batch, const struct batch_slot *slot, struct err *err)
     MUST_CHECK;

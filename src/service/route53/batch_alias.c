@@ -81,8 +81,8 @@ int batch_judge_alias(struct batch *batch, const struct batch_slot *slot, struct
 {
     const struct model_record_set *record = slot->after;
     const struct model_alias *alias = record->alias;
-    if (alias == NULL) {
-        return 0;
+    if (alias == NULL || record->traffic_instance_id[0] != '\0') {
+        return 0; /* an instance's points to what is written with it */
     }
     struct model_zone zone;
     bool known = false;

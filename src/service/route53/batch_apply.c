@@ -52,6 +52,15 @@ static void apply_put(struct batch *batch, struct batch_slot *slot, const struct
     slot->tree = item->tree;
 }
 
+/* Whether the record set that is there belongs to a traffic policy instance that is not the
+ * batch's own. */
+static bool owned_elsewhere(const struct batch *batch, const struct batch_slot *slot)
+{
+    const char *id = slot->after != NULL ? slot->after->traffic_instance_id : "";
+    return id[0] != '\0' &&
+           (batch->traffic_instance_id == NULL || strcmp(id, batch->traffic_instance_id) != 0);
+}
+
 int batch_apply(struct batch *batch, struct err *err)
 {
     for (size_t i = 0; i < batch->item_count; i++) {
@@ -64,6 +73,13 @@ int batch_apply(struct batch *batch, struct err *err)
                 "The request contains an invalid set of changes for a resource record set "
                 "'%s %s'",
                 item->type, item->record.name);
+            continue;
+        }
+        if (owned_elsewhere(batch, slot)) {
+            batch_problem(batch,
+                          "Tried to change resource record set %s but it belongs to the traffic "
+                          "policy instance %s and changes only with it",
+                          describe(batch, item), slot->after->traffic_instance_id);
             continue;
         }
         slot->changes++;

@@ -219,8 +219,7 @@ static struct name_state survey(const struct batch *batch, const char *name,
     return state;
 }
 
-/* The check must exist when the batch is committed. */
-static int judge_check(struct batch *batch, const struct batch_slot *slot, struct err *err)
+int batch_judge_check(struct batch *batch, const struct batch_slot *slot, struct err *err)
 {
     const char *id = slot->after->health_check_id;
     if (id[0] == '\0') {
@@ -255,7 +254,7 @@ static int judge_name(struct batch *batch, const char *name, const struct batch_
             continue;
         }
         judge_place(batch, &slots[i], &state);
-        int rc = judge_check(batch, &slots[i], err);
+        int rc = batch_judge_check(batch, &slots[i], err);
         if (rc == 0) {
             rc = batch_judge_alias(batch, &slots[i], err);
         }

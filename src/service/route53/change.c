@@ -1,7 +1,7 @@
 /* ChangeResourceRecordSets: a batch of changes, all of them or none. Called as a handler on API
  * threads; everything lives in the call's arena.
  *
- *   request -> read_items -> load_slots -> batch_apply -> batch_judge -> write_result
+ *   request -> read_items -> batch_load -> batch_apply -> batch_judge -> batch_write
  *
  * The request's shape is judged first (InvalidInput, the first problem), then its meaning
  * (InvalidChangeBatch, with every problem). Only records of the names that the batch touches are
@@ -51,7 +51,7 @@ void batch_problem(struct batch *batch, const char *format, ...)
 }
 
 /* InvalidChangeBatch with all that was found; 0 when nothing was. */
-static int judge_messages(struct batch *batch, struct err *err)
+int batch_messages(struct batch *batch, struct err *err)
 {
     if (json_array_size(batch->messages) == 0) {
         return 0;
@@ -95,11 +95,6 @@ static int refuse_shape(struct aws_call *call, const json_t *change, const char 
 static int judge_offered(struct aws_call *call, const struct batch_item *item, const json_t *change,
                          struct err *err)
 {
-    const json_t *record = json_object_get(change, "ResourceRecordSet");
-    if (json_object_get(record, "TrafficPolicyInstanceId") != NULL) {
-        return refuse_shape(call, change,
-                            "Invalid request: Leeward does not offer traffic policies", err);
-    }
     switch (item->record.policy) {
     case MODEL_SIMPLE:
     case MODEL_FAILOVER:
@@ -128,6 +123,12 @@ static int read_item(struct batch *batch, const json_t *change, struct batch_ite
     const json_t *record = json_object_get(change, "ResourceRecordSet");
     const char *zone_id = batch->zone.model.id;
     item->action = read_action(route53_text(change, "Action"));
+    if (json_object_get(record, "TrafficPolicyInstanceId") != NULL) {
+        return refuse_shape(call, change,
+                            "Invalid request: the record set of a traffic policy instance changes "
+                            "only with its instance",
+                            err);
+    }
     int rc = model_record_set_from_json(record, zone_id, call->arena, &item->record, err);
     if (rc != 0 && text_starts(err->message, "Invalid request: ")) {
         return refuse_shape(call, change, arena_strdup(call->arena, err->message), err);
@@ -197,7 +198,7 @@ static int read_items(struct batch *batch, const json_t *changes, struct err *er
     size_t count = json_array_size(changes);
     judge_size(batch, changes);
     if (json_array_size(batch->messages) > 0) { /* do not work on what is too large */
-        return judge_messages(batch, err);
+        return batch_messages(batch, err);
     }
     batch->items = arena_array(batch->call->arena, count, sizeof *batch->items);
     for (size_t i = 0; i < count; i++) {
@@ -327,7 +328,7 @@ static int load_stored(struct batch *batch, const char **prefixes, size_t count,
 }
 
 /* One slot a record set: those that are stored, and those that changes name. */
-static int load_slots(struct batch *batch, struct err *err)
+int batch_load(struct batch *batch, struct err *err)
 {
     struct store_list stored;
     size_t prefix_count = 0;
@@ -361,7 +362,7 @@ static int load_slots(struct batch *batch, struct err *err)
 
 /* ---- the result ---- */
 
-static int write_result(struct batch *batch, struct err *err)
+int batch_write(struct batch *batch, struct err *err)
 {
     struct route53_zone *zone = &batch->zone;
     int64_t count = zone->model.record_count;
@@ -381,7 +382,7 @@ static int write_result(struct batch *batch, struct err *err)
     if (count > ROUTE53_RECORDS_LIMIT && count > zone->model.record_count) {
         batch_problem(batch, "Number of records limit of %d in hosted zone %s exceeded.",
                       ROUTE53_RECORDS_LIMIT, zone->model.id);
-        return judge_messages(batch, err);
+        return batch_messages(batch, err);
     }
     (void)json_object_set_new(zone->tree, "RecordCount", json_integer(count));
     store_txn_require_revision(batch->txn, zone->key, zone->revision);
@@ -398,7 +399,7 @@ static int change_step(struct aws_call *call, struct store_txn *txn, void *state
         rc = read_items(&batch, json_object_get(request, "Changes"), err);
     }
     if (rc == 0) {
-        rc = load_slots(&batch, err);
+        rc = batch_load(&batch, err);
     }
     if (rc == 0) {
         rc = batch_apply(&batch, err);
@@ -407,10 +408,10 @@ static int change_step(struct aws_call *call, struct store_txn *txn, void *state
         rc = batch_judge(&batch, err);
     }
     if (rc == 0) {
-        rc = judge_messages(&batch, err);
+        rc = batch_messages(&batch, err);
     }
     if (rc == 0) {
-        rc = write_result(&batch, err);
+        rc = batch_write(&batch, err);
     }
     return rc == 0
                ? route53_change_put(call, txn, route53_text(request, "Comment"), &change->info, err)

@@ -96,32 +96,30 @@ static int node_revision(struct aws_call *call, const char *node, int64_t *ret_r
 }
 
 /* Walks the nodes, not their keys: a node may have thousands of latch records. */
-static int every_node_has(struct aws_call *call, int64_t revision, bool *ret_all, struct err *err)
+int route53_served(struct aws_call *call, int64_t *ret_revision, struct err *err)
 {
     const char *after = NULL;
-    bool known = false;
+    int64_t lowest = INT64_MAX;
     for (;;) {
         struct store_list list;
         int64_t applied = 0;
         int rc = store_range(service_context(call)->store, PATH_NODES, after, 1, call->arena, &list,
                              err);
-        if (rc != 0 || list.count == 0) {
-            *ret_all = known;
+        if (rc != 0) {
             return rc;
+        }
+        if (list.count == 0) {
+            *ret_revision = lowest == INT64_MAX ? -1 : lowest;
+            return 0;
         }
         const char *name = list.entries[0].key + strlen(PATH_NODES);
         const char *node =
             arena_printf(call->arena, PATH_NODES "%.*s", (int)strcspn(name, "/"), name);
         rc = node_revision(call, node, &applied, err);
-        if (rc == 0) {
-            known = true;
-        } else if (rc != -ENOENT) {
+        if (rc != 0 && rc != -ENOENT) {
             return rc;
         }
-        if (rc == 0 && applied < revision) {
-            *ret_all = false;
-            return 0;
-        }
+        lowest = rc == 0 ? MIN(lowest, applied) : lowest;
         err_clear(err);
         after = arena_printf(call->arena, "%s0", node); /* '0' is the character after '/' */
     }
@@ -142,13 +140,14 @@ int route53_get_change(struct aws_call *call, const json_t *in, json_t **ret_out
     if (rc == 0) {
         rc = route53_parse(call, &entry, &record, err);
     }
-    bool all = false;
+    int64_t served = -1;
     if (rc == 0) {
-        rc = every_node_has(call, entry.created_revision, &all, err);
+        rc = route53_served(call, &served, err);
     }
     if (rc != 0) {
         return rc;
     }
-    json_t *info = change_info(route53_text(record, "Id"), all ? "INSYNC" : "PENDING", record);
+    json_t *info = change_info(route53_text(record, "Id"),
+                               served >= entry.created_revision ? "INSYNC" : "PENDING", record);
     return route53_answer(json_pack("{s:o}", "ChangeInfo", info), ret_out, err);
 }

@@ -327,7 +327,7 @@ static void the_shape_of_a_change_is_judged_first(void **state)
     refuse_input("UPSERT",
                  "{'Name':'www.example.com','Type':'A','TrafficPolicyInstanceId':'i'," VALUES(
                      "192.0.2.1") "}",
-                 "does not offer traffic policies");
+                 "the record set of a traffic policy instance changes only with its instance");
 }
 
 static void a_group_has_one_policy(void **state)

@@ -47,6 +47,24 @@ ROUTE53_HANDLER(route53_create_reusable_delegation_set);
 ROUTE53_HANDLER(route53_get_reusable_delegation_set);
 ROUTE53_HANDLER(route53_list_reusable_delegation_sets);
 ROUTE53_HANDLER(route53_delete_reusable_delegation_set);
+/* traffic_policy.c */
+ROUTE53_HANDLER(route53_create_traffic_policy);
+ROUTE53_HANDLER(route53_create_traffic_policy_version);
+ROUTE53_HANDLER(route53_get_traffic_policy);
+ROUTE53_HANDLER(route53_update_traffic_policy_comment);
+ROUTE53_HANDLER(route53_delete_traffic_policy);
+/* traffic_instance.c */
+ROUTE53_HANDLER(route53_create_traffic_policy_instance);
+ROUTE53_HANDLER(route53_get_traffic_policy_instance);
+ROUTE53_HANDLER(route53_update_traffic_policy_instance);
+ROUTE53_HANDLER(route53_delete_traffic_policy_instance);
+/* traffic_list.c */
+ROUTE53_HANDLER(route53_list_traffic_policies);
+ROUTE53_HANDLER(route53_list_traffic_policy_versions);
+ROUTE53_HANDLER(route53_list_traffic_policy_instances);
+ROUTE53_HANDLER(route53_list_traffic_policy_instances_by_hosted_zone);
+ROUTE53_HANDLER(route53_list_traffic_policy_instances_by_policy);
+ROUTE53_HANDLER(route53_get_traffic_policy_instance_count);
 /* limits.c */
 ROUTE53_HANDLER(route53_get_account_limit);
 ROUTE53_HANDLER(route53_get_hosted_zone_limit);

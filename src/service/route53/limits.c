@@ -1,27 +1,26 @@
 /* Quotas, and the answers to features that are not there yet: query logging (none) and DNSSEC (not
  * signing). Called as handlers on API threads. Invariant: the numbers are the ones that the other
- * files enforce (support.h); for what is not offered, Route 53's defaults with a count of 0. */
+ * files enforce (support.h). */
 #include "base/text.h"
 #include "model/path.h"
 #include "service/route53/handlers.h"
 #include "service/route53/zone.h"
 
-#define TRAFFIC_POLICIES_DEFAULT 50U
-#define TRAFFIC_INSTANCES_DEFAULT 5U
 #define PAGE_LIMIT 100
 
 struct limit {
     const char *type;
     size_t value;
-    const char *prefix; /* of what is counted; NULL when there can be none */
+    const char *prefix; /* of what is counted */
 };
 
 static const struct limit limits[] = {
     {"MAX_HEALTH_CHECKS_BY_OWNER", ROUTE53_CHECKS_LIMIT, PATH_CHECKS},
     {"MAX_HOSTED_ZONES_BY_OWNER", ROUTE53_ZONES_LIMIT, PATH_ZONES},
     {"MAX_REUSABLE_DELEGATION_SETS_BY_OWNER", ROUTE53_DELEGATION_SETS_LIMIT, PATH_DELEGATIONS},
-    {"MAX_TRAFFIC_POLICIES_BY_OWNER", TRAFFIC_POLICIES_DEFAULT, NULL},
-    {"MAX_TRAFFIC_POLICY_INSTANCES_BY_OWNER", TRAFFIC_INSTANCES_DEFAULT, NULL},
+    {"MAX_TRAFFIC_POLICIES_BY_OWNER", ROUTE53_TRAFFIC_POLICIES_LIMIT, PATH_TRAFFIC_HEADS},
+    {"MAX_TRAFFIC_POLICY_INSTANCES_BY_OWNER", ROUTE53_TRAFFIC_INSTANCES_LIMIT,
+     PATH_TRAFFIC_INSTANCES},
 };
 
 static json_t *show(const char *type, size_t value, size_t count)
@@ -39,9 +38,7 @@ int route53_get_account_limit(struct aws_call *call, const json_t *in, json_t **
         if (!text_equal(type, limits[i].type)) {
             continue;
         }
-        int rc = limits[i].prefix == NULL
-                     ? 0
-                     : store_count(service_context(call)->store, limits[i].prefix, &count, err);
+        int rc = store_count(service_context(call)->store, limits[i].prefix, &count, err);
         if (rc != 0) {
             return rc;
         }

@@ -54,6 +54,12 @@ static int show(struct aws_call *call, const struct store_list *list, size_t siz
             *ret_next = record;
         } else {
             (void)json_object_del(record, "v");
+            if (json_object_get(record, "TrafficPolicyInstanceId") != NULL) {
+                /* What it is made of is its policy's business. */
+                (void)json_object_del(record, "AliasTarget");
+                (void)json_object_del(record, "TTL");
+                (void)json_object_del(record, "ResourceRecords");
+            }
             (void)json_array_append(records, record);
         }
     }

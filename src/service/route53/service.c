@@ -42,6 +42,22 @@ static const struct aws_binding bindings[] = {
     {"GetReusableDelegationSet", route53_get_reusable_delegation_set},
     {"ListReusableDelegationSets", route53_list_reusable_delegation_sets},
     {"DeleteReusableDelegationSet", route53_delete_reusable_delegation_set},
+    {"CreateTrafficPolicy", route53_create_traffic_policy},
+    {"CreateTrafficPolicyVersion", route53_create_traffic_policy_version},
+    {"GetTrafficPolicy", route53_get_traffic_policy},
+    {"ListTrafficPolicies", route53_list_traffic_policies},
+    {"ListTrafficPolicyVersions", route53_list_traffic_policy_versions},
+    {"UpdateTrafficPolicyComment", route53_update_traffic_policy_comment},
+    {"DeleteTrafficPolicy", route53_delete_traffic_policy},
+    {"CreateTrafficPolicyInstance", route53_create_traffic_policy_instance},
+    {"GetTrafficPolicyInstance", route53_get_traffic_policy_instance},
+    {"UpdateTrafficPolicyInstance", route53_update_traffic_policy_instance},
+    {"DeleteTrafficPolicyInstance", route53_delete_traffic_policy_instance},
+    {"ListTrafficPolicyInstances", route53_list_traffic_policy_instances},
+    {"ListTrafficPolicyInstancesByHostedZone",
+     route53_list_traffic_policy_instances_by_hosted_zone},
+    {"ListTrafficPolicyInstancesByPolicy", route53_list_traffic_policy_instances_by_policy},
+    {"GetTrafficPolicyInstanceCount", route53_get_traffic_policy_instance_count},
 };
 
 const struct aws_service service_route53 = {

@@ -21,6 +21,9 @@
 #define ROUTE53_CHECKS_LIMIT 10000U
 #define ROUTE53_DELEGATION_SETS_LIMIT 100U
 #define ROUTE53_RECORDS_LIMIT 10000 /* of a zone: Route 53's own quota */
+#define ROUTE53_TRAFFIC_POLICIES_LIMIT 1000U
+#define ROUTE53_TRAFFIC_VERSIONS_LIMIT 1000
+#define ROUTE53_TRAFFIC_INSTANCES_LIMIT 1000U
 #define ROUTE53_TAGS_LIMIT 10U
 #define ROUTE53_PAGE_LIMIT 100U
 #define ROUTE53_RECORDS_PAGE_LIMIT 300U
@@ -92,5 +95,7 @@ int route53_transact(struct aws_call *call, route53_step step, void *state, stru
  * records that are older than a week. comment may be "". */
 int route53_change_put(struct aws_call *call, struct store_txn *txn, const char *comment,
                        json_t **ret_info, struct err *err) MUST_CHECK;
+/* The newest revision that every known DNS node serves; -1 while none is known. */
+int route53_served(struct aws_call *call, int64_t *ret_revision, struct err *err) MUST_CHECK;
 
 #endif
