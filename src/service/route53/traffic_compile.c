@@ -117,12 +117,6 @@ static int add_rule(struct compilation *compilation, const struct traffic_rule *
 {
     struct aws_call *call = compilation->call;
     const char *name = rule_name(compilation, rule);
-    char canonical[NAME_TEXT_LIMIT];
-    if (name_canonical(name, canonical) != 0) {
-        return aws_error(call, err, "InvalidInput",
-                         "The name of the hosted zone %.150s is too long for traffic policies",
-                         compilation->place->zone_name);
-    }
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < rule->count; i++) {
         const struct traffic_reference *reference = &rule->references[i];
@@ -145,6 +139,28 @@ static int add_rules(struct compilation *compilation, struct err *err)
     return rc;
 }
 
+/* How many record sets it will be. InvalidInput when a rule's name does not fit. */
+static int survey(const struct compilation *compilation, size_t *ret_count, struct err *err)
+{
+    const struct traffic_document *document = compilation->document;
+    char canonical[NAME_TEXT_LIMIT];
+    size_t count = 1;
+    for (size_t i = 0; i < document->rule_count; i++) {
+        const struct traffic_rule *rule = &document->rules[i];
+        if (rule->visit != TRAFFIC_DONE) {
+            continue;
+        }
+        count += rule->count;
+        if (name_canonical(rule_name(compilation, rule), canonical) != 0) {
+            return aws_error(compilation->call, err, "InvalidInput",
+                             "The name of the hosted zone %.150s is too long for traffic policies",
+                             compilation->place->zone_name);
+        }
+    }
+    *ret_count = count;
+    return 0;
+}
+
 static int judge_size(const struct compilation *compilation, size_t count, struct err *err)
 {
     if (count > TRAFFIC_RECORDS_LIMIT) {
@@ -165,11 +181,11 @@ int traffic_compile(struct aws_call *call, const struct traffic_document *docume
                     struct err *err)
 {
     struct compilation compilation = {.call = call, .document = document, .place = place};
-    size_t count = 1;
-    for (size_t i = 0; i < document->rule_count; i++) {
-        count += document->rules[i].visit == TRAFFIC_DONE ? document->rules[i].count : 0;
+    size_t count = 0;
+    int rc = survey(&compilation, &count, err);
+    if (rc == 0) {
+        rc = judge_size(&compilation, count, err);
     }
-    int rc = judge_size(&compilation, count, err);
     if (rc != 0) {
         return rc;
     }
