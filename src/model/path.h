@@ -15,8 +15,8 @@
  *   r53/traffic/head/<policy id>                         {"v":1,"Id","Name","Type",..}: of a
  *                                                        traffic policy's versions together
  *   r53/traffic/version/<policy id>/<0001>               {"v":1} and the TrafficPolicy shape
- *   r53/traffic/instance/<instance id>                   {"v":1,"Generation"} and the shape, without
- *                                                        its state
+ *   r53/traffic/instance/<instance id>                   {"v":1} and the TrafficPolicyInstance
+ *                                                        shape without its state; "Generation"
  *   r53/traffic/place/<zone id>/<reversed name>!/<type>  {"v":1,"Id",..}: the instance there
  *   r53/traffic/use/<policy id>/<0001>/<zone id>/..      the same, of one version
  *   r53/traffic/rrset/<zone id>/..                       as r53/rrset: what instances are made of;
@@ -103,9 +103,8 @@ char *path_traffic_uses(struct arena *arena, const char *policy_id, int64_t vers
  * path_traffic_uses. */
 char *path_traffic_place(struct arena *arena, const char *prefix, const char *zone_id,
                          const char *name, const char *type) MUST_CHECK;
-/* Takes the key of a record set apart, that of a hidden one too; strings live in the arena, the
- * name is canonical again.
- * -EINVAL when it is none. */
+/* Takes the key of a record set apart, below either prefix; strings live in the arena, the name is
+ * canonical again. -EINVAL when it is none. */
 struct path_record_parts {
     const char *zone_id;
     const char *name;

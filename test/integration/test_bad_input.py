@@ -258,15 +258,16 @@ def test_a_path_that_cannot_be_decoded_is_malformed(unchanged):
 
 def test_an_unknown_operation_is_named(unchanged):
     api = unchanged.client("route53")
-    for call, name in ((api.list_traffic_policies, "ListTrafficPolicies"), (api.list_geo_locations, "ListGeoLocations"),
-                       (lambda: api.create_key_signing_key(
-                           CallerReference="1", HostedZoneId=unchanged.zone, KeyManagementServiceArn="arn", Name="key",
-                           Status="ACTIVE"), "CreateKeySigningKey")):
+    for call, name in ((lambda: api.list_hosted_zones_by_vpc(VPCId="vpc-1", VPCRegion="us-east-1"), "ListHostedZonesByVPC"),
+                       (lambda: api.list_vpc_association_authorizations(HostedZoneId=unchanged.zone),
+                        "ListVPCAssociationAuthorizations"),
+                       (lambda: api.create_query_logging_config(
+                           HostedZoneId=unchanged.zone, CloudWatchLogsLogGroupArn="arn"), "CreateQueryLoggingConfig")):
         with refused(api, "NotImplemented", 501, f"Leeward does not implement the operation {name} of route53"):
             call()
     with pytest.raises(AwsError) as error:
-        unchanged.aws("route53", "list-traffic-policies")
-    assert error.value.code == "NotImplemented" and "ListTrafficPolicies" in error.value.stderr
+        unchanged.aws("route53", "list-vpc-association-authorizations", "--hosted-zone-id", unchanged.zone)
+    assert error.value.code == "NotImplemented" and "ListVPCAssociationAuthorizations" in error.value.stderr
     sts = unchanged.client("sts")
     with refused(sts, "InvalidAction", 400, "Leeward does not implement the operation GetSessionToken of sts"):
         sts.get_session_token()

@@ -1,0 +1,290 @@
+"""Traffic policies, with AWS's own clients, real endpoints whose pages come and go, and the answers of DNS."""
+
+import itertools
+import json
+import threading
+
+import botocore.exceptions
+import pytest
+
+import endpoints
+from endpoints import page_check, wait_for_health
+from leeward import record
+from process import wait_for
+from questions import ask, assert_share, data, rcode, tally
+
+ZONE = "example.com"
+NAME = "www.example.com"
+
+_serial = itertools.count(1)
+
+
+def document(start, endpoints, rules=None, kind="A", version="2015-10-01"):
+    """A document: endpoints by id (a value, or the whole definition), and rules by id."""
+    return json.dumps({
+        "AWSPolicyFormatVersion": version, "RecordType": kind,
+        ("StartRule" if start in (rules or {}) else "StartEndpoint"): start,
+        "Endpoints": {key: value if isinstance(value, dict) else {"Type": "value", "Value": value}
+                      for key, value in endpoints.items()},
+        "Rules": rules or {}})
+
+
+class World:
+    """A daemon, one hosted zone, and one site whose pages are checked."""
+
+    def __init__(self, sandbox):
+        self.daemon = sandbox.daemon().start()
+        self.site = sandbox.add(endpoints.Site(sandbox.folder / "site", sandbox.address())).start()
+        self.zone = self.daemon.create_zone(ZONE)
+        self.route53 = self.daemon.client("route53")
+
+    def check(self, page):
+        self.site.up(page)
+        return page_check(self.daemon, self.site, page)
+
+    def policy(self, text):
+        return self.route53.create_traffic_policy(Name=f"policy-{next(_serial)}", Document=text)["TrafficPolicy"]
+
+    def version(self, policy, text):
+        return self.route53.create_traffic_policy_version(Id=policy["Id"], Document=text)["TrafficPolicy"]
+
+    def instance(self, policy, name=NAME, ttl=1, zone=None):
+        made = self.route53.create_traffic_policy_instance(
+            HostedZoneId=zone or self.zone, Name=name, TTL=ttl, TrafficPolicyId=policy["Id"],
+            TrafficPolicyVersion=policy["Version"])["TrafficPolicyInstance"]
+        self.applied(made)
+        return made
+
+    def update(self, instance, policy, ttl=1):
+        self.route53.update_traffic_policy_instance(Id=instance["Id"], TTL=ttl, TrafficPolicyId=policy["Id"],
+                                                    TrafficPolicyVersion=policy["Version"])
+        self.applied(instance)
+
+    def applied(self, instance):
+        def there():
+            got = self.route53.get_traffic_policy_instance(Id=instance["Id"])["TrafficPolicyInstance"]
+            assert got["State"] == "Applied", got
+            return got
+        return wait_for(there, 10, "Applied")
+
+    def data(self, name=NAME, kind="A"):
+        return data(ask(self.daemon.dns, name, kind), kind)
+
+    def wait_for(self, *values, name=NAME):
+        def answered():
+            seen = self.data(name)
+            assert seen == sorted(values), seen
+            return True
+        wait_for(answered, 10, f"{name} is {values}")
+
+    def tally(self, count=2000, name=NAME):
+        return {values: number for values, number in tally(self.daemon.dns, name, "A", count).items()}
+
+    def wait_for_answers(self, *values):
+        """Waits until these single values, and no others, are answered."""
+        def answered():
+            seen = set(self.tally(200))
+            assert seen == {(value,) for value in values}, seen
+            return True
+        wait_for(answered, 10, f"answers of {values}")
+
+    def listed(self):
+        return self.route53.list_resource_record_sets(HostedZoneId=self.zone)["ResourceRecordSets"]
+
+    def refused(self, code, call, **request):
+        with pytest.raises(botocore.exceptions.ClientError) as caught:
+            getattr(self.route53, call)(**request)
+        assert caught.value.response["Error"]["Code"] == code, caught.value
+        return caught.value.response["Error"]["Message"]
+
+
+@pytest.fixture
+def world(sandbox):
+    return World(sandbox)
+
+
+@pytest.mark.sanitized
+def test_failover_over_weighted_over_values_fails_over_and_back(world):
+    one, two, three = (world.check(page) for page in ("one", "two", "three"))
+    world.instance(world.policy(document(
+        "switch", {"a": "192.0.2.1", "b": "192.0.2.2", "c": "198.51.100.1", "d": "198.51.100.2"}, {
+            "switch": {"RuleType": "failover", "Primary": {"RuleReference": "main"},
+                       "Secondary": {"RuleReference": "spare"}},
+            "main": {"RuleType": "weighted", "Items": [
+                {"EndpointReference": "a", "Weight": "3", "HealthCheck": one},
+                {"EndpointReference": "b", "Weight": "1", "HealthCheck": two}]},
+            "spare": {"RuleType": "multivalue", "Items": [
+                {"EndpointReference": "c", "HealthCheck": three}, {"EndpointReference": "d"}]}})))
+    world.wait_for_answers("192.0.2.1", "192.0.2.2")
+    assert_share(world.tally()[("192.0.2.1",)], 2000, 0.75, "3 of 4")
+    world.site.down("one")
+    world.wait_for("192.0.2.2")
+    world.site.down("two")
+    world.wait_for("198.51.100.1", "198.51.100.2")
+    world.site.down("three")
+    world.wait_for("198.51.100.2")
+    world.site.up("two", "three")
+    world.wait_for("192.0.2.2")
+    world.site.up("one")
+    world.wait_for_answers("192.0.2.1", "192.0.2.2")
+
+
+def test_the_aws_cli_makes_a_policy_and_kdig_sees_its_answers(world):
+    aws, daemon = world.daemon.aws, world.daemon
+    check = world.check("one")
+    text = document("switch", {"a": "192.0.2.1", "b": "192.0.2.2"}, {"switch": {
+        "RuleType": "failover", "Primary": {"EndpointReference": "a", "HealthCheck": check},
+        "Secondary": {"EndpointReference": "b"}}})
+    policy = aws("route53", "create-traffic-policy", "--name", "cli", "--comment", "first", "--document", text)
+    assert policy["TrafficPolicy"]["Version"] == 1
+    identifier = policy["TrafficPolicy"]["Id"]
+    assert json.loads(policy["TrafficPolicy"]["Document"]) == json.loads(text)
+    assert aws("route53", "list-traffic-policies")["TrafficPolicySummaries"] == [
+        {"Id": identifier, "Name": "cli", "Type": "A", "LatestVersion": 1, "TrafficPolicyCount": 1}]
+    made = aws("route53", "create-traffic-policy-instance", "--hosted-zone-id", world.zone, "--name", NAME, "--ttl", "7",
+               "--traffic-policy-id", identifier, "--traffic-policy-version", "1")["TrafficPolicyInstance"]
+    world.applied(made)
+    wait_for_health(daemon, f"_tp-{made['Id']}-1-0.{ZONE}", primary=True)
+    assert daemon.dig(NAME).data == ["192.0.2.1"]
+    world.site.down("one")
+    daemon.wait_for_answer(NAME, "A", ["192.0.2.2"])
+    world.site.up("one")
+    daemon.wait_for_answer(NAME, "A", ["192.0.2.1"])
+    assert aws("route53", "list-traffic-policy-instances")["TrafficPolicyInstances"][0]["State"] == "Applied"
+    assert aws("route53", "list-traffic-policy-instances-by-policy", "--traffic-policy-id", identifier,
+               "--traffic-policy-version", "1")["TrafficPolicyInstances"][0]["Id"] == made["Id"]
+    assert aws("route53", "list-traffic-policy-instances-by-hosted-zone", "--hosted-zone-id",
+               world.zone)["TrafficPolicyInstances"][0]["Name"] == NAME + "."
+    assert aws("route53", "get-traffic-policy-instance-count") == {"TrafficPolicyInstanceCount": 1}
+    aws("route53", "update-traffic-policy-comment", "--id", identifier, "--traffic-policy-version", "1", "--comment", "2")
+    assert aws("route53", "list-traffic-policy-versions", "--id", identifier)["TrafficPolicies"][0]["Comment"] == "2"
+    aws("route53", "delete-traffic-policy-instance", "--id", made["Id"])
+    wait_for(lambda: daemon.dig(NAME).rcode == "NXDOMAIN", 5, "the name is gone")
+    aws("route53", "delete-traffic-policy", "--id", identifier, "--traffic-policy-version", "1")
+    assert aws("route53", "list-traffic-policies")["TrafficPolicySummaries"] == []
+
+
+def test_only_the_instances_own_record_set_is_listed_and_it_cannot_be_changed(world):
+    policy = world.policy(document("mix", {"a": "192.0.2.1", "b": "192.0.2.2"}, {"mix": {
+        "RuleType": "weighted", "Items": [{"EndpointReference": "a", "Weight": 1},
+                                          {"EndpointReference": "b", "Weight": 1}]}}))
+    made = world.instance(policy)
+    assert [r for r in world.listed() if r["Type"] == "A"] == [
+        {"Name": NAME + ".", "Type": "A", "TrafficPolicyInstanceId": made["Id"]}]
+    assert world.route53.get_hosted_zone(Id=world.zone)["HostedZone"]["ResourceRecordSetCount"] == 3
+    for action in ("CREATE", "UPSERT", "DELETE"):
+        with pytest.raises(botocore.exceptions.ClientError, match="belongs to the traffic policy instance"):
+            world.daemon.change(world.zone, record(NAME, "A", "192.0.2.9"), action=action)
+    world.refused("HostedZoneNotEmpty", "delete_hosted_zone", Id=world.zone)
+    world.refused("TrafficPolicyInUse", "delete_traffic_policy", Id=policy["Id"], Version=1)
+    world.refused("TrafficPolicyInstanceAlreadyExists", "create_traffic_policy_instance", HostedZoneId=world.zone,
+                  Name=NAME, TTL=1, TrafficPolicyId=policy["Id"], TrafficPolicyVersion=1)
+    world.route53.delete_traffic_policy_instance(Id=made["Id"])
+    world.refused("NoSuchTrafficPolicyInstance", "get_traffic_policy_instance", Id=made["Id"])
+    world.route53.delete_hosted_zone(Id=world.zone)
+
+
+@pytest.mark.sanitized
+def test_an_update_is_never_half_seen(world):
+    """Versions of different shapes under constant questions: each answer is of the one or the other, none is empty."""
+    def mix(*values):
+        return document("top", {f"e{n}": value for n, value in enumerate(values)}, {
+            "top": {"RuleType": "failover", "Primary": {"RuleReference": "mix"}, "Secondary": {"RuleReference": "mix"}},
+            "mix": {"RuleType": "multivalue", "Items": [{"EndpointReference": f"e{n}"} for n in range(len(values))]}})
+    first = world.policy(mix("192.0.2.1", "192.0.2.2"))
+    second = world.version(first, mix("192.0.2.3", "192.0.2.4", "192.0.2.5"))
+    third = world.version(first, document("a", {"a": "192.0.2.6"}))
+    made = world.instance(first)
+    seen, stop = set(), threading.Event()
+
+    def question():
+        while not stop.is_set():
+            seen.update(world.tally(50))
+    thread = threading.Thread(target=question)
+    thread.start()
+    try:
+        for version in [second, third, first] * 5:
+            world.update(made, version)
+    finally:
+        stop.set()
+        thread.join()
+    assert seen <= {("192.0.2.1", "192.0.2.2"), ("192.0.2.3", "192.0.2.4", "192.0.2.5"), ("192.0.2.6",)}, seen
+    assert world.data() == ["192.0.2.1", "192.0.2.2"]
+    assert len([r for r in world.listed() if r["Type"] == "A"]) == 1
+
+
+def test_a_service_endpoint_is_answered_from_the_zone_that_holds_it_and_followed_in_its_health(world):
+    check = world.check("one")
+    other = world.daemon.create_zone("elb.test")
+    world.daemon.change(other, record("lb.elb.test", "A", "203.0.113.1", ttl=1, SetIdentifier="x", Weight=1,
+                                      HealthCheckId=check))
+    world.instance(world.policy(document(
+        "switch", {"lb": {"Type": "elastic-load-balancer", "Value": "lb.elb.test"}, "b": "192.0.2.2"},
+        {"switch": {"RuleType": "failover", "Primary": {"EndpointReference": "lb"},
+                    "Secondary": {"EndpointReference": "b"}}})))
+    world.wait_for("203.0.113.1")
+    world.site.down("one")
+    world.wait_for("192.0.2.2")
+    world.site.up("one")
+    world.wait_for("203.0.113.1")
+
+
+def test_a_check_on_a_rule_counts_with_what_is_below_it(world):
+    check = world.check("one")
+    world.instance(world.policy(document("switch", {"a": "192.0.2.1", "b": "192.0.2.2"}, {
+        "switch": {"RuleType": "failover", "Primary": {"RuleReference": "main", "HealthCheck": check},
+                   "Secondary": {"EndpointReference": "b"}},
+        "main": {"RuleType": "multivalue", "Items": [{"EndpointReference": "a"}]}})))
+    world.wait_for("192.0.2.1")
+    world.site.down("one")
+    world.wait_for("192.0.2.2")
+    world.site.up("one")
+    world.wait_for("192.0.2.1")
+
+
+def test_other_record_types_the_apex_and_wildcards(world):
+    mail = world.policy(document("m", {"m": "10 mail.example.com."}, kind="MX"))
+    world.instance(mail, name=ZONE)
+    assert world.data(ZONE, "MX") == ["10 mail.example.com."]
+    blue = world.policy(document("mix", {"blue": "blue.example.com"}, {
+        "mix": {"RuleType": "weighted", "Items": [{"EndpointReference": "blue", "Weight": 1}]}}, kind="CNAME"))
+    world.instance(blue)
+    world.daemon.change(world.zone, record("blue.example.com", "A", "192.0.2.1"))
+    world.wait_for("192.0.2.1")
+    assert world.data(kind="CNAME") == ["blue.example.com."]
+    world.instance(world.policy(document("mix", {"a": "192.0.2.7"}, {
+        "mix": {"RuleType": "multivalue", "Items": [{"EndpointReference": "a"}]}})), name="*.w.example.com")
+    assert world.data("any.w.example.com") == ["192.0.2.7"]
+    answer = ask(world.daemon.dns, "any.w.example.com", "A")
+    assert {str(rrset.name) for rrset in answer.answer} == {"any.w.example.com."}
+    assert rcode(answer) == "NOERROR"
+
+
+def test_instances_survive_a_restart(world):
+    check = world.check("one")
+    made = world.instance(world.policy(document("switch", {"a": "192.0.2.1", "b": "192.0.2.2"}, {"switch": {
+        "RuleType": "failover", "Primary": {"EndpointReference": "a", "HealthCheck": check},
+        "Secondary": {"EndpointReference": "b"}}})))
+    world.site.down("one")
+    world.wait_for("192.0.2.2")
+    world.daemon.restart()
+    assert world.data() == ["192.0.2.2"]
+    world.site.up("one")
+    world.wait_for("192.0.2.1")
+    world.applied(made)
+
+
+def test_what_is_wrong_with_a_document_is_said_with_its_place(world):
+    message = world.refused("InvalidTrafficPolicyDocument", "create_traffic_policy", Name="x",
+                            Document=document("r", {"a": "192.0.2.1"}, {
+                                "r": {"RuleType": "weighted", "Items": [{"EndpointReference": "a", "Weight": 300}]}}))
+    assert message == ("The traffic policy document is not valid: rule 'r', Items 1: Weight must be a whole number "
+                       "from 0 to 255")
+    policy = world.policy(document("a", {"a": "192.0.2.1"}))
+    world.refused("TrafficPolicyAlreadyExists", "create_traffic_policy", Name=policy["Name"],
+                  Document=document("a", {"a": "192.0.2.1"}))
+    six = world.version(policy, document("a", {"a": "2001:db8::1"}, kind="AAAA"))
+    made = world.instance(policy)
+    world.refused("ConflictingTypes", "update_traffic_policy_instance", Id=made["Id"], TTL=1,
+                  TrafficPolicyId=policy["Id"], TrafficPolicyVersion=six["Version"])
+    world.refused("NoSuchTrafficPolicy", "get_traffic_policy", Id=policy["Id"], Version=9)
