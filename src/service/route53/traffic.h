@@ -48,7 +48,7 @@ enum traffic_visit { TRAFFIC_NEW, TRAFFIC_OPEN, TRAFFIC_DONE };
 
 struct traffic_rule {
     const char *id;
-    const json_t *json;
+    json_t *json;
     size_t index; /* in the document */
     struct traffic_reference *references;
     size_t count;
@@ -73,7 +73,7 @@ int traffic_document_read(struct aws_call *call, const char *text,
 int traffic_invalid(struct aws_call *call, struct err *err, const char *format, ...) PRINTF(3, 4);
 /* Refuses members that are not in the list (ended by NULL): a misspelt one would be without effect.
  */
-int traffic_members(struct aws_call *call, const json_t *object, const char *const *known,
+int traffic_members(struct aws_call *call, json_t *object, const char *const *known,
                     const char *where, struct err *err) MUST_CHECK;
 /* traffic_rule.c: the references of a rule; endpoints and ids of rules are there already. */
 int traffic_rule_read(struct aws_call *call, const struct traffic_document *document,

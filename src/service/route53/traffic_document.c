@@ -24,12 +24,12 @@ int traffic_invalid(struct aws_call *call, struct err *err, const char *format, 
                      "The traffic policy document is not valid: %s", message);
 }
 
-int traffic_members(struct aws_call *call, const json_t *object, const char *const *known,
+int traffic_members(struct aws_call *call, json_t *object, const char *const *known,
                     const char *where, struct err *err)
 {
     const char *name = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    json_object_foreach(object, name, value)
     {
         size_t i = 0;
         while (known[i] != NULL && !text_equal(known[i], name)) {
@@ -86,7 +86,7 @@ static int read_service(struct aws_call *call, const struct traffic_document *do
 }
 
 static int read_endpoint(struct aws_call *call, const struct traffic_document *document,
-                         const json_t *json, struct traffic_endpoint *endpoint, struct err *err)
+                         json_t *json, struct traffic_endpoint *endpoint, struct err *err)
 {
     static const char *const known[] = {"Type", "Region", "Value", NULL};
     const char *type = route53_text(json, "Type");
@@ -236,7 +236,7 @@ static int walk(struct aws_call *call, struct traffic_rule *rule, unsigned depth
 
 /* ---- the whole ---- */
 
-static int read_top(struct aws_call *call, const json_t *root, struct traffic_document *document,
+static int read_top(struct aws_call *call, json_t *root, struct traffic_document *document,
                     struct err *err)
 {
     static const char *const known[] = {"AWSPolicyFormatVersion",
@@ -273,7 +273,7 @@ int traffic_document_read(struct aws_call *call, const char *text,
 {
     json_error_t error;
     struct traffic_document document = {.type = ""};
-    const json_t *root = route53_keep(call, json_loads(text, JSON_REJECT_DUPLICATES, &error));
+    json_t *root = route53_keep(call, json_loads(text, JSON_REJECT_DUPLICATES, &error));
     if (root == NULL) {
         return traffic_invalid(call, err, "line %d, column %d: %s", error.line, error.column,
                                error.text);

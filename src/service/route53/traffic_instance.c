@@ -31,8 +31,9 @@ int traffic_instance_load(struct aws_call *call, const char *id,
     struct traffic_instance instance = {.key = path_join(call->arena, PATH_TRAFFIC_INSTANCES, id)};
     int rc = store_get(service_context(call)->store, instance.key, call->arena, &entry, err);
     if (rc == -ENOENT) {
-        return aws_error(call, err, "NoSuchTrafficPolicyInstance",
-                         "No traffic policy instance exists with Id %.36s.", id);
+        (void)aws_error(call, err, "NoSuchTrafficPolicyInstance",
+                        "No traffic policy instance exists with Id %.36s.", id);
+        return -EINVAL;
     }
     if (rc == 0) {
         rc = route53_parse(call, &entry, &instance.tree, err);

@@ -40,14 +40,14 @@ json_t *traffic_policy_show(const json_t *tree)
 
 /* ---- loading ---- */
 
+/* version 0: of none. */
 static int no_such_policy(struct aws_call *call, const char *id, int64_t version, struct err *err)
 {
-    return version == 0
-               ? aws_error(call, err, "NoSuchTrafficPolicy",
-                           "No traffic policy exists with Id %.36s.", id)
-               : aws_error(call, err, "NoSuchTrafficPolicy",
-                           "No traffic policy exists with Id %.36s and version %" PRId64 ".", id,
-                           version);
+    const char *which =
+        version != 0 ? arena_printf(call->arena, " and version %" PRId64, version) : "";
+    (void)aws_error(call, err, "NoSuchTrafficPolicy", "No traffic policy exists with Id %.36s%s.",
+                    id, which);
+    return -EINVAL;
 }
 
 /* version 0: the head alone. */
@@ -308,6 +308,10 @@ int route53_update_traffic_policy_comment(struct aws_call *call, const json_t *i
 
 /* ---- delete ---- */
 
+struct deletion {
+    const json_t *in;
+};
+
 /* Sets the head's latest version to the newest that stays, and its type. */
 static int find_latest(struct aws_call *call, const char *id, int64_t deleted,
                        struct traffic_policy *policy, struct err *err)
@@ -335,9 +339,9 @@ static int find_latest(struct aws_call *call, const char *id, int64_t deleted,
 
 static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
-    const json_t *in = state;
-    const char *id = route53_text(in, "Id");
-    int64_t version = version_of(in);
+    const struct deletion *deletion = state;
+    const char *id = route53_text(deletion->in, "Id");
+    int64_t version = version_of(deletion->in);
     struct traffic_policy policy;
     size_t uses = 0;
     int rc = traffic_policy_load(call, id, version, &policy, err);
@@ -371,6 +375,7 @@ static int delete_step(struct aws_call *call, struct store_txn *txn, void *state
 int route53_delete_traffic_policy(struct aws_call *call, const json_t *in, json_t **ret_out,
                                   struct err *err)
 {
-    int rc = route53_transact(call, delete_step, (json_t *)(uintptr_t)in, err);
+    struct deletion deletion = {.in = in};
+    int rc = route53_transact(call, delete_step, &deletion, err);
     return rc == 0 ? route53_answer(json_object(), ret_out, err) : rc;
 }

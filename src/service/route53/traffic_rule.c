@@ -16,7 +16,7 @@ struct reading {
     struct aws_call *call;
     const struct traffic_document *document;
     const char *where; /* "rule 'x', Items 3" */
-    const json_t *json;
+    json_t *json;
 };
 
 /* ---- members ---- */
@@ -161,7 +161,7 @@ static int read_typed_place(const struct reading *reading, int64_t bias, json_t 
                             struct err *err)
 {
     static const char *const known[] = {"Type", "LocationName", "Latitude", "Longitude", NULL};
-    const json_t *place = json_object_get(reading->json, "Location");
+    json_t *place = json_object_get(reading->json, "Location");
     const char *type = route53_text(place, "Type");
     const char *name = bare_place(route53_text(place, "LocationName"));
     if (!json_is_object(place)) {
