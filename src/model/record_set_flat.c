@@ -143,8 +143,11 @@ bool record_set_flat(const void *value, size_t size, const char *zone_id, struct
 {
     const char *text = value;
     struct flat flat = {.at = text, .end = text + size, .arena = arena};
-    struct model_record_set record = {
-        .policy = MODEL_SIMPLE, .set_identifier = "", .health_check_id = "", .region = ""};
+    struct model_record_set record = {.policy = MODEL_SIMPLE,
+                                      .set_identifier = "",
+                                      .health_check_id = "",
+                                      .region = "",
+                                      .traffic_instance_id = ""};
     unsigned seen = 0;
     if (!TAKE(&flat, "{")) {
         return false;

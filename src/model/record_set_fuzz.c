@@ -24,10 +24,11 @@ static void compare_decoders(const uint8_t *data, size_t size, struct arena *are
                 flat.type == tree.type && flat.policy == tree.policy &&
                 text_equal(flat.set_identifier, tree.set_identifier) &&
                 text_equal(flat.health_check_id, tree.health_check_id) &&
-                text_equal(flat.region, tree.region) && flat.weight == tree.weight &&
-                flat.failover == tree.failover && flat.ttl_s == tree.ttl_s && flat.alias == NULL &&
-                tree.alias == NULL && flat.json == tree.json &&
-                flat.value_count == tree.value_count;
+                text_equal(flat.region, tree.region) &&
+                text_equal(flat.traffic_instance_id, tree.traffic_instance_id) &&
+                flat.weight == tree.weight && flat.failover == tree.failover &&
+                flat.ttl_s == tree.ttl_s && flat.alias == NULL && tree.alias == NULL &&
+                flat.json == tree.json && flat.value_count == tree.value_count;
     for (size_t i = 0; same && i < flat.value_count; i++) {
         same = text_equal(flat.values[i], tree.values[i]);
     }

@@ -125,6 +125,7 @@ static void a_simple_record_is_read(void **state)
     assert_int_equal(record.policy, MODEL_SIMPLE);
     assert_string_equal(record.set_identifier, "");
     assert_string_equal(record.health_check_id, "");
+    assert_string_equal(record.traffic_instance_id, "");
     assert_int_equal(record.ttl_s, 60);
     assert_int_equal(record.value_count, 2);
     assert_string_equal(record.values[1], "192.0.2.2");
