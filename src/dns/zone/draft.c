@@ -274,7 +274,7 @@ static void draft_name(struct zone_database *database, struct zone_owner *zone,
     struct zone_node *old = zone_find_for_owner(&zone->zone, &name, 0);
     for (struct zone_edit *edit = pending->first; edit != NULL; edit = edit->next) {
         if (edit->type == RR_SOA && pending->length == zone->zone.apex_length) {
-            journal_adopt_soa(zone, edit->leaf);
+            journal_adopt_soa(database, zone, edit->leaf);
         }
     }
     if (unchanged(pending, old)) {

@@ -349,7 +349,8 @@ void journal_touch_node(struct zone_database *database, struct zone_owner *zone,
 /* Everything in the zone: it became signed, or ceased to be. */
 void journal_touch_all(struct zone_database *database, struct zone_owner *zone);
 /* An SOA that is about to become visible gets the serial of the journal, if there is one. */
-void journal_adopt_soa(struct zone_owner *zone, struct zone_answer *leaf);
+void journal_adopt_soa(struct zone_database *database, struct zone_owner *zone,
+                       struct zone_answer *leaf);
 /* Looks at what was touched; serials move. */
 void journal_publish(struct zone_database *database);
 

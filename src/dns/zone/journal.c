@@ -354,15 +354,6 @@ static struct zone_rrset *show_serial(struct zone_database *database, struct zon
     return rrset_now(&key, zone_slot_answer(slot), flat);
 }
 
-void journal_adopt_soa(struct zone_owner *zone, struct zone_answer *leaf)
-{
-    struct zone_journal *journal = zone->journal;
-    if (journal != NULL && is_soa(leaf)) {
-        journal->stored = leaf_serial(leaf);
-        leaf_set_serial(leaf, journal->serial);
-    }
-}
-
 /* ---- touching ---- */
 
 void journal_touch(struct zone_database *database, struct zone_owner *zone, const uint8_t *relative,
@@ -385,6 +376,19 @@ void journal_touch(struct zone_database *database, struct zone_owner *zone, cons
     touch->type = type;
     touch->length = (uint8_t)length;
     (void)memcpy(touch->name, relative, length);
+}
+
+void journal_adopt_soa(struct zone_database *database, struct zone_owner *zone,
+                       struct zone_answer *leaf)
+{
+    struct zone_journal *journal = zone->journal;
+    if (journal != NULL && is_soa(leaf)) {
+        journal->stored = leaf_serial(leaf);
+        if (serial_compare(journal->stored, journal->serial) > 0) {
+            journal_touch(database, zone, zone->zone.apex, 0, RR_SOA);
+        }
+        leaf_set_serial(leaf, journal->serial);
+    }
 }
 
 struct touching {
