@@ -166,6 +166,9 @@ enum cli_exit cli_dig(struct cli *cli);
 enum cli_exit cli_key_create(struct cli *cli);
 enum cli_exit cli_key_list(struct cli *cli);
 enum cli_exit cli_key_delete(struct cli *cli);
+enum cli_exit cli_tsig_create(struct cli *cli);
+enum cli_exit cli_tsig_list(struct cli *cli);
+enum cli_exit cli_tsig_delete(struct cli *cli);
 enum cli_exit cli_check_reset(struct cli *cli);
 enum cli_exit cli_zone_import(struct cli *cli);
 

@@ -16,6 +16,12 @@ int leeward_reset_health_check(struct aws_call *call, const json_t *in, json_t *
 int leeward_create_key(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);
 int leeward_list_keys(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);
 int leeward_delete_key(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);
+int leeward_create_tsig_key(struct aws_call *call, const json_t *in, json_t **ret_out,
+                            struct err *err);
+int leeward_list_tsig_keys(struct aws_call *call, const json_t *in, json_t **ret_out,
+                           struct err *err);
+int leeward_delete_tsig_key(struct aws_call *call, const json_t *in, json_t **ret_out,
+                            struct err *err);
 
 /* Hands a finished answer out; ERR_MEMORY when it could not be made. */
 int leeward_answer(json_t *take_answer, json_t **ret_out, struct err *err) MUST_CHECK;

@@ -12,6 +12,9 @@ static const struct aws_binding bindings[] = {
     {"CreateKey", leeward_create_key},
     {"ListKeys", leeward_list_keys},
     {"DeleteKey", leeward_delete_key},
+    {"CreateTsigKey", leeward_create_tsig_key},
+    {"ListTsigKeys", leeward_list_tsig_keys},
+    {"DeleteTsigKey", leeward_delete_tsig_key},
 };
 
 const struct aws_service service_leeward = {
