@@ -512,7 +512,7 @@ def test_chaos_says_nothing(shared, name):
 
 
 @pytest.mark.parametrize("kind", ["AXFR", "IXFR"])
-def test_transfers_are_refused_until_there_are_secondaries(shared, kind):
+def test_transfers_are_refused_until_a_tag_allows_them(shared, kind):
     query = question(ZONE, kind)
     assert rcode(ask(shared.dns, query=query, name=None, tcp=True)) == "REFUSED"
 
