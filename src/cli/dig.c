@@ -78,7 +78,9 @@ enum cli_exit cli_dig(struct cli *cli)
         *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
     }
     const char *target = cli_target(cli, "/leeward/answer?name=", cli->line.arguments[0], "&type=");
-    target = cli_target(cli, target, type, "");
+    const char *client = cli_option(cli, "client");
+    target = cli_target(cli, target, type, client != NULL ? "&client=" : "");
+    target = client != NULL ? cli_target(cli, target, client, "") : target;
     json_t *answer = NULL;
     enum cli_exit code = cli_call(cli, "GET", target, NULL, &answer);
     if (code != CLI_EXIT_OK) {

@@ -158,7 +158,10 @@ static int open_dns(struct daemon *daemon, struct err *err)
         .rate_limit_slip = (unsigned)config->dns_rate_limit_slip,
         .exempt = daemon->exempt,
         .exempt_count = config->dns_rate_limit_exempt.count,
-        .cookies = &daemon->protection.cookies};
+        .cookies = &daemon->protection.cookies,
+        .locate = place_locate,
+        .locate_context = daemon,
+        .home = daemon->home.placed ? &daemon->home : NULL};
     rc = dns_server_open(&dns, &daemon->dns, err);
     secret_file_free(certificate);
     secret_file_free(key);
@@ -276,6 +279,7 @@ static int open_and_drop(struct daemon *daemon, struct err *err)
     int rc = privileges_find(config->user, &privileges, err);
     rc = rc != 0 ? rc : protection_apply(&daemon->protection, config, err);
     rc = rc != 0 ? rc : open_metrics(daemon, err);
+    rc = rc != 0 ? rc : place_prepare(daemon, err);
     rc = rc != 0 ? rc : open_dns(daemon, err);
     rc = rc != 0 ? rc : open_api(daemon, err);
     rc = rc != 0 ? rc : privileges_prepare_directory(&privileges, config->data, err);
@@ -289,6 +293,9 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : open_seal(daemon, err);
     rc = rc != 0 ? rc : credentials_prepare(daemon->store, daemon->seal, stdout, err);
     rc = rc != 0 ? rc : compiler_start(&daemon->compiler, err);
+    if (rc == 0) {
+        compiler_run(daemon->compiler, place_regions, daemon);
+    }
     rc = rc != 0 ? rc : start_health(daemon, err);
     rc = rc != 0 ? rc : start_transfers(daemon, err);
     rc = rc != 0 ? rc
@@ -300,7 +307,9 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     daemon->services = (struct service_context){.store = daemon->store,
                                                 .seal = daemon->seal,
                                                 .views = views_of(daemon),
-                                                .name_servers = daemon->config->name_servers.items};
+                                                .name_servers = daemon->config->name_servers.items,
+                                                .regions = daemon->regions,
+                                                .region_count = daemon->region_count};
     rc = rc != 0 ? rc : start_metrics(daemon, err);
     return rc != 0 ? rc : start_api(daemon, err);
 }
@@ -309,6 +318,7 @@ int daemon_start(const struct config *config, struct daemon **ret_daemon, struct
 {
     struct daemon *daemon = memory_new(sizeof *daemon);
     daemon->config = config;
+    arena_init(&daemon->arena, 0);
     daemon->started = mono_now();
     set_node_name(daemon);
     int rc = start_rooms(daemon, err);
@@ -335,6 +345,11 @@ void daemon_reload(struct daemon *daemon, const struct config *fresh)
     if (rc != 0) {
         log_error("dns.certificate_kept", F("reason", &err),
                   F("next", "the certificate in use stays"));
+    }
+    err_clear(&err);
+    if (locate_reload(daemon->locate, fresh->dns_location_database, &err) != 0) {
+        log_error("dns.location_database_kept", F("reason", &err),
+                  F("next", "the one that was loaded before stays in use"));
     }
     secret_file_free(certificate);
     secret_file_free(key);
@@ -364,7 +379,9 @@ void daemon_stop(struct daemon *take_daemon)
     protection_done(&daemon->protection);
     transfers_stop(daemon->transfers);
     transfer_free(daemon->transfer);
+    locate_free(daemon->locate);
     snapshot_drain();
+    arena_done(&daemon->arena);
     store_close(daemon->store);
     seal_free(daemon->seal);
     free(daemon->exempt);

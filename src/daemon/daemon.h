@@ -4,6 +4,7 @@
 #define DAEMON_DAEMON_H
 
 #include "aws/server.h"
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/time.h"
@@ -14,6 +15,7 @@
 #include "daemon/transfers.h"
 #include "dns/server/server.h"
 #include "health/health.h"
+#include "locate/locate.h"
 #include "metrics/metrics.h"
 #include "seal/seal.h"
 #include "service/common/context.h"
@@ -27,6 +29,11 @@ struct daemon {
     struct mono started;
     struct store *store;
     struct seal *seal;
+    struct arena arena;           /* of regions */
+    struct model_region *regions; /* those that the configuration places */
+    size_t region_count;
+    struct model_place home; /* where this site stands */
+    struct locate *locate;
     struct compiler *compiler;
     struct health *health;
     struct feed *feed;
@@ -54,6 +61,14 @@ void daemon_reload(struct daemon *daemon, const struct config *fresh);
 void daemon_renew(struct daemon *daemon);
 /* Stops in reverse. NULL is fine. */
 void daemon_stop(struct daemon *take_daemon);
+
+/* place.c: where sites and addresses are. */
+int place_prepare(struct daemon *daemon, struct err *err) MUST_CHECK;
+/* Tells the database about the regions of the configuration; argument: the daemon. */
+void place_regions(struct zone_database *database, void *argument);
+/* For struct answer_context; context is the daemon. */
+void place_locate(void *context, uint8_t family, const uint8_t address[16],
+                  struct model_place *ret_place);
 
 /* views.c: what the services may look at. */
 struct service_views views_of(struct daemon *daemon);

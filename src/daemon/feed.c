@@ -13,6 +13,7 @@
 #include "daemon/load.h"
 #include "daemon/signing.h"
 #include "dns/wire/rdata.h"
+#include "model/location.h"
 #include "model/path.h"
 #include "model/zone.h"
 
@@ -94,6 +95,19 @@ static void put_record(struct feed *feed, struct zone_database *database,
     zone_database_put(database, put);
 }
 
+static void put_collection(struct feed *feed, struct zone_database *database,
+                           const struct store_entry *entry, struct arena *arena)
+{
+    struct err err = ERR_INIT;
+    struct model_cidr_collection collection;
+    if (model_cidr_collection_decode(entry->value, entry->size, arena, &collection, &err) != 0) {
+        report_bad(feed, entry->key, &err);
+        return;
+    }
+    collection.id = entry->key + strlen(PATH_COLLECTIONS);
+    zone_database_put_collection(database, &collection);
+}
+
 static void delete_record(struct feed *feed, struct zone_database *database, const char *key,
                           struct arena *arena)
 {
@@ -120,6 +134,12 @@ static void apply_change(struct feed *feed, struct zone_database *database,
             put_zone(feed, database, &change->entry, arena);
         } else {
             zone_database_delete_zone(database, key + strlen(PATH_ZONES));
+        }
+    } else if (text_starts(key, PATH_COLLECTIONS)) {
+        if (change->type == STORE_PUT) {
+            put_collection(feed, database, &change->entry, arena);
+        } else {
+            zone_database_delete_collection(database, key + strlen(PATH_COLLECTIONS));
         }
     } else if (text_starts(key, PATH_RECORDS) || text_starts(key, PATH_TRAFFIC_RECORDS)) {
         if (change->type == STORE_PUT) {
@@ -286,12 +306,14 @@ static int open_watch(struct feed *feed, int64_t after, struct err *err)
     return 0;
 }
 
-/* Records before zones: a zone becomes visible with all it has. */
+/* Collections, then records, before zones: a zone becomes visible with all it has. */
 static int load_snapshot(struct feed *feed, struct err *err)
 {
     struct load_revisions revisions = {0};
     compiler_run(feed->compiler, begin_reload, feed);
-    int rc = load_records(feed->store, feed->compiler, report_bad, feed, &revisions, err);
+    int rc = load_prefix(feed, PATH_COLLECTIONS, &revisions.first, &revisions.last, err);
+    rc =
+        rc != 0 ? rc : load_records(feed->store, feed->compiler, report_bad, feed, &revisions, err);
     for (const char *const *prefix = transfers_prefixes;
          rc == 0 && feed->transfers != NULL && *prefix != NULL; prefix++) {
         rc = load_prefix(feed, *prefix, &revisions.first, &revisions.last, err);

@@ -23,6 +23,8 @@
          "regions this daemon serves; the first is the region of its health checker")              \
     TEXT(node, "node", "node", "NAME", "", false,                                                  \
          "name of this daemon among the others; default: the host's name")                         \
+    LIST(region_coordinates, "region-coordinates", "region-coordinates", "NAME=LAT,LON", "",       \
+         false, "where regions are that AWS does not have, in degrees: site-a=52.37,4.90")         \
     TEXT(account, "account", "account", "ID", "123456789012", false, "account id in ARNs")         \
     TEXT(store, "store", "store", "STORE", "sqlite", false,                                        \
          "sqlite, or etcd://ADDR:PORT,... for several sites")                                      \
@@ -45,6 +47,10 @@
            "DNS threads; 0: one a processor")                                                      \
     NUMBER(dns_udp_limit, "dns.udp-limit", "dns-udp-limit", 1232, 512, 4096, false,                \
            "largest UDP response, bytes")                                                          \
+    TEXT(dns_location_database, "dns.location-database", "dns-location-database", "FILE", "",      \
+         true,                                                                                     \
+         "MaxMind-format file that says where addresses are, for latency, geolocation and "        \
+         "geoproximity records; read again at SIGHUP")                                             \
     NUMBER(dns_tcp_connections, "dns.tcp-connections", "dns-tcp-connections", 2000, 1, 100000,     \
            false, "DNS connections over TCP at once")                                              \
     NUMBER(dns_tcp_idle_ms, "dns.tcp-idle-ms", "dns-tcp-idle-ms", 10000, 100, 600000, false,       \

@@ -2,6 +2,7 @@
  * with the names of the leeward model (aws/overlay/leeward). Called on API threads; questions about
  * zones run on the compiler thread, which owns them. Nothing here changes anything but reset_latch.
  */
+#include "base/text.h"
 #include "daemon/daemon.h"
 #include "daemon/exposition.h"
 #include "daemon/response.h"
@@ -59,10 +60,37 @@ static json_t *explanation_json(const struct zone_explanation *explanation)
 struct explain_question {
     const char *name;
     uint16_t type;
+    struct daemon *daemon;
+    struct zone_client client;
+    bool any_client; /* not a certain one */
     json_t *answer;
     struct err *err;
     int rc;
 };
+
+/* Says where the client was taken to be, where that mattered. */
+static void note_place(struct zone_explanation *explanation, const struct model_place *place,
+                       struct arena *arena)
+{
+    if (!text_equal(explanation->policy, "latency") &&
+        !text_equal(explanation->policy, "geolocation") &&
+        !text_equal(explanation->policy, "geoproximity")) {
+        return;
+    }
+    const char *separator = explanation->note[0] != '\0' ? "; " : "";
+    if (place->continent[0] == '\0' && place->country[0] == '\0' && !place->placed) {
+        explanation->note = arena_printf(arena, "%s%sthe place of the client's address is unknown",
+                                         explanation->note, separator);
+        return;
+    }
+    const char *at = place->placed ? arena_printf(arena, " at %.2f,%.2f", (double)place->latitude,
+                                                  (double)place->longitude)
+                                   : "";
+    explanation->note =
+        arena_printf(arena, "%s%sthe client's address is in %s%s%s%s%s%s", explanation->note,
+                     separator, place->subdivision, place->subdivision[0] != '\0' ? ", " : "",
+                     place->country, place->country[0] != '\0' ? ", " : "", place->continent, at);
+}
 
 static void explain_work(struct zone_database *database, void *argument)
 {
@@ -70,18 +98,53 @@ static void explain_work(struct zone_database *database, void *argument)
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
     struct zone_explanation explanation;
-    question->rc = zone_database_explain(database, question->name, question->type, &arena,
+    if (!question->any_client) { /* looked up here: this thread reads snapshots */
+        place_locate(question->daemon, question->client.family, question->client.address,
+                     &question->client.place);
+    }
+    question->rc = zone_database_explain(database, question->name, question->type,
+                                         question->any_client ? NULL : &question->client, &arena,
                                          &explanation, question->err);
+    if (question->rc == 0 && !question->any_client) {
+        note_place(&explanation, &question->client.place, &arena);
+    }
     if (question->rc == 0) {
         question->answer = explanation_json(&explanation);
     }
 }
 
-static int view_explain(void *context, const char *name, uint16_t type, json_t **ret_explanation,
-                        struct err *err)
+/* "ADDRESS" or "ADDRESS/BITS". */
+static int parse_client(const char *text, struct zone_client *ret_client, struct err *err)
+{
+    struct zone_client client = {.family = strchr(text, ':') != NULL ? 6 : 4};
+    char address[INET6_ADDRSTRLEN];
+    int64_t most = client.family == 4 ? 32 : 128;
+    int64_t bits = most;
+    size_t length = strcspn(text, "/");
+    if (text_copy_n(address, sizeof address, text, length) != 0 ||
+        inet_pton(client.family == 4 ? AF_INET : AF_INET6, address, client.address) != 1 ||
+        (text[length] == '/' && text_to_i64(text + length + 1, 0, most, &bits) != 0)) {
+        return err_set(err, ERR_INVALID, "'%.60s' is no address, or address and prefix length",
+                       text);
+    }
+    client.bits = (uint8_t)bits;
+    for (int64_t bit = bits; bit < 128; bit++) {
+        client.address[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
+    }
+    *ret_client = client;
+    return 0;
+}
+
+static int view_explain(void *context, const char *name, uint16_t type, const char *client,
+                        json_t **ret_explanation, struct err *err)
 {
     struct daemon *daemon = context;
-    struct explain_question question = {.name = name, .type = type, .err = err};
+    struct explain_question question = {
+        .name = name, .type = type, .daemon = daemon, .any_client = client[0] == '\0', .err = err};
+    if (!question.any_client && parse_client(client, &question.client, err) != 0) {
+        return err->code;
+    }
+    question.client.home = daemon->home.placed ? &daemon->home : NULL;
     compiler_run(daemon->compiler, explain_work, &question);
     if (question.rc == 0) {
         *ret_explanation = question.answer;
@@ -130,7 +193,7 @@ static int view_routed(void *context, json_t **ret_list, struct err *err)
     json_t *list = json_array();
     for (const struct routed_name *at = question.first; at != NULL; at = at->next) {
         json_t *explanation = NULL;
-        if (view_explain(daemon, at->name, at->type, &explanation, err) != 0) {
+        if (view_explain(daemon, at->name, at->type, "", &explanation, err) != 0) {
             json_decref(list);
             return err->code;
         }
@@ -147,6 +210,7 @@ static int view_routed(void *context, json_t **ret_list, struct err *err)
 /* ---- TestDNSAnswer: a real query through the answer path ---- */
 
 struct test_question {
+    struct daemon *daemon;
     struct zone_set *zones;
     const uint8_t *query;
     size_t query_size;
@@ -160,7 +224,12 @@ static void test_work(struct zone_database *database, void *argument)
 {
     struct test_question *question = argument;
     (void)database; /* asked as a worker asks: through the readers' zone set */
-    struct answer_context context = {.zones = question->zones, .udp_limit = question->udp_limit};
+    struct daemon *daemon = question->daemon;
+    struct answer_context context = {.zones = question->zones,
+                                     .udp_limit = question->udp_limit,
+                                     .locate = place_locate,
+                                     .locate_context = daemon,
+                                     .home = daemon->home.placed ? &daemon->home : NULL};
     random_init(&context.random, 0);
     question->response_size = answer_query(&context, question->query, question->query_size,
                                            (const struct sockaddr *)(const void *)&question->source,
@@ -189,7 +258,8 @@ static int view_test_dns_answer(void *context, const char *name, uint16_t type,
 {
     struct daemon *daemon = context;
     uint8_t query[RESPONSE_QUERY_LIMIT];
-    struct test_question question = {.zones = compiler_zones(daemon->compiler),
+    struct test_question question = {.daemon = daemon,
+                                     .zones = compiler_zones(daemon->compiler),
                                      .query = query,
                                      .udp_limit = (uint16_t)daemon->config->dns_udp_limit};
     int rc = parse_source(resolver, &question.source, err);

@@ -22,6 +22,9 @@
  *   r53/traffic/rrset/<zone id>/..                       as r53/rrset: what instances are made of;
  *                                                        served, and never shown
  *   r53/tsig/<key name>                                  model_tsig_key
+ *   r53/cidr/<collection id>                             model_cidr_collection
+ *   r53/cidr-use/<collection id>/<record's key>          empty object: the record names the
+ *                                                        collection
  *   auth/key/<access key id>                             model_access_key
  *   r53/dnssec/<zone id>                                 model_dnssec: whether a zone is signed
  *   r53/ksk/<zone id>/<name>                             model_signing_key: a key-signing key
@@ -58,6 +61,8 @@
 #define PATH_TSIG "r53/tsig/"
 #define PATH_REFS "r53/ref/"
 #define PATH_DELEGATIONS "r53/delegation/"
+#define PATH_COLLECTIONS "r53/cidr/"
+#define PATH_COLLECTION_USES "r53/cidr-use/"
 #define PATH_CHANGES "r53/change/"
 #define PATH_TRAFFIC_HEADS "r53/traffic/head/"
 #define PATH_TRAFFIC_VERSIONS "r53/traffic/version/"

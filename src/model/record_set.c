@@ -3,12 +3,13 @@
  * feed (which trusts what was judged before), on any thread. Strings are copied into the caller's
  * arena. Invariant: a record that came through here has a known type, either an alias or at least
  * one value, and the members that its policy needs. */
+#include "model/record_set.h"
+
 #include "base/text.h"
 #include "dns/wire/name.h"
 #include "dns/wire/rdata.h"
 #include "model/fields.h"
 #include "model/record_set_flat.h"
-#include "model/zone.h"
 
 #include <errno.h>
 #include <string.h>
@@ -172,7 +173,7 @@ static int read_policy_member(const json_t *json, struct arena *arena,
         rc = fields_text(json, "Failover", arena, &failover, err);
     }
     if (rc == 0) {
-        rc = fields_text(json, "Region", arena, &record->region, err);
+        rc = record_set_read_location(json, arena, record, err);
     }
     if (rc != 0) {
         return rc;
@@ -297,6 +298,10 @@ static int check_policy(const struct model_record_set *record, struct err *err)
         return err_set(err, ERR_INVALID,
                        "RRSet of type %s with DNS name %.150s cannot have a SetIdentifier", type,
                        record->name);
+    }
+    int rc = record_set_judge_location(record, err);
+    if (rc != 0) {
+        return rc;
     }
     if (record->policy == MODEL_MULTIVALUE && record->type == RR_CNAME) {
         return err_set(err, ERR_INVALID,

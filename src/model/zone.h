@@ -64,7 +64,20 @@ struct model_record_set {
     const char *health_check_id; /* "" when none */
     uint8_t weight;              /* weighted: 0 to 255 */
     enum model_failover failover;
-    const char *region; /* latency; else "" */
+    const char *region; /* latency, and geoproximity's AWSRegion; else "" */
+    /* Geolocation: a continent, or a country ("*": the default) with or without a subdivision. */
+    const char *continent;
+    const char *country;
+    const char *subdivision;
+    /* Geoproximity: where the resource is is one of region, group and coordinates. */
+    const char *local_zone_group;
+    bool has_coordinates;
+    double latitude;
+    double longitude;
+    int8_t bias;
+    /* CIDR: the location is one of the collection's, or "*", the default. */
+    const char *collection_id;
+    const char *cidr_location;
     uint32_t ttl_s;
     const char **values; /* presentation form, as the client sent them */
     size_t value_count;

@@ -144,7 +144,7 @@ static void every_policy_is_told_by_its_member(void **state)
         {"\"MultiValueAnswer\":true", MODEL_MULTIVALUE},
         {"\"Region\":\"eu-west-1\"", MODEL_LATENCY},
         {"\"GeoLocation\":{\"CountryCode\":\"*\"}", MODEL_GEOLOCATION},
-        {"\"GeoProximityLocation\":{\"Bias\":1}", MODEL_GEOPROXIMITY},
+        {"\"GeoProximityLocation\":{\"AWSRegion\":\"us-east-1\",\"Bias\":1}", MODEL_GEOPROXIMITY},
         {"\"CidrRoutingConfig\":{\"CollectionId\":\"x\",\"LocationName\":\"y\"}", MODEL_CIDR},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -291,9 +291,8 @@ SHAPES = {
     "no TTL": ({"TTL": None}, f"Expected exactly one of {CONTENTS}, but found none"),
     "alias and values": ({"AliasTarget": {"HostedZoneId": "Z1", "DNSName": "a.example", "EvaluateTargetHealth": False}},
                          f"Expected exactly one of {CONTENTS}, but found more than one"),
-    "latency": ({"SetIdentifier": "x", "Region": "us-east-1"}, "Leeward does not offer latency routing"),
-    "geolocation": ({"SetIdentifier": "x", "GeoLocation": {"CountryCode": "DE"}},
-                    "Leeward does not offer geolocation routing"),
+    "geolocation": ({"SetIdentifier": "x", "GeoLocation": {"CountryCode": "ZZ"}},
+                    "GeoLocation [ContinentCode=, CountryCode=ZZ, SubdivisionCode=] is not supported"),
 }
 
 

@@ -10,6 +10,7 @@
  * is never larger than message_limit; a section holds whole RRsets. */
 #include "dns/answer/answer.h"
 
+#include "dns/answer/client.h"
 #include "dns/answer/options.h"
 #include "dns/answer/rrset.h"
 #include "dns/answer/secure.h"
@@ -59,8 +60,9 @@ struct answer {
     unsigned cut;    /* referral: label of the name where the cut's name starts */
     unsigned chain;  /* CNAMEs followed */
     uint16_t rcode;
-    bool wildcard;              /* the node stands in for the name */
-    unsigned encloser;          /* label of the closest encloser, where the name does not exist */
+    bool wildcard;     /* the node stands in for the name */
+    unsigned encloser; /* label of the closest encloser, where the name does not exist */
+    struct answer_client client;
     uint64_t seen[CHAIN_LIMIT]; /* hashes of the names that were CNAMEs */
     struct secure secure;       /* signatures and proofs, where they are wanted */
     struct zone_name name;      /* looked for now: the question's, or a CNAME's target */
@@ -187,7 +189,7 @@ static bool put(struct answer *answer, enum message_section section,
 {
     return UNLIKELY(answer->secure.zone != NULL) && picked->kind == ZONE_LEAF
                ? secure_put(&answer->secure, answer->writer, section, picked, owner_at)
-               : rrset_put(answer->writer, section, picked, owner_at, &answer->context->random);
+               : rrset_put(answer->writer, section, picked, owner_at, &answer->client);
 }
 
 /* Into the answer section, with the proof that nothing closer exists where a wildcard stood in (RFC
@@ -208,14 +210,14 @@ static bool put_signed(struct answer *answer, const struct zone_answer *picked)
 static enum answer_state write_slot(struct answer *answer, const struct zone_slot *slot,
                                     enum answer_state next)
 {
-    struct random *random = &answer->context->random;
-    const struct zone_answer *picked = rrset_pick(zone_slot_answer(slot), random);
+    const struct zone_answer *picked = rrset_pick(zone_slot_answer(slot), &answer->client);
     if (UNLIKELY(picked == NULL)) {
         return ANSWER_NEGATIVE;
     }
     answer->rrs_at = answer->writer->out.at;
     if (LIKELY(answer->secure.zone == NULL)
-            ? UNLIKELY(!rrset_put(answer->writer, MESSAGE_ANSWER, picked, answer->owner_at, random))
+            ? UNLIKELY(!rrset_put(answer->writer, MESSAGE_ANSWER, picked, answer->owner_at,
+                                  &answer->client))
             : !put_signed(answer, picked)) {
         return truncate(answer);
     }
@@ -345,17 +347,16 @@ static size_t target_offset(uint16_t type)
 static bool put_addresses(struct answer *answer, const struct zone_node *node, size_t owner_at)
 {
     static const uint16_t types[] = {RR_A, RR_AAAA};
-    struct random *random = &answer->context->random;
     struct message_mark mark = message_mark(answer->writer);
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
         const struct zone_slot *slot = zone_node_slot(node, types[i]);
         const struct zone_answer *picked =
-            slot != NULL ? rrset_pick(zone_slot_answer(slot), random) : NULL;
+            slot != NULL ? rrset_pick(zone_slot_answer(slot), &answer->client) : NULL;
         if (picked != NULL &&
             /* Glue is not the zone's own: no signatures over it. */
-            !(answer->cut_size == 0
-                  ? put(answer, MESSAGE_ADDITIONAL, picked, owner_at)
-                  : rrset_put(answer->writer, MESSAGE_ADDITIONAL, picked, owner_at, random))) {
+            !(answer->cut_size == 0 ? put(answer, MESSAGE_ADDITIONAL, picked, owner_at)
+                                    : rrset_put(answer->writer, MESSAGE_ADDITIONAL, picked,
+                                                owner_at, &answer->client))) {
             message_rollback(answer->writer, mark);
             return false;
         }
@@ -433,7 +434,7 @@ static bool put_delegation_signer(struct answer *answer, size_t cut_at)
 {
     const struct zone_slot *slot = zone_node_slot(answer->node, RR_DS);
     const struct zone_answer *picked =
-        slot != NULL ? rrset_pick(zone_slot_answer(slot), &answer->context->random) : NULL;
+        slot != NULL ? rrset_pick(zone_slot_answer(slot), &answer->client) : NULL;
     if (picked == NULL) {
         prove_name(answer, answer->cut);
     } else if (!put(answer, MESSAGE_AUTHORITY, picked, cut_at)) {
@@ -444,10 +445,9 @@ static bool put_delegation_signer(struct answer *answer, size_t cut_at)
 
 static enum answer_state write_referral(struct answer *answer)
 {
-    struct random *random = &answer->context->random;
     const struct zone_slot *slot = zone_node_slot(answer->node, RR_NS);
     const struct zone_answer *picked =
-        slot != NULL ? rrset_pick(zone_slot_answer(slot), random) : NULL;
+        slot != NULL ? rrset_pick(zone_slot_answer(slot), &answer->client) : NULL;
     if (picked == NULL) {
         answer->rcode = RCODE_SERVFAIL; /* a delegation to nobody */
         return ANSWER_DONE;
@@ -456,7 +456,7 @@ static enum answer_state write_referral(struct answer *answer)
     answer->cut_size = (size_t)answer->name.length - answer->name.offset[answer->cut];
     answer->rrs_at = answer->writer->out.at;
     if (cut_at >= RRSET_POINTER_LIMIT ||
-        !rrset_put(answer->writer, MESSAGE_AUTHORITY, picked, cut_at, random)) {
+        !rrset_put(answer->writer, MESSAGE_AUTHORITY, picked, cut_at, &answer->client)) {
         return truncate(answer);
     }
     answer->rrs_end = answer->writer->out.at;
@@ -577,12 +577,14 @@ void answer_note(struct answer_context *context, const struct message_query *que
 
 /* Fills the message; returns the rcode. */
 static ALWAYS_INLINE uint16_t make(struct answer_context *context,
-                                   const struct message_query *query, struct message_writer *writer)
+                                   const struct message_query *query, struct message_writer *writer,
+                                   const struct sockaddr *source)
 {
     struct answer answer;
     answer.context = context;
     answer.query = query;
     answer.writer = writer;
+    answer_client_init(&answer.client, context, query, source);
     start(&answer);
     run(&answer);
     if (UNLIKELY(answer.secure.proving)) {
@@ -590,6 +592,9 @@ static ALWAYS_INLINE uint16_t make(struct answer_context *context,
         if ((writer->flags & MESSAGE_TC) == 0 && !secure_put_proofs(&answer.secure, writer)) {
             message_truncate(writer);
         }
+    }
+    if (UNLIKELY(answer.client.filled) && query->has_subnet) {
+        message_set_scope(writer, answer_client_scope(&answer.client));
     }
     answer_note(context, query, answer.zone, answer.rcode);
     return answer.rcode;
@@ -628,11 +633,11 @@ uint16_t answer_plain(struct answer_context *context, struct message_query *quer
         return rcode;
     }
     if (query->has_subnet) {
-        /* No answer depends on it so far: RFC 7871 section 7.2.1, scope 0. */
+        /* Its scope is known when the answer is. */
         (void)message_add_subnet(writer, 0); /* left out when there is no room */
     }
     query->label_at[query->label_count] = (uint8_t)(query->name_size - 1U);
-    return make(context, query, writer);
+    return make(context, query, writer, source);
 }
 
 size_t answer_query(struct answer_context *context, const uint8_t *query, size_t length,

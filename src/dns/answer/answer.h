@@ -11,6 +11,7 @@
 #include "dns/answer/cookie.h"
 #include "dns/transfer/transfer.h"
 #include "dns/zone/database.h"
+#include "model/location.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -44,6 +45,12 @@ struct answer_context {
     struct answer_outcome outcome;
     struct transfer *transfer; /* who may transfer, and TSIG keys; NULL: nobody, none */
     uint16_t no_stream; /* not NOERROR: the caller can hand no transfer over, and says this */
+    /* Where an address is, for answers that depend on it: fills *ret_place, or leaves it as it is.
+     * NULL: nothing is known of any. Called inside the read section. */
+    void (*locate)(void *context, uint8_t family, const uint8_t address[16],
+                   struct model_place *ret_place);
+    void *locate_context;
+    const struct model_place *home; /* where this server stands; NULL: unknown */
 };
 
 /* The query is for a zone transfer that takes more than one message: hand the connection over to

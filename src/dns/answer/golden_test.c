@@ -1,11 +1,15 @@
 /* Golden tests of the answer path: every file golden/NAME.txt is one test.
  *
  * Lines of test_zones.h set the stage; then
+ *   place ADDRESS/BITS CONTINENT COUNTRY SUBDIVISION [LATITUDE,LONGITUDE]     ("-": unknown)
+ *   home LATITUDE,LONGITUDE
+ * say where addresses and this server are, the first place that holds an address; and
  *   query NAME TYPE [tcp] [edns=SIZE] [do] [version=N] [subnet] [class=N] [flags=HEX]
+ *         [client=ADDRESS/BITS] [source=ADDRESS]
  * and behind it, each with "> " in front, the response as test_packet.h writes it. "sample N NAME
  * TYPE" asks N times; its lines are "> LOW..HIGH RDATA": how often that RDATA may have been in an
- * answer; nothing else may have been. "why NAME TYPE" is followed by what explain says. '#' starts
- * a comment. */
+ * answer; nothing else may have been. "why NAME TYPE [ADDRESS]" is followed by what explain says.
+ * '#' starts a comment. */
 #include "base/buf.h"
 #include "base/memory.h"
 #include "base/snapshot.h"
@@ -16,6 +20,7 @@
 #include "dns/wire/rdata.h"
 #include "dns/zone/database.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -32,7 +37,18 @@
 #define FILES_LIMIT 256U
 #define SAMPLES_LIMIT 64U
 
+#define PLACES_LIMIT 32U
+
+struct place {
+    struct model_place place;
+    uint8_t family;
+    uint8_t address[16];
+};
+
 struct run {
+    struct place places[PLACES_LIMIT];
+    size_t place_count;
+    struct model_place home;
     struct zone_database *database;
     struct answer_context context;
     struct buf wanted;
@@ -42,11 +58,89 @@ struct run {
     bool sample;
 };
 
-static size_t ask(struct run *run, const struct test_query *query, bool tcp, uint8_t *out)
+static size_t ask(struct run *run, const struct test_query *query, const char *source, bool tcp,
+                  uint8_t *out)
 {
     uint8_t packet[512];
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    const struct sockaddr *from = NULL;
+    if (source != NULL && inet_pton(AF_INET, source, &v4.sin_addr) == 1) {
+        from = (const struct sockaddr *)&v4;
+    } else if (source != NULL && inet_pton(AF_INET6, source, &v6.sin6_addr) == 1) {
+        from = (const struct sockaddr *)&v6;
+    }
     size_t length = test_query_write(query, packet);
-    return answer_query(&run->context, packet, length, NULL, tcp, out, 65535);
+    return answer_query(&run->context, packet, length, from, tcp, out, 65535);
+}
+
+static bool shares_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+    for (unsigned bit = 0; bit < bits; bit++) {
+        if (((a[bit / 8] ^ b[bit / 8]) & (0x80U >> bit % 8)) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void locate(void *context, uint8_t family, const uint8_t address[16],
+                   struct model_place *ret_place)
+{
+    const struct run *run = context;
+    for (size_t i = 0; i < run->place_count; i++) {
+        const struct place *place = &run->places[i];
+        if (place->family == family && shares_bits(place->address, address, place->place.bits)) {
+            *ret_place = place->place;
+            return;
+        }
+    }
+}
+
+static void read_coordinates(const char *text, struct model_place *place)
+{
+    char latitude[32];
+    const char *comma = strchr(text, ',');
+    double north = 0;
+    double east = 0;
+    assert_non_null(comma);
+    assert_int_equal(0, text_copy_n(latitude, sizeof latitude, text, (size_t)(comma - text)));
+    assert_int_equal(0, text_to_double(latitude, &north));
+    assert_int_equal(0, text_to_double(comma + 1, &east));
+    place->placed = true;
+    place->latitude = (float)north;
+    place->longitude = (float)east;
+}
+
+static void read_code(char *out, size_t size, const char *word)
+{
+    assert_non_null(word);
+    assert_int_equal(0, text_copy(out, size, text_equal(word, "-") ? "" : word));
+}
+
+static void do_place(struct run *run, char *line)
+{
+    char *rest = NULL;
+    (void)strtok_r(line, " ", &rest);
+    char *network = strtok_r(NULL, " ", &rest);
+    char *slash = strchr(network, '/');
+    assert_true(slash != NULL && run->place_count < PLACES_LIMIT);
+    *slash = '\0';
+    struct place *place = &run->places[run->place_count++];
+    int64_t bits = 0;
+    place->family = strchr(network, ':') != NULL ? 6 : 4;
+    assert_int_equal(0, text_to_i64(slash + 1, 0, 128, &bits));
+    assert_int_equal(1,
+                     inet_pton(place->family == 4 ? AF_INET : AF_INET6, network, place->address));
+    place->place.bits = (uint8_t)bits;
+    read_code(place->place.continent, sizeof place->place.continent, strtok_r(NULL, " ", &rest));
+    read_code(place->place.country, sizeof place->place.country, strtok_r(NULL, " ", &rest));
+    read_code(place->place.subdivision, sizeof place->place.subdivision,
+              strtok_r(NULL, " ", &rest));
+    const char *coordinates = strtok_r(NULL, " ", &rest);
+    if (coordinates != NULL) {
+        read_coordinates(coordinates, &place->place);
+    }
 }
 
 static const char *word_value(const char *word, const char *name)
@@ -60,7 +154,7 @@ static uint16_t number(const char *text, int base)
     return (uint16_t)strtoul(text, NULL, base);
 }
 
-static void read_option(const char *word, struct test_query *query, bool *tcp)
+static void read_option(const char *word, struct test_query *query, const char **source, bool *tcp)
 {
     const char *value = NULL;
     *tcp = *tcp || text_equal(word, "tcp");
@@ -69,6 +163,13 @@ static void read_option(const char *word, struct test_query *query, bool *tcp)
     if ((value = word_value(word, "edns")) != NULL) {
         query->edns = true;
         query->udp_size = number(value, 10);
+    } else if ((value = word_value(word, "client")) != NULL) {
+        query->subnet = true;
+        query->subnet_text = value;
+        query->edns = true;
+        query->udp_size = query->udp_size != 0 ? query->udp_size : 1232;
+    } else if ((value = word_value(word, "source")) != NULL) {
+        *source = value;
     } else if ((value = word_value(word, "version")) != NULL) {
         query->edns_version = (uint8_t)number(value, 10);
     } else if ((value = word_value(word, "class")) != NULL) {
@@ -120,11 +221,12 @@ static void do_query(struct run *run, char *line)
     query.name = strtok_r(NULL, " ", &rest);
     query.type = rr_type_from_text(strtok_r(NULL, " ", &rest));
     bool tcp = false;
+    const char *source = NULL;
     for (char *word = strtok_r(NULL, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
-        read_option(word, &query, &tcp);
+        read_option(word, &query, &source, &tcp);
     }
     uint8_t *out = memory_new(65535);
-    size_t length = ask(run, &query, tcp, out);
+    size_t length = ask(run, &query, source, tcp, out);
     if (length == 0) {
         buf_puts(&run->actual, "nothing\n");
     } else {
@@ -166,7 +268,7 @@ static void do_sample(struct run *run, char *line)
     for (unsigned i = 0; i < times; i++) {
         struct buf text;
         buf_init(&text, 0);
-        assert_int_equal(0, test_response_text(out, ask(run, &query, false, out), &text));
+        assert_int_equal(0, test_response_text(out, ask(run, &query, NULL, false, out), &text));
         unsigned answers = 0;
         char *lines = NULL;
         for (char *at = strtok_r(text.data, "\n", &lines); at != NULL;
@@ -198,7 +300,14 @@ static void do_why(struct run *run, char *line)
     arena_init(&arena, 0);
     struct err err = ERR_INIT;
     struct zone_explanation why;
-    if (zone_database_explain(run->database, name, type, &arena, &why, &err) < 0) {
+    struct zone_client client = {.family = 4, .bits = 32, .home = run->context.home};
+    const char *address = strtok_r(NULL, " ", &rest);
+    if (address != NULL) {
+        assert_int_equal(1, inet_pton(AF_INET, address, client.address));
+        locate(run, 4, client.address, &client.place);
+    }
+    if (zone_database_explain(run->database, name, type, address != NULL ? &client : NULL, &arena,
+                              &why, &err) < 0) {
         buf_printf(&run->actual, "error %s\n", err.message);
     } else {
         buf_printf(&run->actual, "zone=%s name=%s type=%s policy=%s\nnote %s\n", why.zone_id,
@@ -291,6 +400,15 @@ static void do_line(struct run *run, char *line, const char *file)
         }
         return;
     }
+    if (text_starts(line, "place ")) {
+        do_place(run, line);
+        return;
+    }
+    if (text_starts(line, "home ")) {
+        read_coordinates(line + 5, &run->home);
+        run->context.home = &run->home;
+        return;
+    }
     bool refused = text_starts(line, "refused ");
     if ((test_zones_line(run->database, refused ? line + 8 : line) < 0) != refused) {
         fail_msg("%s:%u: bad line: %s", file, run->line, line);
@@ -304,7 +422,9 @@ static void run_file(void **state)
     assert_non_null(file);
     struct run run = {.database = zone_database_new()};
     run.context = (struct answer_context){.zones = zone_database_readers(run.database),
-                                          .udp_limit = UDP_LIMIT};
+                                          .udp_limit = UDP_LIMIT,
+                                          .locate = locate,
+                                          .locate_context = &run};
     random_init(&run.context.random, 1);
     buf_init(&run.wanted, 0);
     buf_init(&run.actual, 0);

@@ -24,21 +24,25 @@ static const struct zone_answer *pick_weighted(const struct zone_answer *answer,
     return mix->choices[low].answer;
 }
 
-const struct zone_answer *rrset_pick(const struct zone_answer *answer, struct random *random)
+const struct zone_answer *rrset_pick_routed(const struct zone_answer *answer,
+                                            struct answer_client *client)
 {
     /* Ends: an answer is made after those it chooses from. */
-    while (answer != NULL && UNLIKELY(answer->kind == ZONE_WEIGHTED)) {
-        answer = pick_weighted(answer, random);
+    while (answer != NULL && answer->kind > ZONE_MULTIVALUE) {
+        answer = answer->kind == ZONE_WEIGHTED ? pick_weighted(answer, &client->context->random)
+                                               : answer_client_pick(client, answer);
     }
     return answer;
 }
 
-const struct zone_answer *rrset_pick_leaf(const struct zone_answer *answer, struct random *random)
+const struct zone_answer *rrset_pick_leaf(const struct zone_answer *answer,
+                                          struct answer_client *client)
 {
-    answer = rrset_pick(answer, random);
+    struct random *random = &client->context->random;
+    answer = rrset_pick(answer, client);
     while (answer != NULL && answer->kind == ZONE_MULTIVALUE) {
         answer = zone_mix(answer)->choices[random_below(random, answer->count)].answer;
-        answer = rrset_pick(answer, random);
+        answer = rrset_pick(answer, client);
     }
     return answer;
 }
@@ -102,14 +106,16 @@ static size_t draw(size_t count, size_t *indexes, struct random *random)
 }
 
 static bool put_multivalue(struct message_writer *writer, enum message_section section,
-                           const struct zone_answer *answer, size_t owner_at, struct random *random)
+                           const struct zone_answer *answer, size_t owner_at,
+                           struct answer_client *client)
 {
+    struct random *random = &client->context->random;
     struct message_mark mark = message_mark(writer);
     size_t indexes[ZONE_MULTIVALUE_LIMIT] = {0};
     size_t count = draw(answer->count, indexes, random);
     for (size_t i = 0; i < count; i++) {
         const struct zone_answer *leaf =
-            rrset_pick_leaf(zone_mix(answer)->choices[indexes[i]].answer, random);
+            rrset_pick_leaf(zone_mix(answer)->choices[indexes[i]].answer, client);
         if (leaf != NULL && !put_leaf(writer, section, leaf, owner_at)) {
             message_rollback(writer, mark);
             return false;
@@ -120,9 +126,9 @@ static bool put_multivalue(struct message_writer *writer, enum message_section s
 }
 
 bool rrset_put(struct message_writer *writer, enum message_section section,
-               const struct zone_answer *picked, size_t owner_at, struct random *random)
+               const struct zone_answer *picked, size_t owner_at, struct answer_client *client)
 {
     return LIKELY(picked->kind == ZONE_LEAF)
                ? put_leaf(writer, section, picked, owner_at)
-               : put_multivalue(writer, section, picked, owner_at, random);
+               : put_multivalue(writer, section, picked, owner_at, client);
 }

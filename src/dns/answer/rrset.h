@@ -6,6 +6,7 @@
 
 #include "base/macro.h"
 #include "base/random.h"
+#include "dns/answer/client.h"
 #include "dns/wire/message.h"
 #include "dns/zone/zone_set.h"
 
@@ -16,13 +17,24 @@
 /* Where a compression pointer can reach (RFC 1035 section 4.1.4). */
 #define RRSET_POINTER_LIMIT 0x4000U
 
-/* What an answer stands for this time: a leaf, or a multivalue answer; NULL: nothing. */
-const struct zone_answer *rrset_pick(const struct zone_answer *answer, struct random *random) HOT;
+/* What a weighted answer or a map stands for; the rest of rrset_pick. */
+const struct zone_answer *rrset_pick_routed(const struct zone_answer *answer,
+                                            struct answer_client *client);
+/* What an answer stands for this time and this client: a leaf, or a multivalue answer; NULL:
+ * nothing. */
+static ALWAYS_INLINE const struct zone_answer *rrset_pick(const struct zone_answer *answer,
+                                                          struct answer_client *client)
+{
+    return LIKELY(answer == NULL || answer->kind <= ZONE_MULTIVALUE)
+               ? answer
+               : rrset_pick_routed(answer, client);
+}
 /* As rrset_pick, but always a leaf or NULL. */
-const struct zone_answer *rrset_pick_leaf(const struct zone_answer *answer, struct random *random);
+const struct zone_answer *rrset_pick_leaf(const struct zone_answer *answer,
+                                          struct answer_client *client);
 /* Writes what rrset_pick gave; owner_at: where in the message the owner's name stands, below
  * RRSET_POINTER_LIMIT. False when it did not fit; nothing was written then. */
 bool rrset_put(struct message_writer *writer, enum message_section section,
-               const struct zone_answer *picked, size_t owner_at, struct random *random) HOT;
+               const struct zone_answer *picked, size_t owner_at, struct answer_client *client) HOT;
 
 #endif

@@ -4,13 +4,37 @@
 #include "dns/answer/test_packet.h"
 
 #include "base/bytes.h"
+#include "base/text.h"
 #include "dns/wire/name.h"
 #include "dns/wire/rdata.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EDNS_SUBNET 8U
+
+static void put_subnet(struct bytes_writer *w, const char *text)
+{
+    char address[64] = "";
+    uint8_t bytes[16] = {0};
+    int64_t bits = 0;
+    const char *slash = strchr(text, '/');
+    bool v6 = strchr(text, ':') != NULL;
+    if (slash == NULL || text_copy_n(address, sizeof address, text, (size_t)(slash - text)) != 0 ||
+        text_to_i64(slash + 1, 0, 128, &bits) != 0 ||
+        inet_pton(v6 ? AF_INET6 : AF_INET, address, bytes) != 1) {
+        abort(); /* a mistake in the test itself */
+    }
+    size_t size = ((size_t)bits + 7) / 8;
+    bytes_put_u16(w, EDNS_SUBNET);
+    bytes_put_u16(w, (uint16_t)(4 + size));
+    bytes_put_u16(w, v6 ? 2 : 1);
+    bytes_put_u8(w, (uint8_t)bits);
+    bytes_put_u8(w, 0);
+    bytes_put(w, bytes, size);
+}
 
 size_t test_query_write(const struct test_query *query, uint8_t out[512])
 {
@@ -38,10 +62,11 @@ size_t test_query_write(const struct test_query *query, uint8_t out[512])
         bytes_put_u8(&w, 0);
         bytes_put_u8(&w, query->edns_version);
         bytes_put_u16(&w, query->dnssec_ok ? 0x8000 : 0);
-        bytes_put_u16(&w, query->subnet ? 11 : 0);
+        size_t length_at = w.at;
+        bytes_put_u16(&w, 0);
         if (query->subnet) {
-            static const uint8_t subnet[] = {0, EDNS_SUBNET, 0, 7, 0, 1, 24, 0, 192, 0, 2};
-            bytes_put(&w, subnet, sizeof subnet);
+            put_subnet(&w, query->subnet_text != NULL ? query->subnet_text : "192.0.2.0/24");
+            bytes_patch_u16(&w, length_at, (uint16_t)(w.at - length_at - 2));
         }
     }
     return w.at;

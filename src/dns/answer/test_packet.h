@@ -19,7 +19,9 @@ struct test_query {
     uint8_t edns_version;
     uint16_t udp_size;
     bool dnssec_ok;
-    bool subnet; /* 192.0.2.0/24 as client subnet */
+    bool subnet; /* client subnet; 192.0.2.0/24 unless there is an address */
+    const char
+        *subnet_text; /* "198.51.100.0/24", "2001:db8::/32"; NULL: none. Bits behind it: zero */
 };
 
 /* Writes the packet, at most 512 bytes; returns its length. */

@@ -63,6 +63,92 @@ static int64_t option_number(const struct words *words, const char *name, int64_
     return number;
 }
 
+/* "a/b" in two; "a" and "" without a slash. */
+static void halve(const char *text, struct arena *arena, const char **ret_first,
+                  const char **ret_second)
+{
+    size_t length = strcspn(text, "/");
+    *ret_first = arena_memdup(arena, text, length);
+    *ret_second = text[length] == '/' ? text + length + 1 : "";
+}
+
+static void read_near(const char *near, struct model_record_set *record, struct arena *arena)
+{
+    const char *first = "";
+    const char *second = "";
+    size_t comma = strcspn(near, ",");
+    halve(near, arena, &first, &second);
+    if (text_equal(first, "group")) {
+        record->local_zone_group = second;
+    } else if (near[comma] == ',') {
+        record->has_coordinates = true;
+        if (text_to_double(arena_memdup(arena, near, comma), &record->latitude) != 0 ||
+            text_to_double(near + comma + 1, &record->longitude) != 0) {
+            abort(); /* a mistake in the test itself */
+        }
+    } else {
+        record->region = near;
+    }
+}
+
+/* The policies that look at where the client is. */
+static void read_location(const struct words *words, struct model_record_set *record,
+                          struct arena *arena)
+{
+    const char *value = NULL;
+    const char *first = "";
+    const char *second = "";
+    if ((value = option(words, "region")) != NULL) {
+        record->policy = MODEL_LATENCY;
+        record->region = value;
+    } else if ((value = option(words, "geo")) != NULL) {
+        record->policy = MODEL_GEOLOCATION;
+        halve(value, arena, &first, &second);
+        bool continent = text_equal(first, "continent");
+        record->continent = continent ? second : "";
+        record->country = continent ? "" : first;
+        record->subdivision = continent ? "" : second;
+    } else if ((value = option(words, "near")) != NULL) {
+        int64_t bias = 0;
+        record->policy = MODEL_GEOPROXIMITY;
+        read_near(value, record, arena);
+        if (text_to_i64(option(words, "bias") != NULL ? option(words, "bias") : "0", -99, 99,
+                        &bias) != 0) {
+            abort(); /* a mistake in the test itself */
+        }
+        record->bias = (int8_t)bias;
+    } else if ((value = option(words, "cidr")) != NULL) {
+        record->policy = MODEL_CIDR;
+        halve(value, arena, &record->collection_id, &record->cidr_location);
+    }
+}
+
+static int put_collection(struct zone_database *database, struct words *words, struct arena *arena)
+{
+    struct model_cidr_collection collection = {.id = words->word[1]};
+    collection.locations = arena_array(arena, WORD_LIMIT, sizeof *collection.locations);
+    for (size_t i = 2; i < words->count; i++) {
+        struct model_cidr_location *location = &collection.locations[collection.count++];
+        char *equals = strchr(words->word[i], '=');
+        struct err err = ERR_INIT;
+        if (equals == NULL) {
+            return -EINVAL;
+        }
+        *equals = '\0';
+        location->name = words->word[i];
+        location->blocks = arena_array(arena, WORD_LIMIT, sizeof *location->blocks);
+        char *rest = NULL;
+        for (char *block = strtok_r(equals + 1, ",", &rest);
+             block != NULL && location->count < WORD_LIMIT; block = strtok_r(NULL, ",", &rest)) {
+            if (model_cidr_parse(block, &location->blocks[location->count++], &err) != 0) {
+                return -EINVAL;
+            }
+        }
+    }
+    zone_database_put_collection(database, &collection);
+    return 0;
+}
+
 static int put_record(struct zone_database *database, struct words *words, struct arena *arena)
 {
     struct model_record_set record = {
@@ -83,8 +169,8 @@ static int put_record(struct zone_database *database, struct words *words, struc
         record.policy = MODEL_WEIGHTED;
     } else if (option(words, "multivalue") != NULL) {
         record.policy = MODEL_MULTIVALUE;
-    } else if (option(words, "latency") != NULL) {
-        record.policy = MODEL_LATENCY;
+    } else {
+        read_location(words, &record, arena);
     }
     struct model_alias alias = {.evaluate_target_health = option(words, "evaluate") != NULL};
     const char *target = option(words, "alias");
@@ -197,6 +283,13 @@ static int run(struct zone_database *database, struct words *words, struct arena
     }
     if (text_equal(verb, "delete-zone") && words->count == 2) {
         zone_database_delete_zone(database, words->word[1]);
+        return 0;
+    }
+    if (text_equal(verb, "collection") && words->count >= 2) {
+        return put_collection(database, words, arena);
+    }
+    if (text_equal(verb, "delete-collection") && words->count == 2) {
+        zone_database_delete_collection(database, words->word[1]);
         return 0;
     }
     if (text_equal(verb, "status")) {

@@ -4,8 +4,9 @@
  *   zone ID NAME [CREATED]
  *   record ZONE NAME TYPE [ttl=N] [set=ID] [weight=N] [role=primary|secondary] [multivalue]
  *          [check=ID] [alias=ZONE/NAME] [evaluate] [: VALUE | VALUE ...]
- *   delete ZONE NAME TYPE [set=ID]
- *   delete-zone ID
+ *          [region=NAME] [geo=continent/EU|COUNTRY|COUNTRY/SUBDIVISION|*]
+ * [cidr=COLLECTION/LOCATION] [near=REGION|group/NAME|LATITUDE,LONGITUDE] [bias=N] collection ID
+ * [LOCATION=BLOCK,BLOCK ...] ... delete-collection ID delete ZONE NAME TYPE [set=ID] delete-zone ID
  *   status [ID ...]          the checks that are unhealthy
  *   mark, sweep, publish
  *   sign ID                  with a fresh key-signing and a fresh zone-signing key

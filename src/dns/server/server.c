@@ -59,6 +59,9 @@ static struct worker *worker_new(struct dns_server *server, const struct dns_ser
     worker->answer.udp_limit = config->udp_limit;
     worker->answer.cookies = config->cookies;
     worker->answer.keepalive = (uint16_t)MIN(config->tcp_idle_ms / 100, UINT16_MAX);
+    worker->answer.locate = config->locate;
+    worker->answer.locate_context = config->locate_context;
+    worker->answer.home = config->home;
     random_init(&worker->answer.random, 0);
     counters_init(&worker->counters);
     /* The kernel spreads a network's queries over the workers, too. */

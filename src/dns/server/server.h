@@ -51,6 +51,11 @@ struct dns_server_config {
     struct cookie_jar *cookies; /* outlives the server; NULL: no cookies */
     struct zone_set *zones;     /* outlives the server */
     struct transfer *transfer;  /* likewise, but stopped before the server; NULL: no transfers */
+    /* As in struct answer_context; locate_context and home outlive the server. */
+    void (*locate)(void *context, uint8_t family, const uint8_t address[16],
+                   struct model_place *ret_place);
+    void *locate_context;
+    const struct model_place *home;
 };
 
 /* ---- counters: per worker, summed; the one list that status and metrics are made of ---- */

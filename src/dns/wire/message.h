@@ -202,6 +202,8 @@ bool message_add_option(struct message_writer *writer, uint16_t code, const void
 /* The client's own subnet with the prefix length that the answer depended on (RFC 7871 section
  * 7.2.1). */
 bool message_add_subnet(struct message_writer *writer, uint8_t scope);
+/* The scope of the subnet that was added, once it is known. Without one: nothing. */
+void message_set_scope(struct message_writer *writer, uint8_t scope);
 /* text: more for a human, "" for none. */
 bool message_add_error(struct message_writer *writer, enum extended_error code, const char *text);
 /* Idle timeout in units of 100 ms; only over TCP (RFC 7828 section 3.2). */

@@ -249,6 +249,20 @@ bool message_add_subnet(struct message_writer *writer, uint8_t scope)
     return message_add_option(writer, EDNS_CLIENT_SUBNET, data, option.at);
 }
 
+void message_set_scope(struct message_writer *writer, uint8_t scope)
+{
+    struct bytes_reader options = bytes_reader(writer->options, writer->options_size);
+    while (bytes_left(&options) >= OPTION_FIXED) {
+        uint16_t code = bytes_get_u16(&options);
+        uint16_t size = bytes_get_u16(&options);
+        if (code == EDNS_CLIENT_SUBNET && size >= 4) {
+            writer->options[options.at + 3] = scope; /* family, prefix, scope: section 6 */
+            return;
+        }
+        (void)bytes_get(&options, size); /* written by us: whole */
+    }
+}
+
 bool message_add_error(struct message_writer *writer, enum extended_error code, const char *text)
 {
     size_t size = strlen(text);

@@ -46,6 +46,13 @@ struct zone_database *zone_database_new(void)
     return database;
 }
 
+void zone_database_set_regions(struct zone_database *database, const struct model_region *regions,
+                               size_t count)
+{
+    database->regions = regions;
+    database->region_count = count;
+}
+
 struct zone_set *zone_database_readers(struct zone_database *database)
 {
     return &database->set;
@@ -182,6 +189,9 @@ void zone_database_put(struct zone_database *database, struct zone_put *take_put
     edit->type = put->type;
     edit->leaf = put->leaf;
     edit->record = put->record;
+    if (put->record != NULL && put->record->where != NULL) {
+        where_resolve(database, put->record->where);
+    }
 }
 
 int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
@@ -406,6 +416,7 @@ void zone_database_sweep(struct zone_database *database)
         zone_database_delete_zone(database, sweep.doomed[i]);
     }
     free(sweep.doomed);
+    collections_sweep(database);
 }
 
 /* ---- publishing ---- */
@@ -569,6 +580,7 @@ void zone_database_publish(struct zone_database *database)
     database->publications++;
     size_t edits = 0;
     bool doomed = false; /* then what readers still find is retired: nothing may come in between */
+    collections_publish(database);
     for (struct zone_owner *zone = database->dirty; zone != NULL; zone = zone->next_dirty) {
         doomed = doomed || zone->doomed;
         edits += zone->pending != NULL ? zone->pending->live : 0;
@@ -688,6 +700,7 @@ void zone_database_free(struct zone_database *take_database)
     }
     zone_table_each(take_database->by_id, doom_zone, take_database);
     zone_database_publish(take_database);
+    collections_free(take_database);
     free(take_database->by_id);
     free(take_database->by_apex);
     free(take_database->subjects);
@@ -696,6 +709,7 @@ void zone_database_free(struct zone_database *take_database)
     free(take_database->free_numbers);
     free(take_database->down);
     free(take_database->candidates);
+    free(take_database->sources);
     free(take_database->choices);
     free(take_database->shares);
     free(take_database->retired);

@@ -20,6 +20,8 @@
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/time.h"
+#include "dns/zone/map.h"
+#include "model/location.h"
 #include "model/status.h"
 #include "model/zone.h"
 
@@ -36,6 +38,11 @@ struct zone_database *zone_database_new(void) MUST_CHECK;
 /* No reader may be left. The last memory is freed by snapshot_drain(). */
 void zone_database_free(struct zone_database *take_database);
 
+/* Coordinates of regions that AWS does not have; borrowed for the database's life. Before the first
+ * record. A region without coordinates is farther than all others. */
+void zone_database_set_regions(struct zone_database *database, const struct model_region *regions,
+                               size_t count);
+
 /* Records are copied. Putting what is there replaces it. Changes become visible together at
  * zone_database_publish, but for status changes, which are visible at once. A zone's records may
  * come before the zone. */
@@ -43,8 +50,7 @@ void zone_database_free(struct zone_database *take_database);
 void zone_database_put_zone(struct zone_database *database, const struct model_zone *zone);
 void zone_database_delete_zone(struct zone_database *database, const char *zone_id);
 /* ERR_INVALID when a value does not parse (it was validated before it was stored), ERR_LIMIT when
- * the RRset cannot fit a DNS message, ERR_UNSUPPORTED for a policy that looks at where the client
- * is (latency and later ones): such a record is left out. */
+ * the RRset cannot fit a DNS message: such a record is left out. */
 int zone_database_put_record(struct zone_database *database, const struct model_record_set *record,
                              struct err *err) MUST_CHECK;
 /* The same in two steps, so that any number of threads may do what costs most: a record made ready
@@ -56,6 +62,11 @@ int zone_put_new(const struct model_record_set *record, struct arena *arena,
 void zone_database_put(struct zone_database *database, struct zone_put *take_put);
 void zone_database_delete_record(struct zone_database *database, const char *zone_id,
                                  const char *name, uint16_t type, const char *set_identifier);
+/* CIDR collections, which CIDR records name; copied, and visible like records. A collection that is
+ * not there has no locations: the default's record is served. */
+void zone_database_put_collection(struct zone_database *database,
+                                  const struct model_cidr_collection *collection);
+void zone_database_delete_collection(struct zone_database *database, const char *id);
 /* The newest status table; borrowed for the call. Answers that depend on checks whose health
  * changed are current in the readers' zone set when it returns. Returns how many answers were
  * chosen anew. */
@@ -140,10 +151,11 @@ struct zone_explanation {
     size_t candidate_count;
 };
 
-/* What is answered for name/type and why. Memory from the arena. ERR_INVALID for a bad name. */
+/* What is answered for name/type and why: to this client, or, when client is NULL, to any. Memory
+ * from the arena. ERR_INVALID for a bad name. */
 int zone_database_explain(struct zone_database *database, const char *name, uint16_t type,
-                          struct arena *arena, struct zone_explanation *ret_explanation,
-                          struct err *err) MUST_CHECK;
+                          struct zone_client *client, struct arena *arena,
+                          struct zone_explanation *ret_explanation, struct err *err) MUST_CHECK;
 /* Calls visit for every group of records with a policy other than simple, until it returns false.
  */
 void zone_database_each_routed(struct zone_database *database,

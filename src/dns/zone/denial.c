@@ -332,6 +332,9 @@ bool denial_always(const struct zone_answer *answer)
     if (answer == NULL || answer->kind == ZONE_LEAF) {
         return answer != NULL;
     }
+    if (answer->kind == ZONE_MAP && !zone_map_always(answer)) {
+        return false;
+    }
     bool multivalue = answer->kind == ZONE_MULTIVALUE;
     for (size_t i = 0; i < answer->count; i++) {
         const struct zone_answer *choice = zone_mix(answer)->choices[i].answer;

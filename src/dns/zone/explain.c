@@ -19,6 +19,7 @@ struct explain {
     struct zone_database *database;
     struct arena *arena;
     struct zone_explanation *result;
+    struct zone_client *client; /* NULL: any */
     struct zone_name name;
 };
 
@@ -127,18 +128,48 @@ static const char *target_sentence(struct explain *explain, const struct zone_re
                         target.healthy ? "a healthy record" : "no healthy record");
 }
 
+/* Who is given such a record; for a client that is known, also why. */
+static const char *where_sentence(struct explain *explain, const struct zone_group *group,
+                                  size_t index)
+{
+    bool healthy = explain->database->candidates[index].healthy;
+    bool served = explain->database->shares[index] != 0;
+    bool nearest = group->policy == MODEL_LATENCY || group->policy == MODEL_GEOPROXIMITY;
+    if (explain->client == NULL) {
+        if (!healthy && !group->fallback) {
+            return nearest ? "not served while it is unhealthy"
+                           : "served only where nothing that is healthy matches the client";
+        }
+        return nearest ? "served to the clients that it is nearest to"
+                       : "served to the clients that it matches best";
+    }
+    if (served) {
+        const char *why = nearest ? "served: the nearest to this client that may be"
+                                  : "served: the best match for this client";
+        return healthy ? why : arena_printf(explain->arena, "%s; nothing healthy matches", why);
+    }
+    if (!healthy && !group->fallback) {
+        return "not served while it is unhealthy";
+    }
+    return nearest ? "not served: another is nearer to this client"
+                   : "not served: it does not match this client, or another matches better";
+}
+
 /* Why it is served, or not, by the group's policy. */
 static const char *choice_sentence(struct explain *explain, const struct zone_group *group,
                                    size_t index, uint64_t total)
 {
     const struct choose_candidate *candidate = &explain->database->candidates[index];
     uint32_t share = explain->database->shares[index];
-    if (share != 0 && group->fallback) {
+    if (share != 0 && group->fallback && !policy_is_map((enum model_policy)group->policy)) {
         return "served: no record of the group is healthy, so all are treated as healthy";
     }
     if (share != 0 && group->policy == MODEL_WEIGHTED) {
         return arena_printf(explain->arena, "served to %.1f %% of queries",
                             100.0 * (double)share / (double)total);
+    }
+    if (policy_is_map((enum model_policy)group->policy)) {
+        return where_sentence(explain, group, index);
     }
     if (share != 0) {
         return "served";
@@ -165,12 +196,13 @@ static const char *role_text(struct explain *explain, const struct zone_record *
         return record->secondary ? "SECONDARY" : "PRIMARY";
     case MODEL_WEIGHTED:
         return arena_printf(explain->arena, "weight %u", record->weight);
-    case MODEL_SIMPLE:
-    case MODEL_MULTIVALUE:
     case MODEL_LATENCY:
     case MODEL_GEOLOCATION:
     case MODEL_GEOPROXIMITY:
     case MODEL_CIDR:
+        return arena_strdup(explain->arena, record->where->text);
+    case MODEL_SIMPLE:
+    case MODEL_MULTIVALUE:
         break;
     }
     return "";
@@ -213,6 +245,25 @@ static int reading_order(const void *left, const void *right)
     return strcmp(a->set_identifier, b->set_identifier);
 }
 
+/* Whom the policies that look at the client would take: shares for the one, instead of for any. */
+static void choose_for_client(struct explain *explain, const struct zone_group *group, size_t count)
+{
+    struct zone_database *database = explain->database;
+    if (explain->client == NULL || !policy_is_map((enum model_policy)group->policy) ||
+        group->answer == NULL || group->answer->kind != ZONE_MAP) {
+        return;
+    }
+    int choice = zone_map_choose(group->answer, explain->client);
+    for (size_t i = 0; i < count; i++) {
+        database->shares[i] =
+            choice >= 0 && zone_map_record(group->answer, (size_t)choice) == i ? 1 : 0;
+    }
+    if (choice < 0) {
+        explain->result->note =
+            "no record matches this client and there is no default: NOERROR without an answer";
+    }
+}
+
 static void explain_group(struct explain *explain, struct zone_group *group)
 {
     struct zone_database *database = explain->database;
@@ -220,6 +271,7 @@ static void explain_group(struct explain *explain, struct zone_group *group)
     size_t count = group_candidates(database, group, &depth);
     (void)choose((enum model_policy)group->policy, database->candidates, count,
                  database->shares); /* group->fallback says the same */
+    choose_for_client(explain, group, count);
     uint64_t total = 0;
     for (size_t i = 0; i < count; i++) {
         total += database->shares[i];
@@ -236,6 +288,9 @@ static void explain_group(struct explain *explain, struct zone_group *group)
     }
     explain->result->candidate_count = index;
     qsort(explain->result->candidates, index, sizeof explain->result->candidates[0], reading_order);
+    if (explain->result->note[0] != '\0') {
+        return; /* nothing matches: that is the news */
+    }
     if (group->fallback) {
         explain->result->note = "nothing is healthy: all records are treated as healthy";
     } else if (group->answer == NULL) {
@@ -334,12 +389,13 @@ static void explain_node(struct explain *explain, const struct zone_owner *zone,
 }
 
 int zone_database_explain(struct zone_database *database, const char *name, uint16_t type,
-                          struct arena *arena, struct zone_explanation *ret_explanation,
-                          struct err *err)
+                          struct zone_client *client, struct arena *arena,
+                          struct zone_explanation *ret_explanation, struct err *err)
 {
     uint8_t wire[NAME_WIRE_LIMIT];
     int length = name_from_text(name, true, wire);
-    struct explain explain = {.database = database, .arena = arena, .result = ret_explanation};
+    struct explain explain = {
+        .database = database, .arena = arena, .result = ret_explanation, .client = client};
     if (length < 0 || zone_name_read(&explain.name, &database->set, wire, (size_t)length) == 0) {
         return err_set(err, ERR_INVALID, "%s is no domain name", name);
     }

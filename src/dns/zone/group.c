@@ -69,7 +69,7 @@ void edge_connect(struct zone_database *database, struct zone_edge *edge, struct
         (void)memcpy(subject->key, key, length);
         if (kind == SUBJECT_CHECK) {
             subject->healthy = check_is_healthy(database, (const char *)subject->key, NULL);
-        } else {
+        } else if (kind == SUBJECT_TARGET) {
             database->target_count++;
         }
         if (!zone_table_has_room(database->subjects, 1)) {
@@ -126,12 +126,6 @@ bool check_is_healthy(const struct zone_database *database, const char *check_id
 
 /* ---- records ---- */
 
-static bool policy_served(enum model_policy policy)
-{
-    return policy == MODEL_SIMPLE || policy == MODEL_FAILOVER || policy == MODEL_WEIGHTED ||
-           policy == MODEL_MULTIVALUE;
-}
-
 static const char *keep_text(char **at, const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -144,10 +138,6 @@ static const char *keep_text(char **at, const char *text)
 int record_new(const struct model_record_set *record, struct zone_record **ret_record,
                struct err *err)
 {
-    if (!policy_served(record->policy)) {
-        return err_set(err, ERR_UNSUPPORTED, "record %s in zone %s: policy %s is not served",
-                       record->name, record->zone_id, model_policy_name(record->policy));
-    }
     struct zone_answer *leaf = NULL;
     uint8_t target[NAME_WIRE_LIMIT];
     int target_length = 0;
@@ -182,6 +172,7 @@ int record_new(const struct model_record_set *record, struct zone_record **ret_r
     made->policy = (uint8_t)record->policy;
     made->weight = record->weight;
     made->secondary = record->policy == MODEL_FAILOVER && record->failover == MODEL_SECONDARY;
+    made->where = policy_is_map(record->policy) ? where_new(record) : NULL;
     *ret_record = made;
     return 0;
 }
@@ -193,6 +184,10 @@ void record_free(struct zone_database *database, struct zone_record *take_record
     }
     edge_cut(database, &take_record->check);
     edge_cut(database, &take_record->target);
+    if (take_record->where != NULL) {
+        edge_cut(database, &take_record->where->collection);
+        free(take_record->where);
+    }
     database_retire(database, take_record->leaf);
     free(take_record);
 }
@@ -240,6 +235,11 @@ void group_set_records(struct zone_database *database, struct zone_group *group,
         if (record->target_name != NULL && record->target.link == NULL) {
             edge_connect(database, &record->target, group, SUBJECT_TARGET, record->target_name,
                          name_length(record->target_name), group->type);
+        }
+        struct zone_where *where = record->where;
+        if (where != NULL && where->collection_id != NULL && where->collection.link == NULL) {
+            edge_connect(database, &where->collection, group, SUBJECT_COLLECTION,
+                         where->collection_id, strlen(where->collection_id), 0);
         }
     }
 }
@@ -336,6 +336,8 @@ static void need_scratch(struct zone_database *database, size_t count)
         database->scratch = count * 2;
         database->candidates =
             memory_resize(database->candidates, database->scratch, sizeof database->candidates[0]);
+        database->sources =
+            memory_resize(database->sources, database->scratch, sizeof database->sources[0]);
         database->choices =
             memory_resize(database->choices, database->scratch, sizeof(struct zone_answer *));
         database->shares =
@@ -362,6 +364,14 @@ size_t group_candidates(struct zone_database *database, struct zone_group *group
             healthy = healthy && (target.healthy || !record->evaluate_target) &&
                       target.depth <= ZONE_ALIAS_LIMIT;
         }
+        if (record->where != NULL) {
+            struct zone_map_source *source = &database->sources[count];
+            *source = (struct zone_map_source){
+                .answer = answer, .healthy = healthy, .spot = record->where->spot};
+            if (record->where->collection_id != NULL) {
+                source->spot.blocks = collection_blocks(database, record->where->collection_id);
+            }
+        }
         database->choices[count] = answer;
         database->candidates[count++] = (struct choose_candidate){
             .healthy = healthy,
@@ -372,7 +382,13 @@ size_t group_candidates(struct zone_database *database, struct zone_group *group
     return count;
 }
 
-/* What the group's slot has to hold; takes a fresh mix where several are served. */
+static bool same_answer(const struct zone_answer *a, const struct zone_answer *b)
+{
+    return a != NULL && a->kind == ZONE_MAP ? zone_map_same(a, b) : mix_same(a, b);
+}
+
+/* What the group's slot has to hold; takes a fresh mix where several are served, or where one is
+ * served to some clients. */
 static const struct zone_answer *compose(struct zone_database *database, struct zone_group *group,
                                          size_t count)
 {
@@ -385,13 +401,16 @@ static const struct zone_answer *compose(struct zone_database *database, struct 
         }
     }
     struct zone_answer *mix = NULL;
-    if (served > 1) {
+    enum model_policy policy = (enum model_policy)group->policy;
+    if (count != 0 && policy_is_map(policy)) {
+        mix = zone_map_compile(policy_map_kind(policy), database->sources, count);
+    } else if (served > 1) {
         mix = mix_compile(group->policy != MODEL_MULTIVALUE, database->choices, database->shares,
                           count);
-        if (mix_same(mix, group->mix)) {
-            free(mix);
-            return group->mix;
-        }
+    }
+    if (mix != NULL && same_answer(mix, group->mix)) {
+        free(mix);
+        return group->mix;
     }
     database_retire(database, group->mix);
     group->mix = mix;

@@ -19,6 +19,7 @@
 #include "dns/wire/name.h"
 #include "dns/zone/choose.h"
 #include "dns/zone/database.h"
+#include "dns/zone/map.h"
 #include "dns/zone/table.h"
 #include "dns/zone/zone_set.h"
 #include "model/status.h"
@@ -33,7 +34,7 @@
 
 /* ---- who depends on what ---- */
 
-enum subject_kind { SUBJECT_CHECK, SUBJECT_TARGET };
+enum subject_kind { SUBJECT_CHECK, SUBJECT_TARGET, SUBJECT_COLLECTION };
 
 struct zone_edge {
     struct zone_edge *next;
@@ -42,8 +43,8 @@ struct zone_edge {
     struct zone_subject *subject;
 };
 
-/* A health check, or a name and type that aliases point at (whether it exists or not). Goes with
- * its last edge. */
+/* A health check, a name and type that aliases point at (whether it exists or not), or a CIDR
+ * collection. Goes with its last edge. */
 struct zone_subject {
     struct zone_edge *edges;
     uint64_t hash;
@@ -51,16 +52,26 @@ struct zone_subject {
     bool healthy;  /* checks */
     uint16_t type; /* targets */
     size_t key_length;
-    uint8_t key[]; /* check id, or the name in wire form */
+    uint8_t key[]; /* id of the check or collection, or the name in wire form */
 };
 
 /* ---- records and groups ---- */
+
+/* What a record is for, by a policy that looks at where the client is. */
+struct zone_where {
+    struct zone_spot spot;       /* its blocks are filled in when the group is decided */
+    struct zone_edge collection; /* subject NULL: no CIDR record */
+    const char *collection_id;   /* NULL: no CIDR record */
+    const char *region;          /* or Local Zone group, until it is resolved; NULL: none */
+    char text[];                 /* the role in words, then the strings above */
+};
 
 struct zone_record {
     struct zone_record *next; /* of the group, by set identifier */
     struct zone_answer *leaf; /* own values; NULL for an alias */
     struct zone_edge check;   /* subject NULL: no health check */
     struct zone_edge target;  /* subject NULL: no alias */
+    struct zone_where *where; /* owned; NULL unless the policy looks at where the client is */
     const char *set_identifier;
     const char *check_id;       /* "" when none */
     const char *target_zone_id; /* "" when no alias */
@@ -190,7 +201,11 @@ struct zone_database {
     void **retired; /* to be freed with free() after a grace period */
     size_t retired_count;
     size_t retired_capacity;
+    struct zone_collection *collections;
+    const struct model_region *regions; /* borrowed */
+    size_t region_count;
     struct choose_candidate *candidates; /* scratch of group_decide */
+    struct zone_map_source *sources;
     const struct zone_answer **choices;
     uint32_t *shares;
     size_t scratch;
@@ -236,7 +251,7 @@ struct zone_subject *subject_find(const struct zone_database *database, enum sub
 bool check_is_healthy(const struct zone_database *database, const char *check_id,
                       struct wall *ret_since);
 
-/* ERR_UNSUPPORTED for a policy that needs the client's location, else as leaf_compile. */
+/* As leaf_compile. */
 int record_new(const struct model_record_set *record, struct zone_record **ret_record,
                struct err *err) MUST_CHECK;
 /* Cuts its edges and retires its leaf. */
@@ -275,6 +290,25 @@ struct zone_target {
     const struct zone_answer *answer;
 };
 struct zone_target target_resolve(struct zone_database *database, const struct zone_record *record);
+
+/* ---- where.c: records of the policies that look at where the client is ---- */
+
+/* True for latency, geolocation, geoproximity and CIDR. */
+bool policy_is_map(enum model_policy policy);
+enum zone_map_kind policy_map_kind(enum model_policy policy);
+/* Made on any thread; its region's place is found by the owner's when the record is put. */
+struct zone_where *where_new(const struct model_record_set *record) MUST_CHECK;
+void where_resolve(const struct zone_database *database, struct zone_where *where);
+
+/* ---- collection.c: CIDR collections ---- */
+
+/* NULL when there is none. */
+const struct zone_cidr *collection_blocks(const struct zone_database *database, const char *id);
+/* Deletes what was not put since the last mark. */
+void collections_sweep(struct zone_database *database);
+/* Shows what was put and deleted, and queues the groups that use it. */
+void collections_publish(struct zone_database *database);
+void collections_free(struct zone_database *database);
 
 /* ---- owner.c: zones, pending edits, drafts ---- */
 

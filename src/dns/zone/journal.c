@@ -105,8 +105,10 @@ static const struct zone_answer *heaviest(const struct zone_answer *answer)
 static void flat_put(struct flat *flat, size_t start, const struct zone_answer *answer,
                      uint32_t ttl)
 {
-    while (answer != NULL && answer->kind == ZONE_WEIGHTED) {
-        answer = heaviest(answer);
+    while (answer != NULL && answer->kind > ZONE_MULTIVALUE) {
+        /* Of whoever asks a secondary nothing is known: what such a client is given here. */
+        struct zone_client nobody = {.family = 0};
+        answer = answer->kind == ZONE_MAP ? zone_map_pick(answer, &nobody) : heaviest(answer);
     }
     if (answer == NULL) {
         return;

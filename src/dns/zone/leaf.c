@@ -167,7 +167,7 @@ struct zone_answer *mix_compile(bool weighted, const struct zone_answer *const *
 bool mix_same(const struct zone_answer *a, const struct zone_answer *b)
 {
     if (a == NULL || b == NULL || a->kind != b->kind || a->count != b->count ||
-        a->size != b->size || a->kind == ZONE_LEAF) {
+        a->size != b->size || a->kind == ZONE_LEAF || a->kind == ZONE_MAP) {
         return false;
     }
     for (size_t i = 0; i < a->count; i++) {

@@ -281,10 +281,15 @@ static const struct zone_answer *derive_leaf(struct derivation *derivation,
     return made;
 }
 
-static struct zone_mix *new_mix(struct derivation *derivation, size_t count)
+static size_t mix_size(size_t count)
+{
+    return sizeof(struct zone_mix) + count * sizeof(struct zone_choice);
+}
+
+static struct zone_mix *new_mix(struct derivation *derivation, size_t size)
 {
     struct zone_derived *derived = derivation->group->derived;
-    struct zone_mix *mix = memory_new(sizeof *mix + count * sizeof mix->choices[0]);
+    struct zone_mix *mix = memory_new(size);
     derived->mixes =
         memory_resize(derived->mixes, derived->mix_count + 1, sizeof(struct zone_answer *));
     derived->mixes[derived->mix_count++] = &mix->head;
@@ -375,7 +380,7 @@ static const struct zone_answer *derive_multivalue(struct derivation *derivation
         order[other] = kept;
     }
     size_t subsets = MIN(count, SUBSETS);
-    struct zone_mix *mix = new_mix(derivation, subsets);
+    struct zone_mix *mix = new_mix(derivation, mix_size(subsets));
     mix->head.kind = ZONE_WEIGHTED;
     mix->head.count = (uint16_t)subsets;
     mix->head.size = (uint32_t)subsets;
@@ -395,10 +400,10 @@ static const struct zone_answer *derive(struct derivation *derivation,
     if (answer->kind == ZONE_MULTIVALUE) {
         return derive_multivalue(derivation, answer);
     }
-    struct zone_mix *mix = new_mix(derivation, answer->count);
-    mix->head = *answer;
+    size_t size = answer->kind == ZONE_MAP ? zone_map_size(answer) : mix_size(answer->count);
+    struct zone_mix *mix = new_mix(derivation, size);
+    (void)memcpy(mix, answer, size); /* with all that a map chooses by */
     for (size_t i = 0; i < answer->count; i++) {
-        mix->choices[i] = zone_mix(answer)->choices[i];
         /* NOLINTNEXTLINE(misc-no-recursion): ZONE_ALIAS_LIMIT bounds it */
         mix->choices[i].answer = derive(derivation, mix->choices[i].answer);
     }

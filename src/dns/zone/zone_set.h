@@ -24,8 +24,9 @@
 
 enum zone_answer_kind {
     ZONE_LEAF,       /* one RRset, ready to be copied */
-    ZONE_WEIGHTED,   /* one of the choices, by weight */
     ZONE_MULTIVALUE, /* up to ZONE_MULTIVALUE_LIMIT of the choices, evenly */
+    ZONE_WEIGHTED,   /* one of the choices, by weight */
+    ZONE_MAP,        /* one of the choices, by where the client is (map.h) */
 };
 
 #define ZONE_MULTIVALUE_LIMIT 8U
@@ -36,7 +37,8 @@ struct zone_answer {
     uint8_t kind;       /* enum zone_answer_kind */
     uint8_t signatures; /* leaf of a signed zone: RRSIG records behind its RRs */
     uint16_t count;     /* RRs of a leaf, choices of the others */
-    uint32_t size;      /* leaf: bytes of rrs; weighted: sum of the weights; multivalue: the TTL */
+    uint32_t size;      /* leaf: bytes of rrs; weighted: sum of the weights; multivalue: the TTL;
+                           map: enum zone_map_kind */
 };
 
 /* The RRs in wire form, the owner of each a compression pointer to offset 12 (the question's
@@ -51,7 +53,7 @@ struct zone_leaf {
  * the name has no such records while this choice is taken). */
 struct zone_choice {
     const struct zone_answer *answer;
-    uint32_t below; /* weighted: cumulative weight, this choice included */
+    uint32_t below; /* weighted: cumulative weight, this choice included; map: map.c's */
 };
 
 struct zone_mix {

@@ -16,6 +16,8 @@
 
 #include <jansson.h>
 
+struct model_region; /* model/location.h */
+
 struct service_views {
     void *context;
     /* The answer of this node's DNS server, as it would be sent. resolver and client are textual
@@ -25,10 +27,10 @@ struct service_views {
     int (*test_dns_answer)(void *context, const char *name, uint16_t type, const char *resolver,
                            const char *client, unsigned client_bits, json_t **ret_answer,
                            struct err *err);
-    /* Why: the policy and each candidate's health, as the leeward model's AnswerExplanation shape.
-     */
-    int (*explain)(void *context, const char *name, uint16_t type, json_t **ret_explanation,
-                   struct err *err);
+    /* Why: the policy and each candidate's health, as the leeward model's AnswerExplanation shape;
+     * to the client "ADDRESS[/BITS]", or "" for any. ERR_INVALID. */
+    int (*explain)(void *context, const char *name, uint16_t type, const char *client,
+                   json_t **ret_explanation, struct err *err);
     /* Health of one check as the leeward model's CheckStatus shape:
      * {"Healthy","Since","Latched","Observations":[{"Region","Address","Healthy","Since","Status",
      * "Checked","LastFailure","LastFailureAt","LatencyMicroseconds"}]}. ERR_NOT_FOUND. */
@@ -44,7 +46,9 @@ struct service_context {
     struct store *store;
     const struct seal *seal; /* what secrets in the store are sealed with */
     struct service_views views;
-    const char *const *name_servers; /* host names for delegation sets, four */
+    const char *const *name_servers;    /* host names for delegation sets, four */
+    const struct model_region *regions; /* of ours, with coordinates */
+    size_t region_count;
 };
 
 static inline struct service_context *service_context(const struct aws_call *call)

@@ -30,10 +30,11 @@ struct fixture {
 
 /* ---- views ---- */
 
-static int view_explain(void *context, const char *name, uint16_t type, json_t **ret_explanation,
-                        struct err *err)
+static int view_explain(void *context, const char *name, uint16_t type, const char *client,
+                        json_t **ret_explanation, struct err *err)
 {
     (void)context;
+    assert_string_equal("", client);
     if (strstr(name, "..") != NULL) {
         return err_set(err, ERR_INVALID, "%s is no name", name);
     }

@@ -169,10 +169,12 @@ int leeward_explain_answer(struct aws_call *call, const json_t *in, json_t **ret
 {
     struct service_views *views = &service_context(call)->views;
     const char *name = leeward_text(in, "Name");
+    const char *client = json_string_value(json_object_get(in, "Client"));
     uint16_t type = rr_type_from_text(leeward_text(in, "Type"));
     assert(type != 0); /* the model's enum was checked */
     json_t *explanation = NULL;
-    int rc = views->explain(views->context, name, type, &explanation, err);
+    int rc =
+        views->explain(views->context, name, type, client != NULL ? client : "", &explanation, err);
     if (rc != 0 && err->kind == ERR_INVALID) {
         return aws_error(call, err, "InvalidInputException", "%s",
                          arena_strdup(call->arena, err->message));

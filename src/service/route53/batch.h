@@ -73,4 +73,13 @@ int batch_judge_check(struct batch *batch, const struct batch_slot *slot, struct
 int batch_judge_alias(struct batch *batch, const struct batch_slot *slot, struct err *err)
     MUST_CHECK;
 
+/* batch_location.c: that no other record of the group (slots) is for the same place. */
+void batch_judge_place(struct batch *batch, const struct batch_slot *slot,
+                       const struct batch_slot *slots, size_t count);
+/* That the region, or the CIDR collection and location, of a slot that this batch puts exist. */
+int batch_judge_location(struct batch *batch, const struct batch_slot *slot, struct err *err)
+    MUST_CHECK;
+/* Writes down which CIDR collection the slot's record uses, as its record changes. */
+int batch_write_use(struct batch *batch, const struct batch_slot *slot, struct err *err) MUST_CHECK;
+
 #endif

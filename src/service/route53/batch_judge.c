@@ -104,10 +104,11 @@ static void judge_failover(struct batch *batch, const struct batch_slot *slot,
 }
 
 static void judge_routed(struct batch *batch, const struct batch_slot *slot,
-                         const struct group *group)
+                         const struct group *group, const struct batch_slot *slots, size_t count)
 {
     const struct model_record_set *record = slot->after;
     judge_policy(batch, slot, group);
+    batch_judge_place(batch, slot, slots, count);
     if (record->policy == MODEL_FAILOVER) {
         judge_failover(batch, slot, group);
     }
@@ -134,7 +135,7 @@ static void judge_group(struct batch *batch, const struct batch_slot *slots, siz
             continue;
         }
         if (slot->after->policy != MODEL_SIMPLE) {
-            judge_routed(batch, slot, &group);
+            judge_routed(batch, slot, &group, slots, count);
         } else if (group.routed > 0) {
             batch_problem(batch,
                           "RRSet with DNS name %s, type %s cannot be created as other RRSets exist "
@@ -255,6 +256,9 @@ static int judge_name(struct batch *batch, const char *name, const struct batch_
         }
         judge_place(batch, &slots[i], &state);
         int rc = batch_judge_check(batch, &slots[i], err);
+        if (rc == 0) {
+            rc = batch_judge_location(batch, &slots[i], err);
+        }
         if (rc == 0) {
             rc = batch_judge_alias(batch, &slots[i], err);
         }

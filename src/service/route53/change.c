@@ -91,29 +91,6 @@ static int refuse_shape(struct aws_call *call, const json_t *change, const char 
                      route53_text(record, "Type"), identifier[0] != '\0' ? identifier : "null");
 }
 
-/* Policies of later parts are refused rather than kept and not followed. */
-static int judge_offered(struct aws_call *call, const struct batch_item *item, const json_t *change,
-                         struct err *err)
-{
-    switch (item->record.policy) {
-    case MODEL_SIMPLE:
-    case MODEL_FAILOVER:
-    case MODEL_WEIGHTED:
-    case MODEL_MULTIVALUE:
-        return 0;
-    case MODEL_LATENCY:
-    case MODEL_GEOLOCATION:
-    case MODEL_GEOPROXIMITY:
-    case MODEL_CIDR:
-        break;
-    }
-    return refuse_shape(call, change,
-                        arena_printf(call->arena,
-                                     "Invalid request: Leeward does not offer %s routing",
-                                     model_policy_name(item->record.policy)),
-                        err);
-}
-
 /* One change. A problem with its shape ends the call; one with its content is a message, and
  * *ret_ok stays false. */
 static int read_item(struct batch *batch, const json_t *change, struct batch_item *item,
@@ -137,10 +114,6 @@ static int read_item(struct batch *batch, const json_t *change, struct batch_ite
         batch_problem(batch, "%s", err->message);
         err_clear(err);
         return 0;
-    }
-    rc = judge_offered(call, item, change, err);
-    if (rc != 0) {
-        return rc;
     }
     item->type = route53_text(record, "Type");
     item->tree = route53_keep(call, batch_record_normal(record, &item->record));
@@ -370,6 +343,12 @@ int batch_write(struct batch *batch, struct err *err)
         const struct batch_slot *slot = &batch->slots[i];
         bool before = slot->stored.key != NULL;
         count += (slot->after != NULL ? 1 : 0) - (before ? 1 : 0);
+        if (slot->changes > 0) {
+            int rc = batch_write_use(batch, slot, err);
+            if (rc != 0) {
+                return rc;
+            }
+        }
         if (slot->after != NULL && slot->tree != NULL) {
             int rc = route53_put(batch->txn, slot->key, slot->tree, err);
             if (rc != 0) {

@@ -320,10 +320,10 @@ static void the_shape_of_a_change_is_judged_first(void **state)
                  "{'Name':'www.example.com','Type':'A','Weight':1," VALUES("192.0.2.1") "}",
                  "Invalid request: Missing field 'SetIdentifier' in Change with [Action=UPSERT, "
                  "Name=www.example.com, Type=A, SetIdentifier=null]");
-    refuse_input("UPSERT", ROUTED("x", "'Region':'eu-west-1'", "192.0.2.1"),
-                 "Leeward does not offer latency routing in Change with");
-    refuse_input("UPSERT", ROUTED("x", "'GeoLocation':{'CountryCode':'*'}", "192.0.2.1"),
-                 "Leeward does not offer geolocation routing");
+    refuse_input("UPSERT", ROUTED("x", "'GeoLocation':{'CountryCode':'ZZ'}", "192.0.2.1"),
+                 "SubdivisionCode=] is not supported in Change with");
+    refuse_input("UPSERT", ROUTED("x", "'GeoLocation':{}", "192.0.2.1"),
+                 "either a ContinentCode, or a CountryCode with or without a SubdivisionCode");
     refuse_input("UPSERT",
                  "{'Name':'www.example.com','Type':'A','TrafficPolicyInstanceId':'i'," VALUES(
                      "192.0.2.1") "}",

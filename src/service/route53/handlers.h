@@ -65,6 +65,17 @@ ROUTE53_HANDLER(route53_list_traffic_policy_instances);
 ROUTE53_HANDLER(route53_list_traffic_policy_instances_by_hosted_zone);
 ROUTE53_HANDLER(route53_list_traffic_policy_instances_by_policy);
 ROUTE53_HANDLER(route53_get_traffic_policy_instance_count);
+/* cidr.c */
+ROUTE53_HANDLER(route53_create_cidr_collection);
+ROUTE53_HANDLER(route53_change_cidr_collection);
+ROUTE53_HANDLER(route53_delete_cidr_collection);
+/* cidr_list.c */
+ROUTE53_HANDLER(route53_list_cidr_collections);
+ROUTE53_HANDLER(route53_list_cidr_locations);
+ROUTE53_HANDLER(route53_list_cidr_blocks);
+/* geo.c */
+ROUTE53_HANDLER(route53_list_geo_locations);
+ROUTE53_HANDLER(route53_get_geo_location);
 /* limits.c */
 ROUTE53_HANDLER(route53_get_account_limit);
 ROUTE53_HANDLER(route53_get_hosted_zone_limit);
