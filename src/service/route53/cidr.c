@@ -10,6 +10,7 @@
 #include "model/path.h"
 #include "service/route53/handlers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -211,6 +212,7 @@ static void add_block(struct aws_call *call, struct growing *growing, const char
         }
         location->blocks = blocks;
     }
+    assert(location->blocks != NULL);
     location->blocks[location->count++] = *block;
 }
 
@@ -276,7 +278,7 @@ static int apply_changes(struct aws_call *call, struct model_cidr_collection *co
 static int change_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     struct change *change = state;
-    struct route53_collection collection;
+    struct route53_collection collection = {0};
     const json_t *version = json_object_get(change->in, "CollectionVersion");
     int rc = route53_collection_load(call, route53_text(change->in, "Id"), &collection, err);
     if (rc != 0) {
@@ -315,7 +317,7 @@ int route53_change_cidr_collection(struct aws_call *call, const json_t *in, json
 static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     const char *id = state;
-    struct route53_collection collection;
+    struct route53_collection collection = {0};
     size_t uses = 0;
     int rc = route53_collection_load(call, id, &collection, err);
     if (rc == 0) {

@@ -27,6 +27,7 @@ static int page_begin(struct aws_call *call, const json_t *in, struct page *page
     const char *size = route53_text(in, "MaxResults");
     const char *token = route53_text(in, "NextToken");
     int64_t number = PAGE_LIMIT;
+    *page = (struct page){.after = ""};
     struct buf decoded CLEANUP(buf_done);
     buf_init(&decoded, TOKEN_LIMIT);
     if (size[0] != '\0' && text_to_i64(size, 1, INT32_MAX, &number) != 0) {
@@ -62,7 +63,7 @@ static int page_end(struct aws_call *call, const struct page *page, const char *
 {
     const char *next = NULL;
     struct buf token CLEANUP(buf_done);
-    buf_init(&token, 2U * TOKEN_LIMIT);
+    buf_init(&token, (size_t)2 * TOKEN_LIMIT);
     if (page->more) {
         text_base64(&token, page->last, strlen(page->last));
         next = arena_strdup(call->arena, buf_text(&token));
@@ -99,7 +100,7 @@ int route53_list_cidr_locations(struct aws_call *call, const json_t *in, json_t 
                                 struct err *err)
 {
     struct page page;
-    struct route53_collection collection;
+    struct route53_collection collection = {0};
     int rc = page_begin(call, in, &page, err);
     if (rc == 0) {
         rc = route53_collection_load(call, route53_text(in, "CollectionId"), &collection, err);
@@ -156,7 +157,7 @@ int route53_list_cidr_blocks(struct aws_call *call, const json_t *in, json_t **r
 {
     const char *wanted = route53_text(in, "LocationName");
     struct page page;
-    struct route53_collection collection;
+    struct route53_collection collection = {0};
     int rc = page_begin(call, in, &page, err);
     if (rc == 0) {
         rc = route53_collection_load(call, route53_text(in, "CollectionId"), &collection, err);
