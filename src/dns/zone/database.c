@@ -231,7 +231,7 @@ void zone_database_delete_record(struct zone_database *database, const char *zon
 
 static bool same_keys(const struct zone_owner *zone, const struct zone_signing *signing)
 {
-    bool same = zone->signing_count == signing->count;
+    bool same = zone->signing_count == signing->count && zone->signing_silent == signing->silent;
     for (size_t i = 0; same && i < signing->count; i++) {
         uint8_t there[SIGN_DNSKEY_SIZE];
         uint8_t fresh[SIGN_DNSKEY_SIZE];
@@ -269,6 +269,7 @@ void zone_database_set_signing(struct zone_database *database, const char *zone_
         zone->signing[i] = sign_key_ref(signing->keys[i]);
     }
     zone->signing_count = signing->count;
+    zone->signing_silent = signing->silent;
     zone->signing_changed = true;
     owner_mark_dirty(database, zone);
 }

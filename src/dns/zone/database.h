@@ -84,7 +84,8 @@ void zone_database_publish(struct zone_database *database);
  * where one kind is missing, the other signs all. */
 struct zone_signing {
     struct sign_key *const *keys;
-    size_t count; /* at most ZONE_KEYS_LIMIT */
+    size_t count;    /* at most ZONE_KEYS_LIMIT */
+    uint32_t silent; /* bit n: keys[n] stands among the DNSKEY records and signs nothing */
 };
 
 #define ZONE_KEYS_LIMIT 8U
@@ -92,10 +93,11 @@ struct zone_signing {
 /* Signs the zone with these keys, which are referenced; NULL: no longer. Takes effect at the next
  * publish: from then on zone_database_refresh signs the zone piece by piece, and it is shown signed
  * in one step when all of it is (a zone of up to 1,000 names that is new: at once). With other keys
- * than before it stays signed: the DNSKEY records change at once, the signatures one by one. So
- * keys that sign records are exchanged in two steps: both are given until all is signed by both and
- * caches have forgotten what was before, then the new one alone. The keys that it has already:
- * nothing happens. */
+ * than before it stays signed: the DNSKEY records change at once, the signatures one by one, and a
+ * key that is left out stays among the DNSKEY records until no signature of it is served, so that
+ * what is served validates at every moment. What caches hold is the caller's care: a key that is
+ * to sign is given as a silent one first, and one that signed is left silent for as long as its
+ * signatures may be in caches. The keys that it has already: nothing happens. */
 void zone_database_set_signing(struct zone_database *database, const char *zone_id,
                                const struct zone_signing *signing);
 /* interrupt is called inside a publish of many names of a signed zone, about once a millisecond;

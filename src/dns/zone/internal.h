@@ -158,6 +158,7 @@ struct zone_owner {
     bool signing_changed;
     struct sign_key **signing; /* the keys it is to be signed with; referenced */
     size_t signing_count;
+    uint32_t signing_silent;    /* bit n: signing[n] signs nothing */
     struct zone_signer *signer; /* signature.h; NULL: no signatures */
     uint32_t signed_since;      /* signatures made before are of other keys; seconds since 1970 */
     char id[];

@@ -29,14 +29,14 @@
 
 /* ---- leafs ---- */
 
-static bool signs(const struct zone_signer *signer, const struct sign_key *key, bool entry_keys)
+bool signer_signs(const struct zone_signer *signer, const struct signer_key *key, bool entry_keys)
 {
     uint16_t wanted = entry_keys ? SIGN_ENTRY_KEY : SIGN_ZONE_KEY;
     bool any = false;
     for (size_t i = 0; i < signer->key_count; i++) {
-        any = any || sign_key_flags(signer->keys[i]) == wanted;
+        any = any || (!signer->keys[i].silent && sign_key_flags(signer->keys[i].key) == wanted);
     }
-    return !any || sign_key_flags(key) == wanted;
+    return !key->silent && (!any || sign_key_flags(key->key) == wanted);
 }
 
 static uint32_t now_s(const struct zone_database *database)
@@ -90,13 +90,13 @@ struct zone_answer *signer_leaf(struct zone_database *database, struct zone_sign
     struct bytes_writer out = bytes_writer(made->rrs, room);
     bytes_put(&out, zone_leaf(leaf)->rrs, leaf->size);
     for (size_t i = 0; i < signer->key_count; i++) {
-        if (!signs(signer, signer->keys[i], entry_keys)) {
+        if (!signer_signs(signer, &signer->keys[i], entry_keys)) {
             continue;
         }
         uint8_t rdata[SIGN_RRSIG_LIMIT];
         size_t size = 0;
-        if (sign_rrset(signer->keys[i], &rrset, &validity, signer->zone->zone.apex, rdata, &size) <
-            0) {
+        if (sign_rrset(signer->keys[i].key, &rrset, &validity, signer->zone->zone.apex, rdata,
+                       &size) < 0) {
             memory_exhausted(room); /* with a good key OpenSSL fails for nothing else */
         }
         bytes_put_u16(&out, OWNER_QUESTION);
@@ -122,7 +122,7 @@ bool signer_current(struct zone_database *database, struct zone_signer *signer,
     unsigned count = 0;
     uint32_t now = now_s(database);
     for (size_t i = 0; i < signer->key_count; i++) {
-        if (!signs(signer, signer->keys[i], entry_keys)) {
+        if (!signer_signs(signer, &signer->keys[i], entry_keys)) {
             continue;
         }
         if (count++ == leaf->signatures) {
@@ -134,7 +134,7 @@ bool signer_current(struct zone_database *database, struct zone_signer *signer,
         uint32_t expiration = bytes_get_u32(&rdata);
         uint32_t made = bytes_get_u32(&rdata) + BEFORE_S;
         uint16_t tag = bytes_get_u16(&rdata);
-        if (tag != sign_key_tag(signer->keys[i]) || (int32_t)(made - signer->since) < 0 ||
+        if (tag != sign_key_tag(signer->keys[i].key) || (int32_t)(made - signer->since) < 0 ||
             (int32_t)(made - BEFORE_S - now) > 0 || (int32_t)(expiration - now) < LEAST_S) {
             return false;
         }

@@ -21,14 +21,23 @@
 
 enum signer_state { SIGNER_WALK, SIGNER_SIGN, SIGNER_LIVE };
 
-#define SIGNER_KEYS_LIMIT ZONE_KEYS_LIMIT
+/* One of the zone's keys, or one that was and whose signatures are still served. */
+struct signer_key {
+    struct sign_key *key; /* referenced */
+    bool silent;          /* among the DNSKEY records, and signs nothing */
+    bool signs;           /* the zone's records, but for DNSKEY */
+    bool leaving;         /* no longer the zone's: goes when `marked` does */
+    bool marked;          /* signatures of it may stand in the zone, beside the DNSKEY records */
+};
+
+#define SIGNER_KEYS_LIMIT ((size_t)2 * ZONE_KEYS_LIMIT)
 
 struct zone_signer {
     struct zone_security security; /* what readers see once it is shown */
     struct zone_owner *zone;
     struct zone_signer *next; /* in database->signers */
     enum signer_state state;
-    struct sign_key *keys[SIGNER_KEYS_LIMIT]; /* referenced */
+    struct signer_key keys[SIGNER_KEYS_LIMIT]; /* those that are leaving behind the others */
     size_t key_count;
     struct random random;
     size_t walk_at;     /* WALK: entry of the names' table */
@@ -72,6 +81,8 @@ struct zone_answer *signer_leaf(struct zone_database *database, struct zone_sign
 /* Whether the leaf's signatures are of the zone's keys and last long enough. */
 bool signer_current(struct zone_database *database, struct zone_signer *signer,
                     const struct zone_answer *leaf);
+/* Whether the key signs DNSKEY records (entry_keys), or all else. */
+bool signer_signs(const struct zone_signer *signer, const struct signer_key *key, bool entry_keys);
 /* What readers get for the group. Called when its answer changed. */
 const struct zone_answer *signer_answer(struct zone_database *database, struct zone_group *group);
 void derived_free(struct zone_database *database, struct zone_derived *take_derived);

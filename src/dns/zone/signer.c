@@ -34,7 +34,7 @@ static struct zone_answer *dnskey_leaf(struct zone_database *database, struct zo
         bytes_put_u16(&out, RR_DNSKEY);
         bytes_put_u16(&out, 1); /* class IN */
         bytes_put_u32(&out, DNSKEY_TTL);
-        bytes_put_u16(&out, (uint16_t)sign_key_rdata(signer->keys[i], rdata));
+        bytes_put_u16(&out, (uint16_t)sign_key_rdata(signer->keys[i].key, rdata));
         bytes_put(&out, rdata, sizeof rdata);
     }
     assert(!out.failed);
@@ -58,9 +58,28 @@ static void set_dnskey(struct zone_database *database, struct zone_signer *signe
 static void drop_keys(struct zone_signer *signer)
 {
     for (size_t i = 0; i < signer->key_count; i++) {
-        sign_key_unref(signer->keys[i]);
+        sign_key_unref(signer->keys[i].key);
     }
     signer->key_count = 0;
+}
+
+static bool same_key(const struct sign_key *a, const struct sign_key *b)
+{
+    uint8_t rdata_a[SIGN_DNSKEY_SIZE];
+    uint8_t rdata_b[SIGN_DNSKEY_SIZE];
+    return sign_key_rdata(a, rdata_a) == sign_key_rdata(b, rdata_b) &&
+           memcmp(rdata_a, rdata_b, sizeof rdata_a) == 0;
+}
+
+static const struct signer_key *find_key(const struct signer_key *keys, size_t count,
+                                         const struct sign_key *wanted)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (same_key(keys[i].key, wanted)) {
+            return &keys[i];
+        }
+    }
+    return NULL;
 }
 
 /* RFC 9077 section 3.1. */
@@ -77,20 +96,76 @@ static void start_round(struct zone_signer *signer)
     signer->runs_out = signer->since + (1U << 30U); /* later than any */
 }
 
-/* Signatures made before now are made again. */
+/* Takes the keys as they were set last. Of the `count` before, those whose signatures may still be
+ * served stay, silent. True when other keys sign the zone's records than before. */
+static bool exchange_keys(struct zone_signer *signer, const struct signer_key *before, size_t count)
+{
+    const struct zone_owner *zone = signer->zone;
+    bool others = false;
+    signer->key_count = 0;
+    for (size_t i = 0; i < zone->signing_count && i < ZONE_KEYS_LIMIT; i++) {
+        signer->keys[signer->key_count++] = (struct signer_key){
+            .key = sign_key_ref(zone->signing[i]), .silent = (zone->signing_silent >> i & 1U) != 0};
+    }
+    for (size_t i = 0; i < signer->key_count; i++) {
+        struct signer_key *key = &signer->keys[i];
+        const struct signer_key *old = find_key(before, count, key->key);
+        key->signs = signer_signs(signer, key, false);
+        key->marked = key->signs || (old != NULL && old->marked);
+        others = others || key->signs != (old != NULL && old->signs);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (find_key(signer->keys, signer->key_count, before[i].key) == NULL) {
+            others = others || before[i].signs;
+            if (before[i].marked && signer->key_count < SIGNER_KEYS_LIMIT) {
+                signer->keys[signer->key_count++] =
+                    (struct signer_key){.key = sign_key_ref(before[i].key),
+                                        .silent = true,
+                                        .leaving = true,
+                                        .marked = true};
+            }
+        }
+    }
+    return others;
+}
+
+/* Where other keys sign than before, all is signed again: what was signed before now counts as
+ * signed by others. */
 static void take_keys(struct zone_database *database, struct zone_signer *signer)
 {
     struct zone_owner *zone = signer->zone;
-    uint32_t now = (uint32_t)(database->now.ns / TIME_S);
-    drop_keys(signer);
-    for (size_t i = 0; i < zone->signing_count && i < SIGNER_KEYS_LIMIT; i++) {
-        signer->keys[signer->key_count++] = sign_key_ref(zone->signing[i]);
+    struct signer_key before[SIGNER_KEYS_LIMIT];
+    size_t count = signer->key_count;
+    (void)memcpy(before, signer->keys, count * sizeof before[0]);
+    bool others = exchange_keys(signer, before, count);
+    for (size_t i = 0; i < count; i++) {
+        sign_key_unref(before[i].key);
     }
-    zone->signed_since = MAX(zone->signed_since + 1, now);
-    signer->since = zone->signed_since;
-    signer->nsec_ttl = nsec_ttl(zone);
+    if (others) {
+        zone->signed_since = MAX(zone->signed_since + 1, (uint32_t)(database->now.ns / TIME_S));
+        signer->since = zone->signed_since;
+        signer->nsec_ttl = nsec_ttl(zone);
+        start_round(signer);
+    }
     set_dnskey(database, signer);
-    start_round(signer);
+}
+
+/* No signature is served but those of keys that sign: others leave. True when some did. */
+static bool let_keys_leave(struct zone_signer *signer)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < signer->key_count; i++) {
+        struct signer_key *key = &signer->keys[i];
+        key->marked = key->signs;
+        if (key->leaving) {
+            sign_key_unref(key->key);
+        } else {
+            signer->keys[kept++] = *key;
+        }
+    }
+    bool some = kept != signer->key_count;
+    signer->key_count = kept;
+    return some;
 }
 
 static void unlink_signer(struct zone_database *database, struct zone_signer *signer)
@@ -122,34 +197,6 @@ void signer_close(struct zone_database *database, struct zone_owner *zone)
     database_retire(database, signer);
 }
 
-void signer_settle(struct zone_database *database, struct zone_owner *zone)
-{
-    if (!zone->signing_changed) {
-        return;
-    }
-    zone->signing_changed = false;
-    if (database->now.ns == 0) {
-        database->now = wall_now(); /* nobody has said yet */
-    }
-    if (zone->signing_count == 0) {
-        signer_close(database, zone);
-        return;
-    }
-    if (zone->signer == NULL) {
-        struct zone_signer *signer = memory_new(sizeof *signer);
-        signer->zone = zone;
-        signer->state = SIGNER_WALK;
-        signer->security.rrsig_size =
-            ZONE_RR_FIXED + SIGN_RRSIG_FIXED + zone->zone.apex_length + SIGN_SIGNATURE_SIZE;
-        random_init(&signer->random, 0);
-        denial_open(signer, &zone->zone);
-        signer->next = database->signers;
-        database->signers = signer;
-        zone->signer = signer;
-    }
-    take_keys(database, zone->signer);
-}
-
 /* ---- signing in slices ---- */
 
 static size_t walk(struct zone_database *database, struct zone_signer *signer, size_t budget)
@@ -176,7 +223,7 @@ static void end_round(struct zone_database *database, struct zone_signer *signer
 {
     signer->sweeping = false;
     const struct zone_answer *dnskey = SNAPSHOT_LOAD(&signer->security.dnskey);
-    if (!signer_current(database, signer, dnskey)) {
+    if (let_keys_leave(signer) || !signer_current(database, signer, dnskey)) {
         set_dnskey(database, signer);
         (void)signer_current(database, signer, SNAPSHOT_LOAD(&signer->security.dnskey));
     }
@@ -242,6 +289,39 @@ static size_t work(struct zone_database *database, struct zone_signer *signer, s
 static bool has_work(const struct zone_signer *signer)
 {
     return signer->state != SIGNER_LIVE || signer->sweeping;
+}
+
+void signer_settle(struct zone_database *database, struct zone_owner *zone)
+{
+    if (!zone->signing_changed) {
+        return;
+    }
+    zone->signing_changed = false;
+    if (database->now.ns == 0) {
+        database->now = wall_now(); /* nobody has said yet */
+    }
+    if (zone->signing_count == 0) {
+        signer_close(database, zone);
+        return;
+    }
+    if (zone->signer == NULL) {
+        struct zone_signer *signer = memory_new(sizeof *signer);
+        signer->zone = zone;
+        signer->state = SIGNER_WALK;
+        signer->security.rrsig_size =
+            ZONE_RR_FIXED + SIGN_RRSIG_FIXED + zone->zone.apex_length + SIGN_SIGNATURE_SIZE;
+        random_init(&signer->random, 0);
+        denial_open(signer, &zone->zone);
+        signer->next = database->signers;
+        database->signers = signer;
+        zone->signer = signer;
+    }
+    /* There is no room for ever more keys that leave: the round that lets them is ended now. */
+    while (zone->signer->key_count + zone->signing_count > SIGNER_KEYS_LIMIT &&
+           has_work(zone->signer)) {
+        (void)work(database, zone->signer, SLICE);
+    }
+    take_keys(database, zone->signer);
 }
 
 void signer_complete(struct zone_database *database, struct zone_owner *zone, size_t limit)
