@@ -485,17 +485,30 @@ static int check_addresses(const struct config *config, struct err *err)
     return 0;
 }
 
+/* What listens with TLS. */
+static int check_encrypted(const struct config *config, const struct config_list *addresses,
+                           const char *name, struct err *err)
+{
+    struct sockaddr_storage address;
+    for (size_t i = 0; i < addresses->count; i++) {
+        if (config_parse_address(addresses->items[i], &address, err) != 0) {
+            return err_wrap(err, "%s", name);
+        }
+    }
+    if (addresses->count != 0 &&
+        (config->dns_tls_certificate[0] == '\0' || config->dns_tls_key[0] == '\0')) {
+        return err_set(err, ERR_INVALID, "%s: dns.tls-certificate and dns.tls-key are needed",
+                       name);
+    }
+    return 0;
+}
+
 static int check_listeners(const struct config *config, struct err *err)
 {
     struct sockaddr_storage address;
-    for (size_t i = 0; i < config->dns_tls_addresses.count; i++) {
-        if (config_parse_address(config->dns_tls_addresses.items[i], &address, err) != 0) {
-            return err_wrap(err, "dns.tls");
-        }
-    }
-    if (config->dns_tls_addresses.count != 0 &&
-        (config->dns_tls_certificate[0] == '\0' || config->dns_tls_key[0] == '\0')) {
-        return err_set(err, ERR_INVALID, "dns.tls: dns.tls-certificate and dns.tls-key are needed");
+    if (check_encrypted(config, &config->dns_tls_addresses, "dns.tls", err) != 0 ||
+        check_encrypted(config, &config->dns_https_addresses, "dns.https", err) != 0) {
+        return err->code;
     }
     if (config->metrics[0] == '\0') {
         return 0;

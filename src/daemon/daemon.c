@@ -134,10 +134,12 @@ static int open_dns(struct daemon *daemon, struct err *err)
     arena_init(&arena, 0);
     struct sockaddr_storage *addresses = NULL;
     struct sockaddr_storage *tls = NULL;
+    struct sockaddr_storage *https = NULL;
     char *certificate = NULL;
     char *key = NULL;
     int rc = parse_addresses(&config->dns_addresses, &arena, &addresses, err);
     rc = rc != 0 ? rc : parse_addresses(&config->dns_tls_addresses, &arena, &tls, err);
+    rc = rc != 0 ? rc : parse_addresses(&config->dns_https_addresses, &arena, &https, err);
     rc = rc != 0 ? rc : protection_read_certificate(config, &certificate, &key, err);
     if (rc != 0) {
         return rc;
@@ -148,6 +150,8 @@ static int open_dns(struct daemon *daemon, struct err *err)
         .address_count = config->dns_addresses.count,
         .tls_addresses = tls,
         .tls_address_count = config->dns_tls_addresses.count,
+        .https_addresses = https,
+        .https_address_count = config->dns_https_addresses.count,
         .certificate_pem = certificate,
         .key_pem = key,
         .workers = config->dns_workers != 0 ? (unsigned)config->dns_workers : processors(),
@@ -339,7 +343,7 @@ void daemon_reload(struct daemon *daemon, const struct config *fresh)
     char *certificate = NULL;
     char *key = NULL;
     int rc = protection_read_certificate(fresh, &certificate, &key, &err);
-    if (rc == 0 && certificate != NULL && daemon->config->dns_tls_addresses.count != 0) {
+    if (rc == 0 && certificate != NULL && protection_has_tls(daemon->config)) {
         rc = dns_server_set_certificate(daemon->dns, certificate, key, &err);
     }
     if (rc != 0) {

@@ -31,6 +31,9 @@ static void announce(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->config->dns_tls_addresses.count; i++) {
         print_address("tls", dns_server_tls_address(daemon->dns, i));
     }
+    for (size_t i = 0; i < daemon->config->dns_https_addresses.count; i++) {
+        print_address("https", dns_server_https_address(daemon->dns, i));
+    }
     if (daemon->metrics != NULL) {
         print_address("metrics", metrics_address(daemon->metrics));
     }

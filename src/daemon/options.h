@@ -72,8 +72,11 @@
          "or are sent to TCP")                                                                     \
     LIST(dns_tls_addresses, "dns.tls", "dns-tls", "ADDR:PORT", "", false,                          \
          "where DNS answers over TLS (usually port 853); default: nowhere")                        \
-    TEXT(dns_tls_certificate, "dns.tls-certificate", "dns-tls-certificate", "FILE", "", true,      \
-         "PEM file with the certificate chain of DNS over TLS; read anew at each reload")          \
+    LIST(dns_https_addresses, "dns.https", "dns-https", "ADDR:PORT", "", false,                    \
+         "where DNS answers over HTTPS at /dns-query (usually port 443); default: nowhere")        \
+    TEXT(                                                                                          \
+        dns_tls_certificate, "dns.tls-certificate", "dns-tls-certificate", "FILE", "", true,       \
+        "PEM file with the certificate chain of DNS over TLS and HTTPS; read anew at each reload") \
     TEXT(dns_tls_key, "dns.tls-key", "dns-tls-key", "FILE", "", true,                              \
          "PEM file with that certificate's key")                                                   \
     TEXT(metrics, "metrics.address", "metrics", "ADDR:PORT", "", false,                            \

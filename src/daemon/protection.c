@@ -50,12 +50,17 @@ int protection_apply(struct protection *protection, const struct config *config,
     return 0;
 }
 
+bool protection_has_tls(const struct config *config)
+{
+    return config->dns_tls_addresses.count + config->dns_https_addresses.count != 0;
+}
+
 int protection_read_certificate(const struct config *config, char **ret_certificate, char **ret_key,
                                 struct err *err)
 {
     *ret_certificate = NULL;
     *ret_key = NULL;
-    if (config->dns_tls_addresses.count == 0) {
+    if (!protection_has_tls(config)) {
         return 0;
     }
     int rc = secret_file_read(config->dns_tls_certificate, ret_certificate, err);

@@ -21,8 +21,10 @@ int protection_apply(struct protection *protection, const struct config *config,
 /* Once a day: where the secrets are our own, a fresh one makes cookies from now on, and the one
  * before it is accepted still. */
 void protection_renew(struct protection *protection);
-/* Reads both PEM files of dns.tls; the caller frees them with secret_file_free. NULL each where
- * there is no dns.tls. */
+/* Whether DNS is served over TLS or HTTPS. */
+bool protection_has_tls(const struct config *config);
+/* Reads both PEM files; the caller frees them with secret_file_free. NULL each where nothing needs
+ * them. */
 int protection_read_certificate(const struct config *config, char **ret_certificate, char **ret_key,
                                 struct err *err) MUST_CHECK;
 /* No reader may be left; snapshot_drain() frees the last memory. */

@@ -72,7 +72,7 @@ class DigError(AssertionError):
 
 
 def parse_dig(text):
-    status = re.search(r"status: (\w+)", text)
+    status = re.search(r"status: ([A-Z]\w*)", text)  # of HTTP there may be a number
     flags = re.search(r"^;; Flags: ([a-z ]*);", text, re.MULTILINE)
     if not status:
         raise DigError(f"no answer:\n{text}")

@@ -23,6 +23,8 @@ struct dns_server {
     size_t address_count;
     struct sockaddr_storage *tls_addresses;
     size_t tls_address_count;
+    struct sockaddr_storage *https_addresses;
+    size_t https_address_count;
     struct dns_certificate certificate;
     struct worker **workers; /* each in an allocation of its own: no cache line is shared */
     size_t worker_count;
@@ -53,7 +55,8 @@ static struct worker *worker_new(struct dns_server *server, const struct dns_ser
     worker->wake = (struct endpoint){.kind = ENDPOINT_WAKE, .fd = -1};
     worker->returned = (struct endpoint){.kind = ENDPOINT_RETURNED, .fd = -1};
     worker->processor = config->pin_workers ? nth_processor(index) : -1;
-    worker->endpoints = memory_array(2 * config->address_count + config->tls_address_count,
+    worker->endpoints = memory_array(2 * config->address_count + config->tls_address_count +
+                                         config->https_address_count,
                                      sizeof *worker->endpoints);
     worker->certificate = &server->certificate;
     worker->answer.udp_limit = config->udp_limit;
@@ -123,13 +126,16 @@ static int open_address(struct dns_server *server, size_t index, struct err *err
     return 0;
 }
 
-static int open_tls_address(struct dns_server *server, size_t index, struct err *err)
+static int open_tls_address(struct dns_server *server, struct sockaddr_storage *address, bool web,
+                            struct err *err)
 {
     int tcp[DNS_WORKERS_LIMIT];
-    int result = socket_open_tcp(&server->tls_addresses[index], server->worker_count, tcp, err);
+    int result = socket_open_tcp(address, server->worker_count, tcp, err);
     for (size_t i = 0; i < server->worker_count && result == 0; i++) {
-        add_endpoint(server->workers[i], ENDPOINT_LISTENER, tcp[i], false);
-        server->workers[i]->endpoints[server->workers[i]->endpoint_count - 1].tls = true;
+        struct worker *worker = server->workers[i];
+        add_endpoint(worker, ENDPOINT_LISTENER, tcp[i], false);
+        worker->endpoints[worker->endpoint_count - 1].tls = true;
+        worker->endpoints[worker->endpoint_count - 1].web = web;
     }
     return result;
 }
@@ -141,11 +147,14 @@ static int open_all(struct dns_server *server, const struct dns_server_config *c
     for (size_t i = 0; i < server->address_count && result == 0; i++) {
         result = open_address(server, i, err);
     }
-    if (result == 0 && server->tls_address_count != 0) {
+    if (result == 0 && server->tls_address_count + server->https_address_count != 0) {
         result = dns_server_set_certificate(server, config->certificate_pem, config->key_pem, err);
     }
     for (size_t i = 0; i < server->tls_address_count && result == 0; i++) {
-        result = open_tls_address(server, i, err);
+        result = open_tls_address(server, &server->tls_addresses[i], false, err);
+    }
+    for (size_t i = 0; i < server->https_address_count && result == 0; i++) {
+        result = open_tls_address(server, &server->https_addresses[i], true, err);
     }
     return result;
 }
@@ -169,22 +178,27 @@ static int start_threads(struct dns_server *server, struct err *err)
     return result == 0 ? 0 : err_set_errno(err, result, "starting a DNS worker");
 }
 
+static struct sockaddr_storage *copy_addresses(const struct sockaddr_storage *addresses,
+                                               size_t count)
+{
+    struct sockaddr_storage *copy = memory_array(MAX(count, 1U), sizeof *copy);
+    if (count != 0) {
+        (void)memcpy(copy, addresses, count * sizeof *copy);
+    }
+    return copy;
+}
+
 int dns_server_open(const struct dns_server_config *config, struct dns_server **ret_server,
                     struct err *err)
 {
     assert(config->workers >= 1 && config->workers <= DNS_WORKERS_LIMIT);
     struct dns_server *server = memory_new(sizeof *server);
     server->address_count = config->address_count;
-    server->addresses = memory_array(config->address_count, sizeof *server->addresses);
-    (void)memcpy(server->addresses, config->addresses,
-                 config->address_count * sizeof *server->addresses);
+    server->addresses = copy_addresses(config->addresses, config->address_count);
     server->tls_address_count = config->tls_address_count;
-    server->tls_addresses =
-        memory_array(MAX(config->tls_address_count, 1U), sizeof *server->tls_addresses);
-    if (config->tls_address_count != 0) {
-        (void)memcpy(server->tls_addresses, config->tls_addresses,
-                     config->tls_address_count * sizeof *server->tls_addresses);
-    }
+    server->tls_addresses = copy_addresses(config->tls_addresses, config->tls_address_count);
+    server->https_address_count = config->https_address_count;
+    server->https_addresses = copy_addresses(config->https_addresses, config->https_address_count);
     server->workers = memory_array(config->workers, sizeof(struct worker *));
     for (; server->worker_count < config->workers; server->worker_count++) {
         server->workers[server->worker_count] =
@@ -236,6 +250,13 @@ const struct sockaddr_storage *dns_server_tls_address(const struct dns_server *s
 {
     assert(index < server->tls_address_count);
     return &server->tls_addresses[index];
+}
+
+const struct sockaddr_storage *dns_server_https_address(const struct dns_server *server,
+                                                        size_t index)
+{
+    assert(index < server->https_address_count);
+    return &server->https_addresses[index];
 }
 
 int dns_server_set_certificate(struct dns_server *server, const char *certificate_pem,
@@ -313,6 +334,7 @@ void dns_server_stop(struct dns_server *take_server)
     tls_context_free(SNAPSHOT_LOAD(&server->certificate.context));
     free(server->workers);
     free(server->tls_addresses);
+    free(server->https_addresses);
     free(server->addresses);
     free(server);
 }

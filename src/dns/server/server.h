@@ -32,7 +32,9 @@ struct dns_server_config {
     size_t address_count;
     const struct sockaddr_storage *tls_addresses; /* DNS over TLS on each (RFC 7858) */
     size_t tls_address_count;
-    const char *certificate_pem; /* the chain, and its key; needed where there are tls_addresses */
+    const struct sockaddr_storage *https_addresses; /* DNS over HTTPS on each (RFC 8484) */
+    size_t https_address_count;
+    const char *certificate_pem; /* the chain, and its key; needed where there are any of these */
     const char *key_pem;
     unsigned workers; /* 1 to DNS_WORKERS_LIMIT */
     bool pin_workers; /* worker n stays on the n-th processor this process may use */
@@ -78,6 +80,8 @@ struct dns_server_config {
     X(tcp_accepted, "tcp_accepted", "", "TCP connections accepted, those with TLS included")       \
     X(tcp_refused, "tcp_refused", "", "TCP connections closed because there were too many")        \
     X(tcp_timeout, "tcp_timeout", "", "TCP connections closed because they were silent or slow")   \
+    X(https_errors, "https_errors", "",                                                            \
+      "requests over HTTPS without a query: an HTTP error was the answer")                         \
     X(tls_handshakes, "tls_handshakes", "result=\"done\"", "TLS handshakes")                       \
     X(tls_resumed, "tls_handshakes", "result=\"resumed\"", "TLS handshakes")                       \
     X(tls_failed, "tls_handshakes", "result=\"failed\"", "TLS handshakes")
@@ -165,6 +169,9 @@ const struct sockaddr_storage *dns_server_address(const struct dns_server *serve
 /* The same of tls_addresses. */
 const struct sockaddr_storage *dns_server_tls_address(const struct dns_server *server,
                                                       size_t index);
+/* The same of https_addresses. */
+const struct sockaddr_storage *dns_server_https_address(const struct dns_server *server,
+                                                        size_t index);
 /* What TLS connections from now on see; those there are go on. ERR_INVALID when the two do not
  * belong together: nothing changes then. One thread at a time. */
 int dns_server_set_certificate(struct dns_server *server, const char *certificate_pem,

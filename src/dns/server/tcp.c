@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/snapshot.h"
 #include "dns/server/tls.h"
+#include "dns/server/web.h"
 #include "dns/server/worker.h"
 
 #include <assert.h>
@@ -22,7 +23,7 @@
 #define PREFIX 2U           /* length before each message: RFC 1035 section 4.2.2 */
 #define MESSAGE_MOST 65535U /* what the prefix can say */
 #define BUFFER_FIRST 1024U  /* most queries fit; it grows when one does not */
-#define SCRATCH_SIZE ((size_t)2 * (PREFIX + MESSAGE_MOST))
+#define SCRATCH_SIZE MAX((size_t)2 * (PREFIX + MESSAGE_MOST), (size_t)WEB_SCRATCH)
 #define ACCEPTS_A_TURN 64
 #define EVICT_AFTER (500 * TIME_MS) /* a younger connection is not closed to make room */
 #define PAUSE (100 * TIME_MS)
@@ -44,6 +45,9 @@ struct tcp_connection {
     int64_t active_ns;           /* of the last whole query, or pending output taken */
     struct ssl_st *tls;          /* NULL: plain */
     bool established;            /* the handshake was counted */
+    bool web;                    /* HTTPS: no length before messages, input is not kept here */
+    bool more;                   /* there is output that did not fit into scratch */
+    struct https *https;         /* since it is known which version of HTTP it speaks */
     bool away;                   /* lent to a transfer */
     bool keep;                   /* what the transfer said when it gave it back */
     struct worker *worker;
@@ -122,8 +126,10 @@ static void connection_close(struct worker *worker, struct tcp_connection *conne
         connection->bucket_next->bucket_link = connection->bucket_link;
     }
     atomic_fetch_sub_explicit(tcp->open, 1, memory_order_relaxed);
+    https_free(connection->https);
     free(connection->in);
     free(connection->out);
+    connection->https = NULL;
     connection->in = NULL;
     connection->out = NULL;
     connection->newer = tcp->closed;
@@ -208,16 +214,17 @@ static void watch(struct worker *worker, struct tcp_connection *connection, uint
 }
 
 /* A session with the certificate of now. */
-static struct ssl_st *begin_tls(struct worker *worker, int fd)
+static struct ssl_st *begin_tls(struct worker *worker, int fd, bool web)
 {
     snapshot_online();
-    struct ssl_st *session = tls_session_new(SNAPSHOT_LOAD(&worker->certificate->context), fd);
+    struct ssl_st *session = tls_session_new(SNAPSHOT_LOAD(&worker->certificate->context), fd, web);
     snapshot_offline();
     return session;
 }
 
 /* Takes fd in, or closes it. */
-static void admit(struct worker *worker, int fd, const union socket_address *address, bool tls)
+static void admit(struct worker *worker, int fd, const union socket_address *address,
+                  const struct endpoint *listener)
 {
     struct tcp *tcp = &worker->tcp;
     uint8_t source[SOURCE_SIZE];
@@ -251,8 +258,9 @@ static void admit(struct worker *worker, int fd, const union socket_address *add
     int on = 1;
     /* An answer waits for nothing; without the option it is only slower. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (tls) {
-        connection->tls = begin_tls(worker, fd);
+    if (listener->tls) {
+        connection->web = listener->web;
+        connection->tls = begin_tls(worker, fd, listener->web);
         if (connection->tls == NULL) {
             connection_close(worker, connection);
             return;
@@ -309,7 +317,7 @@ void tcp_accept(struct worker *worker, const struct endpoint *listener)
         socklen_t size = sizeof address;
         int fd = accept4(listener->fd, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            admit(worker, fd, &address, listener->tls);
+            admit(worker, fd, &address, listener);
             continue;
         }
         if (errno == EAGAIN) {
@@ -551,12 +559,52 @@ static bool answer_or_lend(struct worker *worker, struct tcp_connection *connect
     return true;
 }
 
+/* ---- HTTPS ---- */
+
+/* As progress below. */
+static void progress_web(struct worker *worker, struct tcp_connection *connection)
+{
+    struct tcp *tcp = &worker->tcp;
+    if (connection->out == NULL && connection->https != NULL) {
+        unsigned answered = 0;
+        size_t used = web_produce(worker, connection->https, &connection->address.any, tcp->scratch,
+                                  &answered, &connection->more);
+        if (answered != 0) {
+            touch(worker, connection);
+        }
+        if (used != 0 && !send_scratch(worker, connection, used)) {
+            return;
+        }
+    }
+    if (connection->out != NULL || connection->more) {
+        watch(worker, connection, EPOLLOUT);
+    } else if (connection->ended ||
+               (connection->https != NULL && https_is_over(connection->https))) {
+        connection_close(worker, connection);
+    } else {
+        watch(worker, connection, tls_has_more(connection->tls) ? EPOLLOUT : EPOLLIN);
+    }
+}
+
+/* What came in over HTTPS. False: no memory, or nothing that can be understood. */
+static bool take_web(struct tcp_connection *connection, const uint8_t *data, size_t size)
+{
+    if (connection->https == NULL) {
+        connection->https = https_new(tls_is_http2(connection->tls));
+    }
+    return connection->https != NULL && https_receive(connection->https, data, size);
+}
+
 /* Sends what is pending, answers and sends one scratch buffer; then watches for what comes next. A
  * connection with more to answer waits until it is writable again: others have their turn before.
  */
 static void progress(struct worker *worker, struct tcp_connection *connection)
 {
     if (!flush(worker, connection)) {
+        return;
+    }
+    if (connection->web) {
+        progress_web(worker, connection);
         return;
     }
     if (connection->out == NULL && has_query(connection)) {
@@ -591,6 +639,9 @@ static void progress(struct worker *worker, struct tcp_connection *connection)
 /* Makes room for at least the message that has begun. */
 static bool reserve(struct tcp_connection *connection)
 {
+    if (connection->web) {
+        return true;
+    }
     size_t want = MAX(BUFFER_FIRST, PREFIX + message_at(connection, 0));
     if (want <= connection->in_capacity) {
         return true;
@@ -611,19 +662,21 @@ static void receive(struct worker *worker, struct tcp_connection *connection)
         return;
     }
     uint32_t events = EPOLLIN;
-    ssize_t got = receive_bytes(connection, connection->in + connection->in_size,
-                                connection->in_capacity - connection->in_size, &events);
+    uint8_t *into = connection->web ? worker->tcp.scratch : connection->in + connection->in_size;
+    size_t room =
+        connection->web ? HTTPS_INPUT_MOST : connection->in_capacity - connection->in_size;
+    ssize_t got = receive_bytes(connection, into, room, &events);
     note_handshake(worker, connection);
     if (got == -EAGAIN) {
         watch(worker, connection, events);
         return;
     }
-    if (got < 0) {
+    if (got < 0 || (connection->web && got > 0 && !take_web(connection, into, (size_t)got))) {
         connection_close(worker, connection);
         return;
     }
     connection->ended = got == 0;
-    connection->in_size += (size_t)got;
+    connection->in_size += connection->web ? 0 : (size_t)got;
     progress(worker, connection);
 }
 
@@ -633,7 +686,7 @@ void tcp_serve(struct worker *worker, struct endpoint *endpoint, uint32_t events
     if (connection->endpoint.fd < 0 || connection->away) {
         return;
     }
-    if (connection->out != NULL || has_query(connection)) {
+    if (connection->out != NULL || connection->more || has_query(connection)) {
         progress(worker, connection);
     } else if (connection->tls != NULL || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         receive(worker, connection);

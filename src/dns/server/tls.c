@@ -14,21 +14,38 @@
 #include <openssl/ssl.h>
 
 static const unsigned char alpn_dot[] = {3, 'd', 'o', 't'};
+static const unsigned char alpn_http2[] = {2, 'h', '2'};
+static const unsigned char alpn_http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+
+/* Where wanted stands among the offered protocols; NULL when it does not. */
+static const unsigned char *find_alpn(const unsigned char *offered, unsigned offered_size,
+                                      const unsigned char *wanted)
+{
+    for (unsigned at = 0; at < offered_size; at += 1U + offered[at]) {
+        unsigned size = 1U + offered[at];
+        if (size <= offered_size - at && size == 1U + wanted[0] &&
+            memcmp(offered + at, wanted, size) == 0) {
+            return offered + at;
+        }
+    }
+    return NULL;
+}
 
 static int choose_alpn(SSL *session, const unsigned char **out, unsigned char *out_size,
                        const unsigned char *offered, unsigned offered_size, void *context)
 {
-    (void)session;
     (void)context;
-    for (unsigned at = 0; at < offered_size; at += 1U + offered[at]) {
-        if (offered_size - at >= sizeof alpn_dot &&
-            memcmp(offered + at, alpn_dot, sizeof alpn_dot) == 0) {
-            *out = offered + at + 1;
-            *out_size = sizeof alpn_dot - 1;
-            return SSL_TLSEXT_ERR_OK;
-        }
+    bool web = SSL_get_app_data(session) != NULL;
+    const unsigned char *found = find_alpn(offered, offered_size, web ? alpn_http2 : alpn_dot);
+    if (found == NULL && web) {
+        found = find_alpn(offered, offered_size, alpn_http1);
     }
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
+    if (found == NULL) {
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    *out = found + 1;
+    *out_size = found[0];
+    return SSL_TLSEXT_ERR_OK;
 }
 
 static bool use_chain(SSL_CTX *context, BIO *pem)
@@ -103,11 +120,13 @@ void tls_context_free(void *take_context)
     SSL_CTX_free(take_context); /* NULL is fine */
 }
 
-struct ssl_st *tls_session_new(struct ssl_ctx_st *context, int fd)
+struct ssl_st *tls_session_new(struct ssl_ctx_st *context, int fd, bool web)
 {
+    static char is_web; /* its address says it */
     ERR_clear_error();
     SSL *session = SSL_new(context);
-    if (session != NULL && SSL_set_fd(session, fd) != 1) {
+    if (session != NULL &&
+        (SSL_set_fd(session, fd) != 1 || SSL_set_app_data(session, web ? &is_web : NULL) != 1)) {
         SSL_free(session);
         session = NULL;
     }
@@ -171,4 +190,12 @@ bool tls_is_established(const struct ssl_st *session)
 bool tls_is_resumed(const struct ssl_st *session)
 {
     return SSL_session_reused(session) == 1;
+}
+
+bool tls_is_http2(const struct ssl_st *session)
+{
+    const unsigned char *chosen = NULL;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(session, &chosen, &size);
+    return size == alpn_http2[0] && memcmp(chosen, alpn_http2 + 1, size) == 0;
 }

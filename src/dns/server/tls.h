@@ -18,15 +18,16 @@ struct ssl_ctx_st;
 struct ssl_st;
 
 /* From PEM texts: the chain, the server's own certificate first, and its key. TLS 1.2 and later,
- * tickets, no renegotiation; ALPN "dot", and nothing else where a client asks (RFC 7301). */
+ * tickets, no early data, no renegotiation. */
 int tls_context_new(const char *certificate_pem, const char *key_pem,
                     struct ssl_ctx_st **ret_context, struct err *err) MUST_CHECK;
 /* For snapshot_retire; a struct ssl_ctx_st. */
 void tls_context_free(void *take_context);
 
-/* A session on a connected socket, which the caller keeps. It holds the context for itself. NULL:
- * no memory. */
-struct ssl_st *tls_session_new(struct ssl_ctx_st *context, int fd) MUST_CHECK;
+/* A session on a connected socket, which the caller keeps. It holds the context for itself. Of what
+ * a client offers by ALPN (RFC 7301) it takes "dot", or, where it is for the web, "h2", else
+ * "http/1.1"; a client that offers only others is refused. NULL: no memory. */
+struct ssl_st *tls_session_new(struct ssl_ctx_st *context, int fd, bool web) MUST_CHECK;
 /* Says goodbye where that does not block. */
 void tls_session_free(struct ssl_st *take_session);
 
@@ -38,5 +39,6 @@ ssize_t tls_send(struct ssl_st *session, const void *data, size_t size);
 bool tls_has_more(const struct ssl_st *session);
 bool tls_is_established(const struct ssl_st *session);
 bool tls_is_resumed(const struct ssl_st *session);
+bool tls_is_http2(const struct ssl_st *session);
 
 #endif

@@ -36,6 +36,7 @@ struct endpoint {
     int fd;
     bool wildcard; /* of a UDP socket: answers must name their source address */
     bool tls;      /* of a listener */
+    bool web;      /* the same; it speaks HTTP, too */
 };
 
 /* What TLS connections begin with; replaced by dns_server_set_certificate. */
