@@ -416,7 +416,8 @@ static void a_type_or_role_that_there_is_not_sends_nothing(void **state)
     struct run run = RUN("dig", "a.example", "AXFR");
     assert_int_equal(run.code, CLI_EXIT_USAGE);
     assert_string_equal(run.err, "leeward: TYPE cannot be 'AXFR': it is one of SOA, A, TXT, NS, "
-                                 "CNAME, MX, NAPTR, PTR, SRV, SPF, AAAA, CAA, DS\n");
+                                 "CNAME, MX, NAPTR, PTR, SRV, SPF, AAAA, CAA, DS, TLSA, "
+                                 "SSHFP, SVCB, HTTPS\n");
     assert_string_equal(sent, "");
     done(&run);
     run = RUN("key", "create", "--role", "boss");

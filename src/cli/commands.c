@@ -11,8 +11,9 @@
 static const char *const roles[] = {"viewer", "operator", "admin", NULL};
 
 /* Those that Route 53 has, and Leeward answers (RecordType of the service's model). */
-static const char *const record_types[] = {"SOA", "A",   "TXT", "NS",   "CNAME", "MX", "NAPTR",
-                                           "PTR", "SRV", "SPF", "AAAA", "CAA",   "DS", NULL};
+static const char *const record_types[] = {"SOA",   "A",    "TXT",   "NS",   "CNAME", "MX",
+                                           "NAPTR", "PTR",  "SRV",   "SPF",  "AAAA",  "CAA",
+                                           "DS",    "TLSA", "SSHFP", "SVCB", "HTTPS", NULL};
 
 const struct cli_command cli_commands[] = {
     {.noun = "status",

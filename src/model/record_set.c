@@ -19,8 +19,9 @@
 #define SET_IDENTIFIER_LIMIT 128U
 
 /* Route 53's record types (RRType of the service model). */
-static const char *const type_names[] = {"SOA", "A",   "TXT", "NS",   "CNAME", "MX", "NAPTR",
-                                         "PTR", "SRV", "SPF", "AAAA", "CAA",   "DS"};
+static const char *const type_names[] = {"SOA",   "A",    "TXT",   "NS",   "CNAME", "MX",
+                                         "NAPTR", "PTR",  "SRV",   "SPF",  "AAAA",  "CAA",
+                                         "DS",    "TLSA", "SSHFP", "SVCB", "HTTPS"};
 
 static const char *const policy_names[] = {
     [MODEL_SIMPLE] = "simple",

@@ -195,7 +195,7 @@ static void what_is_wrong_with_a_record_is_said_in_awss_words(void **state)
         const char *message;
     } cases[] = {
         {"{\"Name\":\"a..com\",\"Type\":\"A\"" ONE "}", "Invalid domain name 'a..com'"},
-        {"{\"Name\":\"a.com\",\"Type\":\"TLSA\"" ONE "}", "record type 'TLSA' is not offered"},
+        {"{\"Name\":\"a.com\",\"Type\":\"LOC\"" ONE "}", "record type 'LOC' is not offered"},
         {HEAD ONE ALIAS "}", "TrafficPolicyInstanceId], but found more than one"},
         {HEAD ",\"TTL\":1" ALIAS "}", "TrafficPolicyInstanceId], but found more than one"},
         {HEAD "}", "TrafficPolicyInstanceId], but found none"},

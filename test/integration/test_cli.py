@@ -151,7 +151,7 @@ def test_key_list_is_complete(daemon):
     (["key", "create", "--role"], "--role needs a value: --role ROLE"),
     (["status", "--json=yes"], "--json takes no value"),
     (["dig", "www.example.com", "AXFR"], "TYPE cannot be 'AXFR': it is one of SOA, A, TXT, NS, CNAME, MX, NAPTR, PTR, SRV, "
-                                         "SPF, AAAA, CAA, DS"),
+                                         "SPF, AAAA, CAA, DS, TLSA, SSHFP, SVCB, HTTPS"),
     (["key", "create", "--role", "boss"], "--role cannot be 'boss': it is one of viewer, operator, admin"),
 ])
 def test_a_wrong_command_line_is_named(words, sentence):

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "dns/wire/fatal.h"
 #include "dns/wire/name.h"
+#include "dns/wire/value.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,24 +18,7 @@
 #include <string.h>
 
 #define VALUE_LIMIT 4000U /* Route 53: characters of one Value */
-#define STRING_LIMIT 255U /* RFC 1035 section 3.3: character-string */
-#define FIELDS_LIMIT 8U
-
-struct field {
-    const char *text;
-    size_t length;
-};
-
-/* What one conversion carries. */
-struct value {
-    const char *text; /* the whole value, for sentences */
-    struct field fields[FIELDS_LIMIT];
-    size_t count; /* fields found; may be more than are kept */
-    struct bytes_writer out;
-    struct err *err;
-};
-
-static int fatal_whole(struct value *value, const char *code, const char *sentence)
+int value_refuse(struct value *value, const char *code, const char *sentence)
 {
     return fatal_problem(value->err, code, sentence, value->text, strlen(value->text));
 }
@@ -60,27 +44,30 @@ static const char *field_end(const char *text)
     return text;
 }
 
+bool value_next(const char **at, struct field *ret_field)
+{
+    const char *begin = *at;
+    while (is_blank(*begin)) {
+        begin++;
+    }
+    const char *end = field_end(begin);
+    *at = end;
+    *ret_field = (struct field){begin, (size_t)(end - begin)};
+    return end != begin;
+}
+
 static void split(struct value *value)
 {
     const char *at = value->text;
-    while (is_blank(*at)) {
-        at++;
-    }
-    while (*at != '\0') {
-        const char *end = field_end(at);
-        if (value->count < FIELDS_LIMIT) {
-            value->fields[value->count] = (struct field){at, (size_t)(end - at)};
-        }
-        value->count++;
-        at = end;
-        while (is_blank(*at)) {
-            at++;
+    struct field field;
+    for (; value_next(&at, &field); value->count++) {
+        if (value->count < VALUE_FIELDS_LIMIT) {
+            value->fields[value->count] = field;
         }
     }
 }
 
-/* A decimal number up to high, digits only. */
-static int number(const struct field *field, int64_t high, uint32_t *ret_number)
+int value_number(const struct field *field, int64_t high, uint32_t *ret_number)
 {
     char digits[16];
     int64_t parsed = 0;
@@ -92,21 +79,21 @@ static int number(const struct field *field, int64_t high, uint32_t *ret_number)
     return 0;
 }
 
-static int put_u16(struct value *value, size_t index, const char *code, const char *sentence)
+int value_put_u16(struct value *value, size_t index, const char *code, const char *sentence)
 {
     uint32_t parsed = 0;
-    if (number(&value->fields[index], UINT16_MAX, &parsed) != 0) {
-        return fatal_whole(value, code, sentence);
+    if (value_number(&value->fields[index], UINT16_MAX, &parsed) != 0) {
+        return value_refuse(value, code, sentence);
     }
     bytes_put_u16(&value->out, (uint16_t)parsed);
     return 0;
 }
 
-static int put_u8(struct value *value, size_t index, const char *code, const char *sentence)
+int value_put_u8(struct value *value, size_t index, const char *code, const char *sentence)
 {
     uint32_t parsed = 0;
-    if (number(&value->fields[index], UINT8_MAX, &parsed) != 0) {
-        return fatal_whole(value, code, sentence);
+    if (value_number(&value->fields[index], UINT8_MAX, &parsed) != 0) {
+        return value_refuse(value, code, sentence);
     }
     bytes_put_u8(&value->out, (uint8_t)parsed);
     return 0;
@@ -123,7 +110,7 @@ static int put_name_text(struct value *value, const char *text)
     return 0;
 }
 
-static int put_name(struct value *value, size_t index)
+int value_put_name(struct value *value, size_t index)
 {
     char text[NAME_TEXT_LIMIT];
     const struct field *field = &value->fields[index];
@@ -144,9 +131,7 @@ static int octal_escape(const char *text)
     return (text[0] - '0') * 64 + (text[1] - '0') * 8 + (text[2] - '0');
 }
 
-/* One byte inside quotation marks: itself, \ooo, or \ and a character that is no digit. Returns how
- * many characters it took, 0 when it may not stand there. */
-static size_t string_byte(const char *at, uint8_t *ret_byte)
+size_t value_byte(const char *at, uint8_t *ret_byte)
 {
     unsigned char c = (unsigned char)*at;
     if (c < ' ' || c > '~') {
@@ -169,7 +154,7 @@ static size_t string_byte(const char *at, uint8_t *ret_byte)
     return 2;
 }
 
-/* Decodes the quoted string of a field into out (at least STRING_LIMIT bytes). */
+/* Decodes the quoted string of a field into out (at least VALUE_STRING_LIMIT bytes). */
 static int decode_string(struct value *value, const struct field *field, uint8_t *out,
                          size_t *ret_length)
 {
@@ -177,16 +162,16 @@ static int decode_string(struct value *value, const struct field *field, uint8_t
     const char *end = field->text + field->length;
     size_t length = 0;
     if (field->length < 2 || *at != '"') {
-        return fatal_whole(value, "InvalidCharacterString",
-                           "Value should be enclosed in quotation marks");
+        return value_refuse(value, "InvalidCharacterString",
+                            "Value should be enclosed in quotation marks");
     }
     for (at++; at < end && *at != '"';) {
         uint8_t byte = 0;
-        size_t used = string_byte(at, &byte);
+        size_t used = value_byte(at, &byte);
         if (used == 0) {
             return fatal_character(value->err, at);
         }
-        if (length == STRING_LIMIT) {
+        if (length == VALUE_STRING_LIMIT) {
             return fatal_problem(value->err, "CharacterStringTooLong", "Value is too long",
                                  field->text, field->length);
         }
@@ -195,8 +180,8 @@ static int decode_string(struct value *value, const struct field *field, uint8_t
     }
     /* The closing mark must be there, and be the field's last character. */
     if (at + 1 != end) {
-        return fatal_whole(value, "InvalidCharacterString",
-                           "Value should be enclosed in quotation marks");
+        return value_refuse(value, "InvalidCharacterString",
+                            "Value should be enclosed in quotation marks");
     }
     *ret_length = length;
     return 0;
@@ -204,7 +189,7 @@ static int decode_string(struct value *value, const struct field *field, uint8_t
 
 static int put_string(struct value *value, const struct field *field)
 {
-    uint8_t string[STRING_LIMIT];
+    uint8_t string[VALUE_STRING_LIMIT];
     size_t length = 0;
     int result = decode_string(value, field, string, &length);
     if (result == 0) {
@@ -220,7 +205,7 @@ static int from_address(struct value *value, int family, size_t size, const char
     uint8_t address[16];
     char *room = (char *)bytes_put_room(&value->out, size);
     if (inet_pton(family, value->text, address) != 1) {
-        return fatal_whole(value, code, sentence);
+        return value_refuse(value, code, sentence);
     }
     if (room != NULL) {
         (void)memcpy(room, address, size);
@@ -231,7 +216,7 @@ static int from_address(struct value *value, int family, size_t size, const char
 static int from_a(struct value *value)
 {
     if (strpbrk(value->text, " \t") != NULL) {
-        return fatal_whole(value, "ARRDATANotSingleField", "Value contains spaces");
+        return value_refuse(value, "ARRDATANotSingleField", "Value contains spaces");
     }
     return from_address(value, AF_INET, 4, "ARRDATAIllegalIPv4Address",
                         "Value is not a valid IPv4 address");
@@ -240,7 +225,7 @@ static int from_a(struct value *value)
 static int from_aaaa(struct value *value)
 {
     if (strpbrk(value->text, " \t") != NULL) {
-        return fatal_whole(value, "AAAARRDATANotSingleField", "Value contains spaces");
+        return value_refuse(value, "AAAARRDATANotSingleField", "Value contains spaces");
     }
     return from_address(value, AF_INET6, 16, "AAAARRDATAIllegalIPv6Address",
                         "Value is not a valid IPv6 address");
@@ -254,46 +239,46 @@ static int from_name(struct value *value)
 static int from_mx(struct value *value)
 {
     if (value->count != 2) {
-        return fatal_whole(value, "MXRRDATANotTwoFields", "MX record doesn't have 2 fields");
+        return value_refuse(value, "MXRRDATANotTwoFields", "MX record doesn't have 2 fields");
     }
-    int result = put_u16(value, 0, "MXRRDATAIllegalPriority",
-                         "MX priority should be a number between 0 and 65535");
-    return result != 0 ? result : put_name(value, 1);
+    int result = value_put_u16(value, 0, "MXRRDATAIllegalPriority",
+                               "MX priority should be a number between 0 and 65535");
+    return result != 0 ? result : value_put_name(value, 1);
 }
 
 static int from_srv(struct value *value)
 {
     if (value->count != 4) {
-        return fatal_whole(value, "SRVRRDATANotFourFields", "SRV record doesn't have 4 fields");
+        return value_refuse(value, "SRVRRDATANotFourFields", "SRV record doesn't have 4 fields");
     }
-    int result = put_u16(value, 0, "SRVRRDATAIllegalPriority",
-                         "SRV priority should be a number between 0 and 65535");
+    int result = value_put_u16(value, 0, "SRVRRDATAIllegalPriority",
+                               "SRV priority should be a number between 0 and 65535");
     if (result == 0) {
-        result = put_u16(value, 1, "SRVRRDATAIllegalWeight",
-                         "SRV weight should be a number between 0 and 65535");
+        result = value_put_u16(value, 1, "SRVRRDATAIllegalWeight",
+                               "SRV weight should be a number between 0 and 65535");
     }
     if (result == 0) {
-        result = put_u16(value, 2, "SRVRRDATAIllegalPort",
-                         "SRV port should be a number between 0 and 65535");
+        result = value_put_u16(value, 2, "SRVRRDATAIllegalPort",
+                               "SRV port should be a number between 0 and 65535");
     }
-    return result != 0 ? result : put_name(value, 3);
+    return result != 0 ? result : value_put_name(value, 3);
 }
 
 static int from_soa(struct value *value)
 {
     if (value->count != 7) {
-        return fatal_whole(value, "SOARRDATANotSevenFields", "SOA record doesn't have 7 fields");
+        return value_refuse(value, "SOARRDATANotSevenFields", "SOA record doesn't have 7 fields");
     }
-    int result = put_name(value, 0);
+    int result = value_put_name(value, 0);
     if (result == 0) {
-        result = put_name(value, 1);
+        result = value_put_name(value, 1);
     }
     for (size_t i = 2; result == 0 && i < 7; i++) {
         uint32_t parsed = 0;
         /* RFC 2181 section 8 bounds times to 31 bits; the serial has all 32. */
-        if (number(&value->fields[i], i == 2 ? UINT32_MAX : INT32_MAX, &parsed) != 0) {
-            return fatal_whole(value, "SOARRDATAIllegalNumber",
-                               "SOA serial and times should be numbers");
+        if (value_number(&value->fields[i], i == 2 ? UINT32_MAX : INT32_MAX, &parsed) != 0) {
+            return value_refuse(value, "SOARRDATAIllegalNumber",
+                                "SOA serial and times should be numbers");
         }
         bytes_put_u32(&value->out, parsed);
     }
@@ -318,8 +303,8 @@ static int from_txt(struct value *value)
     do {
         at += strspn(at, " ");
         if (*at != '"') {
-            return fatal_whole(value, "InvalidCharacterString",
-                               "Value should be enclosed in quotation marks");
+            return value_refuse(value, "InvalidCharacterString",
+                                "Value should be enclosed in quotation marks");
         }
         struct field field = {at, (size_t)(string_end(at) - at)};
         int result = put_string(value, &field);
@@ -347,25 +332,52 @@ static bool is_tag(const uint8_t *text, size_t length)
 static int from_caa(struct value *value)
 {
     if (value->count != 3) {
-        return fatal_whole(value, "CAARRDATANotThreeFields", "CAA record doesn't have 3 fields");
+        return value_refuse(value, "CAARRDATANotThreeFields", "CAA record doesn't have 3 fields");
     }
-    int result =
-        put_u8(value, 0, "CAARRDATAIllegalFlags", "CAA flags should be a number between 0 and 255");
+    int result = value_put_u8(value, 0, "CAARRDATAIllegalFlags",
+                              "CAA flags should be a number between 0 and 255");
     if (result != 0) {
         return result;
     }
     const struct field *tag = &value->fields[1];
-    if (tag->length > STRING_LIMIT || !is_tag((const uint8_t *)tag->text, tag->length)) {
-        return fatal_whole(value, "CAARRDATAIllegalTag",
-                           "CAA tag should contain only the characters a-z, A-Z and 0-9");
+    if (tag->length > VALUE_STRING_LIMIT || !is_tag((const uint8_t *)tag->text, tag->length)) {
+        return value_refuse(value, "CAARRDATAIllegalTag",
+                            "CAA tag should contain only the characters a-z, A-Z and 0-9");
     }
     bytes_put_u8(&value->out, (uint8_t)tag->length);
     bytes_put(&value->out, tag->text, tag->length);
-    uint8_t string[STRING_LIMIT];
+    uint8_t string[VALUE_STRING_LIMIT];
     size_t length = 0;
     result = decode_string(value, &value->fields[2], string, &length);
     bytes_put(&value->out, string, length);
     return result;
+}
+
+/* The hexadecimal digits from that field on, which blanks may part, as `want` bytes; 0: any. */
+static int put_digest(struct value *value, size_t index, size_t want, const char *code,
+                      const char *sentence)
+{
+    size_t size = 0;
+    char pair[3] = "";
+    size_t half = 0;
+    for (const char *at = value->fields[index].text; *at != '\0'; at++) {
+        if (is_blank(*at)) {
+            continue;
+        }
+        pair[half++] = *at;
+        uint8_t byte = 0;
+        if (half == 2 && text_unhex(pair, &byte, 1) != 0) {
+            return value_refuse(value, code, sentence);
+        }
+        if (half == 2) {
+            bytes_put_u8(&value->out, byte);
+            half = 0;
+            size++;
+        }
+    }
+    return size == 0 || half != 0 || (want != 0 && size != want)
+               ? value_refuse(value, code, sentence)
+               : 0;
 }
 
 /* Digest lengths of RFC 4034 appendix A.2, RFC 4509, RFC 5933 and RFC 6605; 0: any. */
@@ -387,56 +399,102 @@ static size_t digest_size(uint8_t type)
 static int from_ds(struct value *value)
 {
     if (value->count != 4) {
-        return fatal_whole(value, "DSRRDATANotFourFields", "DS record doesn't have 4 fields");
+        return value_refuse(value, "DSRRDATANotFourFields", "DS record doesn't have 4 fields");
     }
-    int result = put_u16(value, 0, "DSRRDATAIllegalKeyTag",
-                         "DS key tag should be a number between 0 and 65535");
+    int result = value_put_u16(value, 0, "DSRRDATAIllegalKeyTag",
+                               "DS key tag should be a number between 0 and 65535");
     if (result == 0) {
-        result = put_u8(value, 1, "DSRRDATAIllegalAlgorithm",
-                        "DS algorithm should be a number between 0 and 255");
+        result = value_put_u8(value, 1, "DSRRDATAIllegalAlgorithm",
+                              "DS algorithm should be a number between 0 and 255");
     }
     if (result == 0) {
-        result = put_u8(value, 2, "DSRRDATAIllegalDigestType",
-                        "DS digest type should be a number between 0 and 255");
+        result = value_put_u8(value, 2, "DSRRDATAIllegalDigestType",
+                              "DS digest type should be a number between 0 and 255");
     }
     if (result != 0 || value->out.failed) {
         return result;
     }
-    const struct field *hex = &value->fields[3];
-    size_t size = hex->length / 2;
-    size_t want = digest_size(value->out.data[value->out.at - 1]);
-    char digits[2 * STRING_LIMIT + 1];
-    uint8_t digest[STRING_LIMIT];
-    if (size == 0 || (want != 0 && size != want) ||
-        text_copy_n(digits, sizeof digits, hex->text, hex->length) != 0 ||
-        text_unhex(digits, digest, size) != 0) {
-        return fatal_whole(value, "DSRRDATAIllegalDigest",
-                           "DS digest should be hexadecimal digits as its type wants them");
+    return put_digest(value, 3, digest_size(value->out.data[value->out.at - 1]),
+                      "DSRRDATAIllegalDigest",
+                      "DS digest should be hexadecimal digits as its type wants them");
+}
+
+/* RFC 4255 section 3; the sizes of SHA-1 and SHA-256 (RFC 6594). */
+static int from_sshfp(struct value *value)
+{
+    if (value->count < 3) {
+        return value_refuse(value, "SSHFPRRDATANotThreeFields",
+                            "SSHFP record doesn't have 3 fields");
     }
-    bytes_put(&value->out, digest, size);
-    return 0;
+    int result = value_put_u8(value, 0, "SSHFPRRDATAIllegalAlgorithm",
+                              "SSHFP algorithm should be a number between 0 and 255");
+    if (result == 0) {
+        result = value_put_u8(value, 1, "SSHFPRRDATAIllegalType",
+                              "SSHFP type should be a number between 0 and 255");
+    }
+    if (result != 0 || value->out.failed) {
+        return result;
+    }
+    uint8_t type = value->out.data[value->out.at - 1];
+    return put_digest(value, 2,
+                      type == 1   ? 20U
+                      : type == 2 ? 32U
+                                  : 0U,
+                      "SSHFPRRDATAIllegalFingerprint",
+                      "SSHFP fingerprint should be hexadecimal digits as its type wants them");
+}
+
+/* RFC 6698 section 2; matching types 1 and 2 are SHA-256 and SHA-512. */
+static int from_tlsa(struct value *value)
+{
+    static const struct {
+        const char *code;
+        const char *sentence;
+    } numbers[] = {
+        {"TLSARRDATAIllegalUsage", "TLSA usage should be a number between 0 and 255"},
+        {"TLSARRDATAIllegalSelector", "TLSA selector should be a number between 0 and 255"},
+        {"TLSARRDATAIllegalMatchingType",
+         "TLSA matching type should be a number between 0 and 255"},
+    };
+    if (value->count < 4) {
+        return value_refuse(value, "TLSARRDATANotFourFields", "TLSA record doesn't have 4 fields");
+    }
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < ARRAY_SIZE(numbers); i++) {
+        result = value_put_u8(value, i, numbers[i].code, numbers[i].sentence);
+    }
+    if (result != 0 || value->out.failed) {
+        return result;
+    }
+    uint8_t type = value->out.data[value->out.at - 1];
+    return put_digest(value, 3,
+                      type == 1   ? 32U
+                      : type == 2 ? 64U
+                                  : 0U,
+                      "TLSARRDATAIllegalData",
+                      "TLSA data should be hexadecimal digits as its matching type wants them");
 }
 
 /* RFC 3403 section 4.1. */
 static int from_naptr(struct value *value)
 {
     if (value->count != 6) {
-        return fatal_whole(value, "NAPTRRRDATANotSixFields", "NAPTR record doesn't have 6 fields");
+        return value_refuse(value, "NAPTRRRDATANotSixFields", "NAPTR record doesn't have 6 fields");
     }
-    int result = put_u16(value, 0, "NAPTRRRDATAIllegalOrder",
-                         "NAPTR order should be a number between 0 and 65535");
+    int result = value_put_u16(value, 0, "NAPTRRRDATAIllegalOrder",
+                               "NAPTR order should be a number between 0 and 65535");
     if (result == 0) {
-        result = put_u16(value, 1, "NAPTRRRDATAIllegalPreference",
-                         "NAPTR preference should be a number between 0 and 65535");
+        result = value_put_u16(value, 1, "NAPTRRRDATAIllegalPreference",
+                               "NAPTR preference should be a number between 0 and 65535");
     }
-    uint8_t flags[STRING_LIMIT];
+    uint8_t flags[VALUE_STRING_LIMIT];
     size_t length = 0;
     if (result == 0) {
         result = decode_string(value, &value->fields[2], flags, &length);
     }
     if (result == 0 && length != 0 && !is_tag(flags, length)) {
-        return fatal_whole(value, "NAPTRRRDATAIllegalFlags",
-                           "NAPTR flags should contain only the characters A-Z and 0-9");
+        return value_refuse(value, "NAPTRRRDATAIllegalFlags",
+                            "NAPTR flags should contain only the characters A-Z and 0-9");
     }
     for (size_t i = 2; result == 0 && i < 5; i++) {
         result = put_string(value, &value->fields[i]);
@@ -447,20 +505,33 @@ static int from_naptr(struct value *value)
     const struct field *replacement = &value->fields[5];
     bool root = replacement->length == 1 && replacement->text[0] == '.';
     if (value->fields[4].length > 2 && !root) {
-        return fatal_whole(value, "NAPTRRRDATAIllegalReplacement",
-                           "NAPTR replacement should be a dot when there is a regexp");
+        return value_refuse(value, "NAPTRRRDATAIllegalReplacement",
+                            "NAPTR replacement should be a dot when there is a regexp");
     }
-    return put_name(value, 5);
+    return value_put_name(value, 5);
 }
 
 static const struct {
     uint16_t type;
     int (*from)(struct value *value);
 } types[] = {
-    {RR_A, from_a},         {RR_AAAA, from_aaaa}, {RR_CNAME, from_name}, {RR_NS, from_name},
-    {RR_PTR, from_name},    {RR_TXT, from_txt},   {RR_SPF, from_txt},    {RR_MX, from_mx},
-    {RR_SRV, from_srv},     {RR_SOA, from_soa},   {RR_CAA, from_caa},    {RR_DS, from_ds},
+    {RR_A, from_a},
+    {RR_AAAA, from_aaaa},
+    {RR_CNAME, from_name},
+    {RR_NS, from_name},
+    {RR_PTR, from_name},
+    {RR_TXT, from_txt},
+    {RR_SPF, from_txt},
+    {RR_MX, from_mx},
+    {RR_SRV, from_srv},
+    {RR_SOA, from_soa},
+    {RR_CAA, from_caa},
+    {RR_DS, from_ds},
     {RR_NAPTR, from_naptr},
+    {RR_SSHFP, from_sshfp},
+    {RR_TLSA, from_tlsa},
+    {RR_SVCB, value_from_service},
+    {RR_HTTPS, value_from_service},
 };
 
 int rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t size, struct err *err)
@@ -479,7 +550,7 @@ int rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t size, 
     if (strlen(text) > VALUE_LIMIT) {
         char code[32];
         (void)snprintf(code, sizeof code, "%sRRDATATooLong", type_text);
-        return fatal_whole(&value, code, "Value is too long");
+        return value_refuse(&value, code, "Value is too long");
     }
     split(&value);
     int result = types[index].from(&value);
@@ -501,6 +572,7 @@ static const struct {
     {RR_SRV, "SRV"},     {RR_NAPTR, "NAPTR"}, {RR_OPT, "OPT"},       {RR_DS, "DS"},
     {RR_RRSIG, "RRSIG"}, {RR_NSEC, "NSEC"},   {RR_DNSKEY, "DNSKEY"}, {RR_SPF, "SPF"},
     {RR_IXFR, "IXFR"},   {RR_AXFR, "AXFR"},   {RR_ANY, "ANY"},       {RR_CAA, "CAA"},
+    {RR_SSHFP, "SSHFP"}, {RR_TLSA, "TLSA"},   {RR_SVCB, "SVCB"},     {RR_HTTPS, "HTTPS"},
 };
 
 uint16_t rr_type_from_text(const char *text)

@@ -37,8 +37,9 @@ static void try_text(uint16_t type, const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint16_t types[] = {RR_A,  RR_AAAA, RR_CAA, RR_CNAME, RR_DS,  RR_MX,  RR_NAPTR,
-                                     RR_NS, RR_PTR,  RR_SOA, RR_SPF,   RR_SRV, RR_TXT, 65280};
+    static const uint16_t types[] = {RR_A,     RR_AAAA, RR_CAA,   RR_CNAME, RR_DS,   RR_MX,
+                                     RR_NAPTR, RR_NS,   RR_PTR,   RR_SOA,   RR_SPF,  RR_SRV,
+                                     RR_TXT,   65280,   RR_SSHFP, RR_TLSA,  RR_SVCB, RR_HTTPS};
     static char shown[5 * RDATA_LIMIT];
     if (size == 0 || size > RDATA_LIMIT) {
         return 0;

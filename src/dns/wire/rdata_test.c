@@ -53,6 +53,25 @@ static void values_come_back_as_they_were(void **state)
         {RR_NAPTR, "100 50 \"u\" \"E2U+sip\" \"!^(\\\\+441632960083)$!sip:\\\\1@example.com!\" .",
          NULL},
         {RR_NAPTR, "100 51 \"\" \"\" \"\" next.example.com.", NULL},
+        {RR_SSHFP, "2 1 123456789abcdef67890123456789abcdef67890", NULL},
+        {RR_SSHFP, "4 2 4158F281921260B0205508121C6F5CEE879E15F22BDBC319EF2AE9FD308DB3BE",
+         "4 2 4158f281921260b0205508121c6f5cee879e15f22bdbc319ef2ae9fd308db3be"},
+        {RR_TLSA, "0 0 1 d2abde240d7cd3ee6b4b28c54df034b97983a1d16e8a410e4561cb106618e971", NULL},
+        {RR_TLSA, "3 1 0 3082 0307 3082", "3 1 0 308203073082"},
+        {RR_SVCB, "0 foo.example.com.", NULL},
+        {RR_SVCB, "1 .", NULL},
+        {RR_SVCB, "16 foo.example.com. port=53", NULL},
+        {RR_SVCB, "1 foo.example.com. key667=hello", "1 foo.example.com. key667=\"hello\""},
+        {RR_SVCB, "1 foo.example.com. key667=\"hello\\322qoo\"", NULL},
+        {RR_SVCB, "1 foo.example.com. ipv6hint=\"2001:db8::1,2001:db8::53:1\"", NULL},
+        {RR_SVCB, "16 foo.example.org. alpn=h2,h3-19 mandatory=ipv4hint,alpn ipv4hint=192.0.2.1",
+         "16 foo.example.org. mandatory=\"alpn,ipv4hint\" alpn=\"h2,h3-19\" "
+         "ipv4hint=\"192.0.2.1\""},
+        {RR_SVCB, "16 foo.example.org. alpn=\"f\\\\\\\\oo\\\\,bar,h2\"", NULL},
+        {RR_HTTPS, "1 . alpn=h3 no-default-alpn ech=\"AEj+DQ==\"",
+         "1 . alpn=\"h3\" no-default-alpn ech=\"AEj+DQ==\""},
+        {RR_HTTPS, "1 . key3=\"\\001\\273\" dohpath=\"/dns-query{?dns}\" ohttp key0=\"\\000\\003\"",
+         "1 . mandatory=\"port\" port=443 dohpath=\"/dns-query{?dns}\" ohttp"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
         struct err err = ERR_INIT;
@@ -82,6 +101,26 @@ static void wire_form_is_what_the_rfcs_say(void **state)
     assert_memory_equal(wire, "\002ab\001c", 5);
     assert_int_equal(rdata_from_text(RR_CAA, "1 Tag \"v\"", wire, sizeof wire, &err), 6);
     assert_memory_equal(wire, "\001\003Tagv", 6);
+    assert_int_equal(rdata_from_text(RR_SSHFP, "2 9 abcd", wire, sizeof wire, &err), 4);
+    assert_memory_equal(wire, "\002\011\xab\xcd", 4);
+    /* RFC 9460 appendix D.2, figures 3, 6 and 9 (decimal escapes there are octal here). */
+    assert_int_equal(rdata_from_text(RR_SVCB, "16 f.e. port=53", wire, sizeof wire, &err), 13);
+    assert_memory_equal(wire, "\000\020\001f\001e\000\000\003\000\002\000\065", 13);
+    assert_int_equal(rdata_from_text(RR_SVCB,
+                                     "16 foo.example.org. alpn=h2,h3-19 mandatory=ipv4hint,alpn "
+                                     "ipv4hint=192.0.2.1",
+                                     wire, sizeof wire, &err),
+                     48);
+    assert_memory_equal(wire,
+                        "\000\020\003foo\007example\003org\000"
+                        "\000\000\000\004\000\001\000\004"
+                        "\000\001\000\011\002h2\005h3-19"
+                        "\000\004\000\004\300\000\002\001",
+                        48);
+    assert_int_equal(
+        rdata_from_text(RR_SVCB, "16 . alpn=\"f\\\\\\\\oo\\\\,bar,h2\"", wire, sizeof wire, &err),
+        19);
+    assert_memory_equal(wire, "\000\020\000\000\001\000\014\010f\\oo,bar\002h2", 19);
 }
 
 static void refusals_read_as_route53_words_them(void **state)
@@ -136,6 +175,14 @@ static void refusals_read_as_route53_words_them(void **state)
         {RR_NAPTR, "1 2 u \"\" \"\" .",
          "InvalidCharacterString (Value should be enclosed in quotation marks)"},
         {RR_NAPTR, "1 2 \"u\" \"\" \"!a!b!\" c.d.", "NAPTRRRDATAIllegalReplacement"},
+        {RR_SSHFP, "1 1", "SSHFPRRDATANotThreeFields"},
+        {RR_SSHFP, "1 1 abcd", "SSHFPRRDATAIllegalFingerprint"},
+        {RR_SSHFP, "1 3 abc", "SSHFPRRDATAIllegalFingerprint"},
+        {RR_TLSA, "3 1 1", "TLSARRDATANotFourFields"},
+        {RR_TLSA, "3 256 1 ab", "TLSARRDATAIllegalSelector"},
+        {RR_TLSA, "3 1 1 ab", "TLSARRDATAIllegalData"},
+        {RR_SVCB, "1", "SVCBRRDATANotTwoFields"},
+        {RR_SVCB, "65536 a", "SVCBRRDATAIllegalPriority"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
         struct err err = ERR_INIT;
@@ -165,6 +212,62 @@ static void unsupported_characters_are_named(void **state)
     assert_non_null(strstr(err.message, "'\xe2\x82\xac'"));
     assert_int_equal(rdata_from_text(RR_CNAME, "a b", wire, sizeof wire, &err), -EINVAL);
     assert_non_null(strstr(err.message, "UnsupportedCharacter"));
+}
+
+/* RFC 9460 appendix D.3, and what else section 2, 7 and 8 forbid. */
+static void service_parameters_that_contradict_the_rfc_are_refused(void **state)
+{
+    (void)state;
+    static const char *const params[] = {
+        "key123=abc key123=def",
+        "mandatory",
+        "alpn",
+        "port",
+        "ipv4hint",
+        "ipv6hint",
+        "no-default-alpn=abc",
+        "mandatory=key123",
+        "mandatory=mandatory",
+        "mandatory=key123,key123 key123=abc",
+        "no-default-alpn",
+        "port=65536",
+        "port=",
+        "port=\"44\\0003\"",
+        "alpn=\"\"",
+        "alpn=h2,,h3",
+        "alpn=h2,",
+        "alpn=\"h2\\\\x\"",
+        "ipv4hint=192.0.2",
+        "ipv4hint=192.0.2.1,",
+        "ipv6hint=192.0.2.1",
+        "ech=***",
+        "ech=",
+        "key65535=x",
+        "key=x",
+        "key01=x",
+        "bogus=x",
+        "=x",
+        "ohttp=x",
+        "key3=\"x\"",
+        "key667=\"open",
+        "key667=a\"b\"",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(params); i++) {
+        char text[128];
+        struct err err = ERR_INIT;
+        (void)snprintf(text, sizeof text, "1 foo.example.com. %s", params[i]);
+        assert_int_equal(rdata_from_text(RR_SVCB, text, wire, sizeof wire, &err), -EINVAL);
+        assert_non_null(strstr(err.message, "SVCBRRDATAIllegalParameter ("));
+    }
+    char many[1024] = "1 .";
+    for (unsigned i = 0; i < 65; i++) {
+        size_t at = strlen(many);
+        (void)snprintf(many + at, sizeof many - at, " key%u=x", 100 + i);
+    }
+    struct err err = ERR_INIT;
+    assert_int_equal(rdata_from_text(RR_SVCB, many, wire, sizeof wire, &err), -EINVAL);
+    *strrchr(many, ' ') = '\0';
+    assert_true(rdata_from_text(RR_SVCB, many, wire, sizeof wire, &err) > 0);
 }
 
 static void strings_and_values_have_their_limits(void **state)
@@ -225,6 +328,14 @@ static void rdata_that_does_not_fit_its_type_is_refused(void **state)
         {RR_CAA, "\0\5x", 3},
         {RR_SOA, "\0\0\0\0\0", 5},
         {RR_NAPTR, "\0\1\0\1\0\0\0", 7},
+        {RR_SSHFP, "\1\2", 2},
+        {RR_TLSA, "\3\1\1", 3},
+        {RR_SVCB, "\0\1", 2},
+        {RR_SVCB, "\0\1\0\0\3\0\1\0", 8},                    /* a port of one byte */
+        {RR_SVCB, "\0\1\0\0\3\0\2\0\1\0\3\0\2\0\1", 15},     /* twice */
+        {RR_SVCB, "\0\1\0\0\4\0\4\1\2\3\4\0\3\0\2\0\1", 17}, /* descending */
+        {RR_HTTPS, "\0\1\0\0\1\0\2\3h", 9},                  /* alpn cut short */
+        {RR_HTTPS, "\0\1\0\xff\xff\0\0", 7},
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         assert_int_equal(rdata_to_text(bad[i].type, (const uint8_t *)bad[i].data, bad[i].size, text,
@@ -265,6 +376,7 @@ int main(void)
         cmocka_unit_test(wire_form_is_what_the_rfcs_say),
         cmocka_unit_test(refusals_read_as_route53_words_them),
         cmocka_unit_test(unsupported_characters_are_named),
+        cmocka_unit_test(service_parameters_that_contradict_the_rfc_are_refused),
         cmocka_unit_test(strings_and_values_have_their_limits),
         cmocka_unit_test(rdata_that_does_not_fit_its_type_is_refused),
         cmocka_unit_test(types_have_names_and_numbers),

@@ -7,21 +7,14 @@
 #include "base/text.h"
 #include "dns/wire/name.h"
 #include "dns/wire/rdata.h"
+#include "dns/wire/value.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Text under construction: like a bounded string, with a sticky error. */
-struct text {
-    char *data;
-    size_t size;
-    size_t at;
-    bool failed;
-};
-
-static void put(struct text *out, const char *data, size_t length)
+void text_put(struct text *out, const char *data, size_t length)
 {
     if (out->failed || length >= out->size - out->at) {
         out->failed = true;
@@ -34,10 +27,10 @@ static void put(struct text *out, const char *data, size_t length)
 
 static void puts_text(struct text *out, const char *text)
 {
-    put(out, text, strlen(text));
+    text_put(out, text, strlen(text));
 }
 
-static void put_number(struct text *out, uint32_t value)
+void text_put_number(struct text *out, uint32_t value)
 {
     char digits[16];
     (void)snprintf(digits, sizeof digits, "%u", (unsigned)value);
@@ -49,28 +42,32 @@ static void put_hex(struct text *out, const uint8_t *data, size_t size)
     for (size_t i = 0; i < size; i++) {
         char digits[3];
         text_hex(data + i, 1, digits);
-        put(out, digits, 2);
+        text_put(out, digits, 2);
     }
+}
+
+void text_put_byte(struct text *out, uint8_t byte)
+{
+    char escape[5] = {(char)byte};
+    int length = 1;
+    if (byte == '"' || byte == '\\') {
+        length = snprintf(escape, sizeof escape, "\\%c", byte);
+    } else if (byte < ' ' || byte > '~') {
+        length = snprintf(escape, sizeof escape, "\\%03o", (unsigned)byte);
+    }
+    text_put(out, escape, (size_t)length);
 }
 
 static void put_quoted(struct text *out, const uint8_t *data, size_t size)
 {
-    put(out, "\"", 1);
+    text_put(out, "\"", 1);
     for (size_t i = 0; i < size; i++) {
-        char escape[5];
-        int length = 1;
-        escape[0] = (char)data[i];
-        if (data[i] == '"' || data[i] == '\\') {
-            length = snprintf(escape, sizeof escape, "\\%c", data[i]);
-        } else if (data[i] < ' ' || data[i] > '~') {
-            length = snprintf(escape, sizeof escape, "\\%03o", (unsigned)data[i]);
-        }
-        put(out, escape, (size_t)length);
+        text_put_byte(out, data[i]);
     }
-    put(out, "\"", 1);
+    text_put(out, "\"", 1);
 }
 
-static void show_name(struct bytes_reader *in, struct text *out)
+void text_put_name(struct text *out, struct bytes_reader *in)
 {
     int length = name_check(in->data + in->at, bytes_left(in));
     const uint8_t *wire = length > 0 ? bytes_get(in, (size_t)length) : NULL;
@@ -105,7 +102,7 @@ static void show_strings(struct bytes_reader *in, struct text *out)
 {
     do {
         if (out->at != 0) {
-            put(out, " ", 1);
+            text_put(out, " ", 1);
         }
         show_string(in, out);
     } while (!in->failed && bytes_left(in) != 0);
@@ -122,8 +119,8 @@ static const uint8_t *take_rest(struct bytes_reader *in, size_t *ret_size)
 
 static void show_caa(struct bytes_reader *in, struct text *out)
 {
-    put_number(out, bytes_get_u8(in));
-    put(out, " ", 1);
+    text_put_number(out, bytes_get_u8(in));
+    text_put(out, " ", 1);
     uint8_t length = bytes_get_u8(in);
     const uint8_t *tag = bytes_get(in, length);
     for (size_t i = 0; tag != NULL && i < length; i++) {
@@ -134,21 +131,19 @@ static void show_caa(struct bytes_reader *in, struct text *out)
         in->failed = true;
         return;
     }
-    put(out, (const char *)tag, length);
-    put(out, " ", 1);
+    text_put(out, (const char *)tag, length);
+    text_put(out, " ", 1);
     size_t size = 0;
     const uint8_t *rest = take_rest(in, &size);
     put_quoted(out, rest, size);
 }
 
-static void show_ds(struct bytes_reader *in, struct text *out)
+static void show_numbers_and_digest(struct bytes_reader *in, struct text *out, unsigned numbers)
 {
-    put_number(out, bytes_get_u16(in));
-    put(out, " ", 1);
-    put_number(out, bytes_get_u8(in));
-    put(out, " ", 1);
-    put_number(out, bytes_get_u8(in));
-    put(out, " ", 1);
+    for (unsigned i = 0; i < numbers; i++) {
+        text_put_number(out, bytes_get_u8(in));
+        text_put(out, " ", 1);
+    }
     size_t size = 0;
     const uint8_t *digest = take_rest(in, &size);
     if (size == 0) {
@@ -158,14 +153,21 @@ static void show_ds(struct bytes_reader *in, struct text *out)
     put_hex(out, digest, size);
 }
 
+static void show_ds(struct bytes_reader *in, struct text *out)
+{
+    text_put_number(out, bytes_get_u16(in));
+    text_put(out, " ", 1);
+    show_numbers_and_digest(in, out, 2);
+}
+
 static void show_unknown(struct bytes_reader *in, struct text *out)
 {
     size_t size = 0;
     const uint8_t *rest = take_rest(in, &size);
     puts_text(out, "\\# ");
-    put_number(out, (uint32_t)size);
+    text_put_number(out, (uint32_t)size);
     if (size != 0) {
-        put(out, " ", 1);
+        text_put(out, " ", 1);
         put_hex(out, rest, size);
     }
 }
@@ -195,20 +197,20 @@ static void show_fields(struct bytes_reader *in, struct text *out, const char *f
 {
     for (const char *field = fields; *field != '\0' && !in->failed; field++) {
         if (field != fields) {
-            put(out, " ", 1);
+            text_put(out, " ", 1);
         }
         switch (*field) {
         case '2':
-            put_number(out, bytes_get_u16(in));
+            text_put_number(out, bytes_get_u16(in));
             break;
         case '4':
-            put_number(out, bytes_get_u32(in));
+            text_put_number(out, bytes_get_u32(in));
             break;
         case 's':
             show_string(in, out);
             break;
         default:
-            show_name(in, out);
+            text_put_name(out, in);
             break;
         }
     }
@@ -237,6 +239,16 @@ static void show(uint16_t type, struct bytes_reader *in, struct text *out)
         break;
     case RR_DS:
         show_ds(in, out);
+        break;
+    case RR_SSHFP:
+        show_numbers_and_digest(in, out, 2);
+        break;
+    case RR_TLSA:
+        show_numbers_and_digest(in, out, 3);
+        break;
+    case RR_SVCB:
+    case RR_HTTPS:
+        text_put_service(out, in);
         break;
     default:
         show_unknown(in, out);

@@ -354,9 +354,10 @@ static void explanations_are_asked_for_by_type_number(void **state)
     const struct {
         const char *type;
         int number;
-    } cases[] = {{"A", 1},   {"NS", 2},   {"CNAME", 5}, {"SOA", 6},  {"PTR", 12},
-                 {"MX", 15}, {"TXT", 16}, {"AAAA", 28}, {"SRV", 33}, {"NAPTR", 35},
-                 {"DS", 43}, {"SPF", 99}, {"CAA", 257}};
+    } cases[] = {{"A", 1},     {"NS", 2},    {"CNAME", 5}, {"SOA", 6},   {"PTR", 12},
+                 {"MX", 15},   {"TXT", 16},  {"AAAA", 28}, {"SRV", 33},  {"NAPTR", 35},
+                 {"DS", 43},   {"SPF", 99},  {"CAA", 257}, {"TLSA", 52}, {"SSHFP", 44},
+                 {"SVCB", 64}, {"HTTPS", 65}};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         json_t *in = json_pack("{s:s, s:s}", "Name", "a.example.", "Type", cases[i].type);
         assert_int_equal(invoke(fixture, "ExplainAnswer", in), 0);
