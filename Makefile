@@ -11,7 +11,7 @@ PACKAGES = tools/install-packages
 MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
-.PHONY: help build demo test check unit integration crash format check-format lint tidy asan tsan fuzz bench \
+.PHONY: help build demo test check unit integration crash differential format check-format lint tidy asan tsan fuzz bench \
 	bench-failover bench-health bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
@@ -44,6 +44,11 @@ crash: build ## kill -9 the daemon LEEWARD_ROUNDS times (500) while clients writ
 	@$(PACKAGES) test
 	@LEEWARD_ROUNDS=$(or $(LEEWARD_ROUNDS),500) $(PYTHON) -m pytest -q -s -p no:cacheprovider \
 		test/integration/test_crash.py -k survive
+
+differential: build ## the same COUNT questions (100,000) to Leeward, Knot and NSD; LEEWARD_SEED repeats a run
+	@$(PACKAGES) test
+	@LEEWARD_QUESTIONS=$(or $(COUNT),100000) $(PYTHON) -m pytest -q -s -p no:cacheprovider \
+		test/integration/test_dns_differential.py
 
 format: ## rewrite the sources in the one format
 	@$(PACKAGES) lint

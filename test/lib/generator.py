@@ -251,6 +251,8 @@ class Maker:
         for number in range(9):
             zone.put((b"chain%d" % number, *apex), "CNAME", number, [((b"chain%d" % (number + 1), *apex),)])
         zone.put((b"chain9", *apex), "A", 60, [self.value("A")])
+        for number in range(20):
+            zone.put((b"far%d" % number, *apex), "CNAME", 60, [((b"far%d" % (number + 1), *apex),)])
         zone.put((b"*", b"jump", *apex), "CNAME", 7, [((b"y", b"jump", *self.chance.choice(others)),)])
         for number, other in enumerate(others):
             zone.put((b"across%d" % number, *apex), "CNAME", 8, [((b"chain%d" % self.chance.randint(0, 9), *other),)])
