@@ -287,9 +287,14 @@ static enum answer_state write_security(struct answer *answer)
     return ANSWER_DONE;
 }
 
+static bool is_service(uint16_t type)
+{
+    return type == RR_SVCB || type == RR_HTTPS;
+}
+
 static bool has_additional(uint16_t type)
 {
-    return type == RR_NS || type == RR_MX || type == RR_SRV;
+    return type == RR_NS || type == RR_MX || type == RR_SRV || is_service(type);
 }
 
 static enum answer_state choose_answer(struct answer *answer)
@@ -337,23 +342,24 @@ static enum answer_state follow_chain(struct answer *answer)
 
 /* ---- additional data and glue ---- */
 
-/* Bytes of RDATA in front of the name that matters. */
-static size_t target_offset(uint16_t type)
+/* Both kinds of address of a node, and where services were asked for the services of another name
+ * (RFC 9460 section 4.1); false when they did not fit, or no pointer reaches the name that is their
+ * owner (nothing of them is left). */
+static bool put_addresses(struct answer *answer, const struct zone_node *node, uint16_t type,
+                          size_t owner_at)
 {
-    return type == RR_MX ? 2 : type == RR_SRV ? 6 : 0;
-}
-
-/* Both kinds of address of a node; false when they did not fit (nothing of them is left). */
-static bool put_addresses(struct answer *answer, const struct zone_node *node, size_t owner_at)
-{
-    static const uint16_t types[] = {RR_A, RR_AAAA};
+    const uint16_t types[] = {RR_A, RR_AAAA, type};
+    size_t count = is_service(type) && node != answer->node ? 3 : 2;
     struct message_mark mark = message_mark(answer->writer);
-    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct zone_slot *slot = zone_node_slot(node, types[i]);
         const struct zone_answer *picked =
             slot != NULL ? rrset_pick(zone_slot_answer(slot), &answer->client) : NULL;
-        if (picked != NULL &&
-            /* Glue is not the zone's own: no signatures over it. */
+        if (picked == NULL) {
+            continue;
+        }
+        /* Glue is not the zone's own: no signatures over it. */
+        if (owner_at >= RRSET_POINTER_LIMIT ||
             !(answer->cut_size == 0 ? put(answer, MESSAGE_ADDITIONAL, picked, owner_at)
                                     : rrset_put(answer->writer, MESSAGE_ADDITIONAL, picked,
                                                 owner_at, &answer->client))) {
@@ -381,6 +387,26 @@ static enum address_need address_need(const struct answer *answer, const struct 
     return ADDRESS_WELCOME;
 }
 
+/* The name that an RR points at, whose RDATA is what `rdata` has left: its place in the message, or
+ * 0 when there is none. A service's "." is the service's own name (RFC 9460 section 2.5.2). */
+static size_t read_target(const struct answer *answer, uint16_t type, struct bytes_reader rdata,
+                          struct zone_name *ret_target)
+{
+    uint16_t priority = is_service(type) ? bytes_get_u16(&rdata) : 0;
+    rdata.at += type == RR_MX ? 2 : type == RR_SRV ? 6 : 0;
+    if (rdata.failed || rdata.at >= rdata.size) {
+        return 0;
+    }
+    if (priority != 0 && rdata.data[rdata.at] == 0) {
+        *ret_target = answer->name;
+        return answer->owner_at;
+    }
+    return zone_name_read(ret_target, answer->context->zones, rdata.data + rdata.at,
+                          rdata.size - rdata.at) != 0
+               ? rdata.at
+               : 0;
+}
+
 /* One pass over the RRs written last: adds the addresses of the names they point at, those that are
  * needed in this pass; of required ones all. False when some of these did not fit. */
 static bool add_addresses(struct answer *answer, uint16_t type, enum address_need need)
@@ -394,26 +420,24 @@ static bool add_addresses(struct answer *answer, uint16_t type, enum address_nee
     while (bytes_left(&rrs) != 0 && !rrs.failed && (required ? whole : count < ADDITIONAL_LIMIT)) {
         (void)bytes_get(&rrs, ZONE_RR_FIXED - 2); /* a failed read ends the loop */
         size_t size = bytes_get_u16(&rrs);
-        size_t at = rrs.at + target_offset(type);
+        struct bytes_reader rdata = rrs;
         (void)bytes_get(&rrs, size); /* likewise */
+        rdata.size = rrs.failed ? rdata.at : rrs.at;
         struct zone_name target;
-        if (rrs.failed || at >= RRSET_POINTER_LIMIT || at >= rrs.at ||
-            zone_name_read(&target, answer->context->zones, answer->writer->out.data + at,
-                           rrs.at - at) == 0) {
-            continue;
-        }
+        size_t at = read_target(answer, type, rdata, &target);
         size_t i = 0;
-        while (i < count && seen[i] != target.hash[0]) {
+        while (at != 0 && i < count && seen[i] != target.hash[0]) {
             i++;
         }
-        if (i < count || address_need(answer, &target) != need) {
+        if (at == 0 || i < count || address_need(answer, &target) != need) {
             continue;
         }
         if (!required) { /* the names of an NS RRset differ, those of MX and SRV need not */
             seen[count++] = target.hash[0];
         }
-        const struct zone_node *node = zone_find(answer->zone, &target, 0);
-        whole = (node == NULL || put_addresses(answer, node, at)) && whole;
+        const struct zone_node *node =
+            at == answer->owner_at ? answer->node : zone_find(answer->zone, &target, 0);
+        whole = (node == NULL || put_addresses(answer, node, type, at)) && whole;
     }
     return whole;
 }
