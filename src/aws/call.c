@@ -3,6 +3,7 @@
  * handler may build them from anything. Invariant: error_code is set exactly when err was filled
  * here. */
 #include "aws/service.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ static json_t *whole_message(struct aws_call *call, size_t length, const char *f
         return NULL;
     }
     (void)vsnprintf(text, length + 1, format, args); /* measured before */
+    text_mend(text);                                 /* a "%.9s" in it may have cut a character */
     return json_pack("{s:s}", "message", text);
 }
 

@@ -96,7 +96,12 @@ static const char *choose_message(struct arena *arena, const json_t *members, co
     if (message == NULL && json_is_array(json_object_get(members, "messages"))) {
         message = join_messages(arena, members);
     }
-    return message != NULL ? message : err->message;
+    if (message != NULL) {
+        return message;
+    }
+    char *text = arena_strdup(arena, err->message);
+    text_mend(text); /* the limit, or a "%.9s" in it, may have cut a character */
+    return text;
 }
 
 static struct failure describe(const struct codec_route *route, const struct aws_call *call,

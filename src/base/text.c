@@ -91,6 +91,47 @@ int text_copy(char *out, size_t size, const char *text)
     return text_copy_n(out, size, text, strlen(text));
 }
 
+/* Bytes of the UTF-8 character that at begins with; 0 when it does not begin with one. RFC 3629
+ * section 4: the second byte has bounds of its own, which leave out overlong forms, surrogates and
+ * what lies above U+10FFFF. */
+static size_t character_size(const unsigned char *at)
+{
+    unsigned char low = 0x80U;
+    unsigned char high = 0xBFU;
+    size_t size = 1;
+    if (at[0] < 0x80U) {
+        return size;
+    }
+    if (at[0] < 0xC2U || at[0] > 0xF4U) {
+        return 0;
+    }
+    size = at[0] < 0xE0U ? 2 : at[0] < 0xF0U ? 3 : 4;
+    low = at[0] == 0xE0U ? 0xA0U : at[0] == 0xF0U ? 0x90U : low;
+    high = at[0] == 0xEDU ? 0x9FU : at[0] == 0xF4U ? 0x8FU : high;
+    if (at[1] < low || at[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < size; i++) { /* the NUL at the end is no such byte */
+        if ((at[i] & 0xC0U) != 0x80U) {
+            return 0;
+        }
+    }
+    return size;
+}
+
+void text_mend(char *text)
+{
+    const char *from = text;
+    char *to = text;
+    while (*from != '\0') {
+        size_t size = character_size((const unsigned char *)from);
+        (void)memmove(to, from, size);
+        to += size;
+        from += size != 0 ? size : 1;
+    }
+    *to = '\0';
+}
+
 void text_hex(const void *data, size_t size, char *out)
 {
     static const char digits[] = "0123456789abcdef";

@@ -33,6 +33,10 @@ int text_copy(char *out, size_t size, const char *text) MUST_CHECK;
 /* The same for length bytes that need not end in a NUL. */
 int text_copy_n(char *out, size_t size, const char *text, size_t length) MUST_CHECK;
 
+/* Takes out, in place, the bytes that are no part of a UTF-8 character (RFC 3629): what is left of
+ * one that was cut, for instance. */
+void text_mend(char *text);
+
 /* out needs 2 * size + 1 bytes. */
 void text_hex(const void *data, size_t size, char *out);
 /* -EINVAL unless text is exactly 2 * size hexadecimal digits. */

@@ -112,6 +112,30 @@ static void copies_fit_or_leave_nothing(void **state)
     assert_int_equal(text_copy_n(out, 0, "", 0), -ENOSPC);
 }
 
+static void what_is_no_character_is_taken_out(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"cut \xe2\x82", "cut "},
+        {"\xf0\x9f\x98' is cut", "' is cut"},
+        {"\x80 alone", " alone"},
+        {"\xc3\xc3\xa9", "\xc3\xa9"},
+        {"\xc0\x80 \xe0\x80\x80 \xf0\x80\x80\x80", "  "}, /* overlong */
+        {"\xed\xa0\x80", ""},                             /* a surrogate */
+        {"\xed\x9f\xbf\xf4\x8f\xbf\xbf", "\xed\x9f\xbf\xf4\x8f\xbf\xbf"},
+        {"\xf4\x90\x80\x80\xff", ""}, /* above U+10FFFF */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[32];
+        assert_int_equal(text_copy(text, sizeof text, rows[i][0]), 0);
+        text_mend(text);
+        assert_string_equal(text, rows[i][1]);
+    }
+}
+
 static void hexadecimal_goes_there_and_back(void **state)
 {
     (void)state;
@@ -267,6 +291,7 @@ int main(void)
         cmocka_unit_test(whole_numbers_are_strict),
         cmocka_unit_test(fractions_are_strict_and_finite),
         cmocka_unit_test(copies_fit_or_leave_nothing),
+        cmocka_unit_test(what_is_no_character_is_taken_out),
         cmocka_unit_test(hexadecimal_goes_there_and_back),
         cmocka_unit_test(base64_vectors_both_ways),
         cmocka_unit_test(base64_of_every_length_goes_there_and_back),
