@@ -71,8 +71,8 @@ struct traffic_document {
 int traffic_document_read(struct aws_call *call, const char *text,
                           struct traffic_document *ret_document, struct err *err) MUST_CHECK;
 int traffic_invalid(struct aws_call *call, struct err *err, const char *format, ...) PRINTF(3, 4);
-/* Refuses members that are not in the list (ended by NULL): a misspelt one would be without effect.
- */
+/* Refuses members that are not in the list (ended by NULL), as a misspelt one would be without
+ * effect, and members that must be text and are not. */
 int traffic_members(struct aws_call *call, json_t *object, const char *const *known,
                     const char *where, struct err *err) MUST_CHECK;
 /* traffic_rule.c: the references of a rule; endpoints and ids of rules are there already. */

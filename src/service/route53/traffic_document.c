@@ -24,6 +24,31 @@ int traffic_invalid(struct aws_call *call, struct err *err, const char *format, 
                      "The traffic policy document is not valid: %s", message);
 }
 
+/* Members that are nothing but text, wherever they are. */
+static bool is_text(const char *name)
+{
+    static const char *const texts[] = {"AWSPolicyFormatVersion",
+                                        "RecordType",
+                                        "StartEndpoint",
+                                        "StartRule",
+                                        "Type",
+                                        "Value",
+                                        "RuleType",
+                                        "EndpointReference",
+                                        "RuleReference",
+                                        "HealthCheck",
+                                        "Region",
+                                        "Continent",
+                                        "Country",
+                                        "Subdivision",
+                                        "LocationName"};
+    size_t i = 0;
+    while (i < ARRAY_SIZE(texts) && !text_equal(texts[i], name)) {
+        i++;
+    }
+    return i < ARRAY_SIZE(texts);
+}
+
 int traffic_members(struct aws_call *call, json_t *object, const char *const *known,
                     const char *where, struct err *err)
 {
@@ -37,6 +62,9 @@ int traffic_members(struct aws_call *call, json_t *object, const char *const *kn
         }
         if (known[i] == NULL) {
             return traffic_invalid(call, err, "%.300s cannot have a member '%.64s'", where, name);
+        }
+        if (is_text(name) && !json_is_string(value)) {
+            return traffic_invalid(call, err, "%.300s: %s must be a string", where, name);
         }
     }
     return 0;

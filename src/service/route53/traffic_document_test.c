@@ -90,7 +90,8 @@ static void a_document_that_is_no_document_is_refused(void **state)
     refuse(START("A", "'StartEndpoint':'a','StartRule':'r'}"), "either a StartEndpoint");
     refuse(START("A", "'StartEndpoint':'a','Endpoints':[]}"), "Endpoints is not an object");
     refuse(START("A", "'StartRule':'a'}"), "'a' is not defined");
-    refuse(START("A", "'StartRule':'a','Rules':{'a':1}}"), "rule 'a'");
+    refuse(START("A", "'StartRule':'a','Rules':{'a':1}}"), "rule 'a' is not an object");
+    refuse(START("A", "'StartRule':'a','StartEndpoint':7}"), "StartEndpoint must be a string");
     refuse(START("A", "'StartRule':'a','Rules':{'':{}}}"), "an id in Rules");
     refuse("{'AWSPolicyFormatVersion':'2015-10-01','AWSPolicyFormatVersion':'2015-10-01'}",
            "duplicate");
@@ -115,6 +116,8 @@ static void endpoints_fit_the_record_type(void **state)
         {"A", "{'Type':'cloudfront','Value':'x','Region':'x'}", "cannot have a Region"},
         {"A", "{'Type':'cloudfront','Value':'a..b'}", "Invalid domain name"},
         {"A", "7", "is not an object"},
+        {"A", "{'Type':7,'Value':'192.0.2.1'}", "endpoint 'a': Type must be a string"},
+        {"A", "{'Type':'value','Value':7}", "endpoint 'a': Value must be a string"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char document[512];
@@ -152,6 +155,12 @@ static void what_a_rule_cannot_be_is_refused_with_its_place(void **state)
     refuse(RULE("'RuleType':'weighted','Items':[{'EndpointReference':'lb','Weight':1,"
                 "'EvaluateTargetHealth':'maybe'}]"),
            "EvaluateTargetHealth must be true or false");
+    refuse(RULE("'RuleType':'weighted','Items':[{'EndpointReference':'a','Weight':1,"
+                "'HealthCheck':null}]"),
+           "rule 'r', Items 1: HealthCheck must be a string");
+    refuse(RULE("'RuleType':'weighted','Items':[{'EndpointReference':'a','Weight':1,"
+                "'RuleReference':[]}]"),
+           "RuleReference must be a string");
     refuse(RULE("'RuleType':'multivalue','Items':[{'EndpointReference':'lb'}]"),
            "rule 'r', 1: RRSet with DNS name");
     refuse(RULE("'RuleType':'multivalue','Items':[{'RuleReference':'r'}]"),

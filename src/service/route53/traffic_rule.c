@@ -388,6 +388,9 @@ int traffic_rule_read(struct aws_call *call, const struct traffic_document *docu
                       struct traffic_rule *rule, struct err *err)
 {
     const char *type = route53_text(rule->json, "RuleType");
+    if (!json_is_object(rule->json)) {
+        return traffic_invalid(call, err, "rule '%s' is not an object", rule->id);
+    }
     for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
         if (text_equal(type, forms[i].type)) {
             return forms[i].list == NULL ? read_pair(call, document, rule, &forms[i], err)
