@@ -73,7 +73,10 @@ int batch_judge_check(struct batch *batch, const struct batch_slot *slot, struct
 int batch_judge_alias(struct batch *batch, const struct batch_slot *slot, struct err *err)
     MUST_CHECK;
 
-/* batch_location.c: that no other record of the group (slots) is for the same place. */
+/* batch_location.c: whether two records of one policy are for the same place; false for policies
+ * that do not look at where the client is. */
+bool batch_same_place(const struct model_record_set *a, const struct model_record_set *b) PURE;
+/* That no other record of the group (slots) is for the same place. */
 void batch_judge_place(struct batch *batch, const struct batch_slot *slot,
                        const struct batch_slot *slots, size_t count);
 /* That the region, or the CIDR collection and location, of a slot that this batch puts exist. */

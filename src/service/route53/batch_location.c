@@ -13,7 +13,7 @@
 
 /* ---- one place, one record ---- */
 
-static bool same_place(const struct model_record_set *a, const struct model_record_set *b)
+bool batch_same_place(const struct model_record_set *a, const struct model_record_set *b)
 {
     switch (a->policy) {
     case MODEL_LATENCY:
@@ -56,7 +56,7 @@ void batch_judge_place(struct batch *batch, const struct batch_slot *slot,
         if (other == NULL || other == record || other->policy != record->policy) {
             continue;
         }
-        if (same_place(record, other)) {
+        if (batch_same_place(record, other)) {
             batch_problem(
                 batch,
                 "RRSet with DNS name %s, type %s, SetIdentifier %s cannot be created as a "

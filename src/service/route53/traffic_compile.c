@@ -4,6 +4,7 @@
  * Invariant: all record sets that come out are ones that the model takes and DNS serves. */
 #include "base/text.h"
 #include "dns/wire/name.h"
+#include "model/location.h"
 #include "model/path.h"
 #include "service/route53/traffic.h"
 
@@ -60,15 +61,36 @@ static int add_content(struct compilation *compilation, json_t *tree,
                                          name, "EvaluateTargetHealth", reference->evaluate_health));
 }
 
-/* Policies of later parts are refused rather than kept and not followed. */
-static int judge_offered(struct aws_call *call, const struct model_record_set *record,
-                         const char *where, struct err *err)
+/* A region, or "" for none, has coordinates. */
+static int judge_region(struct aws_call *call, const char *name, const char *where, struct err *err)
 {
-    if (record->policy <= MODEL_MULTIVALUE) {
+    const struct service_context *context = service_context(call);
+    if (name[0] == '\0' ||
+        model_region_find(context->regions, context->region_count, name) != NULL) {
         return 0;
     }
-    return traffic_invalid(call, err, "%s: Leeward does not offer %s routing", where,
-                           model_policy_name(record->policy));
+    return traffic_invalid(call, err,
+                           "%s: '%.64s' is none of AWS's regions or Local Zones, and the "
+                           "configuration has no region-coordinates for it",
+                           where, name);
+}
+
+/* No two record sets of a rule, which are the last ones, are for the same place. */
+static int judge_places(const struct compilation *compilation, const struct traffic_rule *rule,
+                        struct err *err)
+{
+    const struct traffic_records *records = &compilation->records;
+    const struct traffic_record *first = &records->items[records->count - rule->count];
+    for (size_t i = 1; i < rule->count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (batch_same_place(&first[i].model, &first[j].model)) {
+                return traffic_invalid(compilation->call, err,
+                                       "rule '%s' names the same place twice, in %zu and %zu",
+                                       rule->id, j + 1, i + 1);
+            }
+        }
+    }
+    return 0;
 }
 
 /* One record set; where: for the error, "rule 'x', 3". */
@@ -103,7 +125,10 @@ static int add_record(struct compilation *compilation, const char *name, const c
         return traffic_invalid(call, err, "%s: %s", where,
                                text_starts(message, shape) ? message + strlen(shape) : message);
     }
-    int rc = judge_offered(call, &record->model, where, err);
+    int rc = judge_region(call, record->model.region, where, err);
+    if (rc == 0) {
+        rc = judge_region(call, record->model.local_zone_group, where, err);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -124,7 +149,7 @@ static int add_rule(struct compilation *compilation, const struct traffic_rule *
                         arena_printf(call->arena, "rule '%s', %s", rule->id, reference->identifier),
                         reference, err);
     }
-    return rc;
+    return rc == 0 ? judge_places(compilation, rule, err) : rc;
 }
 
 static int add_rules(struct compilation *compilation, struct err *err)

@@ -70,6 +70,15 @@ static void every_rule_that_is_offered_is_taken(void **state)
                 "{'EndpointReference':'b','Weight':0}]"));
     accept(RULE("'RuleType':'multivalue','Items':[{'EndpointReference':'a'},"
                 "{'EndpointReference':'b','HealthCheck':'c'}]"));
+    accept(RULE("'RuleType':'latency','Regions':[{'EndpointReference':'a','Region':'us-east-1'},"
+                "{'EndpointReference':'lb','Region':'eu-west-1'}]"));
+    accept(RULE("'RuleType':'geo','Locations':[{'EndpointReference':'a','Country':'*'},"
+                "{'EndpointReference':'b','Country':'FR','Continent':'EU','IsDefault':false},"
+                "{'EndpointReference':'lb','Country':'US','Subdivision':'NY'},"
+                "{'EndpointReference':'lb','Continent':'EU'}]"));
+    accept(RULE("'RuleType':'geoproximity','GeoproximityLocations':[{'EndpointReference':'a',"
+                "'Region':'aws:route53:us-west-1','Bias':'10'},{'EndpointReference':'b',"
+                "'Latitude':'51.50','Longitude':'-0.16'}]"));
     accept(START("AAAA", "'StartEndpoint':'a',") "'Endpoints':{'a':{'Type':'cloudfront','Value':"
                                                  "'d1.cloudfront.net'}}}");
     accept(START("MX", "'StartEndpoint':'a',") "'Endpoints':{'a':{'Type':'value','Value':"
@@ -174,6 +183,11 @@ static void what_a_rule_cannot_be_is_refused_with_its_place(void **state)
                 "{'EndpointReference':'b','Country':'DE'}]"),
            "names the same place twice");
     refuse(RULE("'RuleType':'latency','Regions':[{'EndpointReference':'a'}]"), "has no Region");
+    refuse(RULE("'RuleType':'latency','Regions':[{'EndpointReference':'a','Region':'x'}]"),
+           "'x' is none of AWS's regions");
+    refuse(RULE("'RuleType':'geoproximity','GeoproximityLocations':[{'EndpointReference':'a',"
+                "'Region':'us-west-1','Bias':1},{'EndpointReference':'b','Region':'us-west-1'}]"),
+           "rule 'r' names the same place twice, in 1 and 2");
     refuse(RULE("'RuleType':'geoproximity','GeoproximityLocations':[{'EndpointReference':'a'}]"),
            "either a Region, or a Latitude and a Longitude");
     refuse(RULE("'RuleType':'geoproximity','GeoproximityLocations':[{'EndpointReference':'a',"
@@ -182,6 +196,31 @@ static void what_a_rule_cannot_be_is_refused_with_its_place(void **state)
     refuse(RULE("'RuleType':'geoproximity','GeoproximityLocations':[{'EndpointReference':'a',"
                 "'Region':'eu-west-1','Bias':'100'}]"),
            "Bias must be a whole number from -99 to 99");
+}
+
+#define LOCATED(where)                                                                             \
+    "{'AWSPolicyFormatVersion':'2023-05-09','RecordType':'A','StartRule':'r'," ENDPOINTS           \
+    "'Rules':{'r':{'RuleType':'geoproximity','GeoproximityLocations':["                            \
+    "{'EndpointReference':'a'" where "}]}}}"
+
+static void the_newer_version_has_a_location_in_place_of_a_region(void **state)
+{
+    (void)state;
+    accept(LOCATED(",'Location':{'Type':'Region','LocationName':'aws:route53:us-west-1'}"));
+    accept(LOCATED(",'Location':{'Type':'LocalZone','LocationName':'us-east-1-atl-1a'}"));
+    accept(LOCATED(",'Location':{'Type':'LocalZone','LocationName':'us-east-1-atl-1'}"));
+    accept(LOCATED(",'Location':{'Type':'Coordinate','Latitude':-1,'Longitude':'1.5'},'Bias':-99"));
+    refuse(LOCATED(",'Region':'us-west-1'"), "has a Location instead of Region");
+    refuse(LOCATED(""), "has no Location");
+    refuse(LOCATED(",'Location':'us-west-1'"), "has no Location");
+    refuse(LOCATED(",'Location':{'Type':'Place','LocationName':'x'}"), "must have the Type Region");
+    refuse(LOCATED(",'Location':{'Type':'LocalZone','LocationName':'us-east-1-xyz-1a'}"),
+           "rule 'r', 1: 'us-east-1-xyz-1' is none of AWS's regions or Local Zones");
+    refuse(LOCATED(",'Location':{'Type':'Coordinate','Latitude':91,'Longitude':0}"),
+           "'91.00' is not a Latitude");
+    refuse(RULE("'RuleType':'geoproximity','GeoproximityLocations':[{'EndpointReference':'a',"
+                "'Location':{'Type':'Region','LocationName':'us-west-1'}}]"),
+           "either a Region, or a Latitude and a Longitude");
 }
 
 static void circles_and_deep_trees_are_refused(void **state)
@@ -339,6 +378,7 @@ int main(void)
         FIXTURE_TEST(a_document_that_is_no_document_is_refused, &f),
         FIXTURE_TEST(endpoints_fit_the_record_type, &f),
         FIXTURE_TEST(what_a_rule_cannot_be_is_refused_with_its_place, &f),
+        FIXTURE_TEST(the_newer_version_has_a_location_in_place_of_a_region, &f),
         FIXTURE_TEST(circles_and_deep_trees_are_refused, &f),
         FIXTURE_TEST(a_policy_has_versions_that_stay, &f),
         FIXTURE_TEST(policies_and_versions_are_listed_page_by_page, &f),

@@ -1,7 +1,7 @@
 /* The rules of a traffic policy's document: what each type refers to, and the members that make a
  * record set one of its policy; see traffic.h. Called by traffic_document.c on API threads. Each
  * type is one row of a table. Invariant: every reference of a rule that was read has exactly one of
- * endpoint and rule, and no two of a rule have the same place. */
+ * endpoint and rule. */
 #include "base/text.h"
 #include "service/route53/traffic.h"
 
@@ -156,6 +156,16 @@ static int pack_coordinates(const struct reading *reading, const json_t *object,
     return rc;
 }
 
+/* Documents name a Local Zone, "us-east-1-atl-1a"; record sets the group that it is in,
+ * "us-east-1-atl-1". */
+static const char *zone_group(const struct reading *reading, const char *name)
+{
+    size_t length = strlen(name);
+    bool zone = length >= 2 && name[length - 1] >= 'a' && name[length - 1] <= 'z' &&
+                text_is_digit(name[length - 2]);
+    return zone ? arena_memdup(reading->call->arena, name, length - 1) : name;
+}
+
 /* What version 2023-05-09 has instead of Region, Latitude and Longitude. */
 static int read_typed_place(const struct reading *reading, int64_t bias, json_t **ret_policy,
                             struct err *err)
@@ -183,7 +193,7 @@ static int read_typed_place(const struct reading *reading, int64_t bias, json_t 
     }
     *ret_policy =
         json_pack("{s:{s:s, s:I}}", "GeoProximityLocation", region ? "AWSRegion" : "LocalZoneGroup",
-                  name, "Bias", (json_int_t)bias);
+                  region ? name : zone_group(reading, name), "Bias", (json_int_t)bias);
     return 0;
 }
 
@@ -240,19 +250,17 @@ struct form {
     const char *spelled; /* the list, as Terraform writes it; or NULL */
     const char *const *members;
     size_t limit;
-    bool distinct; /* no two for the same place */
     int (*read)(const struct reading *reading, json_t **ret_policy, struct err *err);
 };
 
 static const struct form forms[] = {
-    {"failover", NULL, NULL, pair_members, 2, false, NULL},
-    {"weighted", "Items", NULL, weighted_members, TRAFFIC_RULE_LIMIT, false, read_weight},
-    {"multivalue", "Items", NULL, multivalue_members, TRAFFIC_MULTIVALUE_LIMIT, false,
-     read_multivalue},
-    {"latency", "Regions", NULL, region_members, TRAFFIC_RULE_LIMIT, true, read_region},
-    {"geo", "Locations", NULL, geo_members, TRAFFIC_RULE_LIMIT, true, read_location},
+    {"failover", NULL, NULL, pair_members, 2, NULL},
+    {"weighted", "Items", NULL, weighted_members, TRAFFIC_RULE_LIMIT, read_weight},
+    {"multivalue", "Items", NULL, multivalue_members, TRAFFIC_MULTIVALUE_LIMIT, read_multivalue},
+    {"latency", "Regions", NULL, region_members, TRAFFIC_RULE_LIMIT, read_region},
+    {"geo", "Locations", NULL, geo_members, TRAFFIC_RULE_LIMIT, read_location},
     {"geoproximity", "GeoproximityLocations", "GeoProximityLocations", proximity_members,
-     TRAFFIC_RULE_LIMIT, true, read_proximity},
+     TRAFFIC_RULE_LIMIT, read_proximity},
 };
 
 /* The endpoint or the rule that is named. */
@@ -342,18 +350,6 @@ static int read_pair(struct aws_call *call, const struct traffic_document *docum
     return rc;
 }
 
-static int judge_places(struct aws_call *call, const struct traffic_rule *rule, struct err *err)
-{
-    for (size_t i = 1; i < rule->count; i++) {
-        for (size_t j = 0; j < i; j++) {
-            if (json_equal(rule->references[i].policy, rule->references[j].policy)) {
-                return traffic_invalid(call, err, "rule '%s' names the same place twice", rule->id);
-            }
-        }
-    }
-    return 0;
-}
-
 static int read_list(struct aws_call *call, const struct traffic_document *document,
                      struct traffic_rule *rule, const struct form *form, struct err *err)
 {
@@ -381,7 +377,7 @@ static int read_list(struct aws_call *call, const struct traffic_document *docum
             (struct traffic_reference){.identifier = arena_printf(call->arena, "%zu", i + 1)};
         rc = read_reference(&reading, form, NULL, reference, err);
     }
-    return rc == 0 && form->distinct ? judge_places(call, rule, err) : rc;
+    return rc;
 }
 
 int traffic_rule_read(struct aws_call *call, const struct traffic_document *document,
