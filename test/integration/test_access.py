@@ -49,6 +49,12 @@ PARAMETERS = {
     "UpdateTrafficPolicyInstance": {"Id": NO_CHECK, "TTL": 1, "TrafficPolicyId": NO_CHECK, "TrafficPolicyVersion": 1},
     "ListTrafficPolicyInstancesByHostedZone": {"HostedZoneId": NO_ZONE},
     "ListTrafficPolicyInstancesByPolicy": {"TrafficPolicyId": NO_CHECK, "TrafficPolicyVersion": 1},
+    "CreateCidrCollection": {"Name": "*", "CallerReference": "1"}, "ListCidrCollections": {}, "ListGeoLocations": {},
+    "GetGeoLocation": {"CountryCode": "DE"},
+    "ChangeCidrCollection": {"Id": NO_CHECK, "Changes": [
+        {"LocationName": "x", "Action": "PUT", "CidrList": ["192.0.2.0/24"]}]},
+    "DeleteCidrCollection": {"Id": NO_CHECK},
+    **{name: {"CollectionId": NO_CHECK} for name in ("ListCidrLocations", "ListCidrBlocks")},
     **{name: {"Id": NO_CHECK, "Version": 1} for name in ("GetTrafficPolicy", "DeleteTrafficPolicy")},
     **{name: {"Id": NO_CHECK} for name in ("GetTrafficPolicyInstance", "DeleteTrafficPolicyInstance")},
     **{name: {"Id": NO_ZONE} for name in ("GetHostedZone", "UpdateHostedZoneComment", "DeleteHostedZone")},

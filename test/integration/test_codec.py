@@ -168,6 +168,7 @@ def random_text(shape, rng, where):
     if pattern:  # Python has no such classes; what stands here for them is part of them
         for java, python in (("L", "a-zA-Z"), ("Z", " "), ("N", "0-9")):
             pattern = pattern.replace(r"\p{%s}" % java, python)
+        pattern = pattern.replace(r"\p{ASCII}", "[ -~]")  # stands alone where it is used
     try:
         parsed = sre_parse.parse(pattern) if pattern else None
         check = re.compile(pattern, re.ASCII) if pattern else None

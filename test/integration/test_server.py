@@ -233,9 +233,9 @@ def test_a_broken_authorization_is_an_incomplete_signature(server):
 
 def test_operations_that_are_not_there_are_named(server):
     with pytest.raises(botocore.exceptions.ClientError) as raised:
-        server.client().list_geo_locations()
+        server.client().list_hosted_zones_by_vpc(VPCId="vpc-1", VPCRegion="us-east-1")
     assert raised.value.response["Error"]["Code"] == "NotImplemented"
-    assert "ListGeoLocations" in str(raised.value)
+    assert "ListHostedZonesByVPC" in str(raised.value)
     with pytest.raises(botocore.exceptions.ClientError) as raised:
         server.client("sts").get_session_token()
     assert code_of(raised) == ("InvalidAction", 400)
