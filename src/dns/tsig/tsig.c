@@ -532,3 +532,91 @@ int tsig_verify_response(struct tsig_signer *signer, const uint8_t *packet, size
     }
     return 0;
 }
+
+/* ---- the messages of a response to us ---- */
+
+struct tsig_stream {
+    struct tsig_signer *signer;
+    EVP_MAC_CTX *running; /* over what no signature has covered yet; NULL: nothing */
+    unsigned waiting;     /* unsigned messages in it */
+};
+
+struct tsig_stream *tsig_stream_new(struct tsig_signer *signer)
+{
+    struct tsig_stream *stream = memory_new(sizeof *stream);
+    stream->signer = signer;
+    signer->answered = false; /* the request's own signature does not count */
+    return stream;
+}
+
+void tsig_stream_free(struct tsig_stream *take_stream)
+{
+    if (take_stream != NULL) {
+        EVP_MAC_CTX_free(take_stream->running);
+        free(take_stream);
+    }
+}
+
+bool tsig_stream_verified(const struct tsig_stream *stream)
+{
+    return stream->signer->answered && stream->waiting == 0;
+}
+
+static bool stream_begin(struct tsig_stream *stream)
+{
+    if (stream->running == NULL) {
+        stream->running = EVP_MAC_CTX_dup(stream->signer->key->template);
+        return stream->running != NULL && feed_prior(stream->running, stream->signer);
+    }
+    return true;
+}
+
+/* The MAC over all that waits and this message. */
+static bool stream_compute(struct tsig_stream *stream, const uint8_t *packet, size_t at,
+                           const struct record *record, uint8_t mac[TSIG_MAC_LIMIT])
+{
+    struct tsig_signer *signer = stream->signer;
+    size_t size = 0;
+    bool done = stream_begin(stream) &&
+                feed_message(stream->running, packet, at, record->original_id,
+                             (uint16_t)(additional_count(packet) - 1U)) &&
+                feed_variables(stream->running, signer, record, signer->answered) &&
+                EVP_MAC_final(stream->running, mac, &size, TSIG_MAC_LIMIT) == 1;
+    EVP_MAC_CTX_free(stream->running);
+    stream->running = NULL;
+    stream->waiting = 0;
+    return done && size == signer->key->mac_size;
+}
+
+int tsig_stream_take(struct tsig_stream *stream, const uint8_t *packet, size_t length,
+                     int64_t now_s, uint16_t *ret_error)
+{
+    struct tsig_signer theirs = {.key = NULL};
+    struct tsig_signer *signer = stream->signer;
+    const struct tsig_key *key = signer->key;
+    struct record record;
+    *ret_error = 0;
+    size_t at = length > MESSAGE_HEADER_SIZE ? find_record(packet, length) : 0;
+    if (at == 0) {
+        bool may_wait = signer->answered && stream->waiting < TSIG_UNSIGNED_LIMIT &&
+                        stream_begin(stream) && feed(stream->running, packet, length);
+        stream->waiting += may_wait ? 1U : 0U;
+        return may_wait ? 0 : -EBADMSG;
+    }
+    if (!read_record(&theirs, packet, length, at, &record)) {
+        return -EBADMSG;
+    }
+    *ret_error = record.error;
+    uint8_t mac[TSIG_MAC_LIMIT];
+    if (!name_equal(theirs.name, signer->name) ||
+        !name_equal(theirs.algorithm, signer->algorithm) || record.mac_size < key->mac_least ||
+        record.mac_size > key->mac_size || !stream_compute(stream, packet, at, &record, mac) ||
+        !secret_same_bytes(mac, record.mac, record.mac_size) || !in_time(&record, now_s) ||
+        record.error != TSIG_NO_ERROR) {
+        return -EBADMSG;
+    }
+    signer->mac_size = record.mac_size;
+    (void)memcpy(signer->mac, record.mac, record.mac_size);
+    signer->answered = true;
+    return 0;
+}

@@ -94,4 +94,19 @@ size_t tsig_sign(struct tsig_signer *signer, uint8_t *message, size_t length, si
 int tsig_verify_response(struct tsig_signer *signer, const uint8_t *packet, size_t length,
                          int64_t now_s, uint16_t *ret_error) MUST_CHECK;
 
+/* The messages of one response to the request that signer signed, in order: a zone transfer (RFC
+ * 8945 section 5.3.1). Borrows the signer. */
+struct tsig_stream;
+
+struct tsig_stream *tsig_stream_new(struct tsig_signer *signer) MUST_CHECK;
+/* NULL is fine. */
+void tsig_stream_free(struct tsig_stream *take_stream);
+/* The first message has to be signed, later ones may wait for a signature: up to
+ * TSIG_UNSIGNED_LIMIT in a row. Errors as tsig_verify_response. */
+#define TSIG_UNSIGNED_LIMIT 99U
+int tsig_stream_take(struct tsig_stream *stream, const uint8_t *packet, size_t length,
+                     int64_t now_s, uint16_t *ret_error) MUST_CHECK;
+/* Whether a signature covers all that was taken. */
+bool tsig_stream_verified(const struct tsig_stream *stream);
+
 #endif
