@@ -44,6 +44,9 @@ struct answer_context {
     struct cookie_jar *cookies; /* NULL: cookies are ignored */
     struct answer_outcome outcome;
     struct transfer *transfer; /* who may transfer, and TSIG keys; NULL: nobody, none */
+    /* A NOTIFY for the zone of that apex came from there: whether it is awaited. NULL: never. */
+    bool (*notified)(void *context, const uint8_t *apex, const struct sockaddr *source);
+    void *notified_context;
     uint16_t no_stream; /* not NOERROR: the caller can hand no transfer over, and says this */
     /* Where an address is, for answers that depend on it: fills *ret_place, or leaves it as it is.
      * NULL: nothing is known of any. Called inside the read section. */

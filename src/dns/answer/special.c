@@ -50,6 +50,23 @@ static enum transfer_verdict judge(struct answer_context *context,
                           ret_rcode);
 }
 
+/* Anybody may say that a zone changed: what follows is a question to its primary. */
+static uint16_t take_notify(struct answer_context *context, const struct message_query *query,
+                            const struct sockaddr *source, struct message_writer *writer)
+{
+    if (context->notified == NULL) {
+        return RCODE_NOTIMP;
+    }
+    if (query->type != RR_SOA || query->class != CLASS_IN) {
+        return RCODE_FORMERR;
+    }
+    if (!context->notified(context->notified_context, query->name, source)) {
+        return RCODE_NOTAUTH;
+    }
+    writer->flags |= MESSAGE_AA;
+    return RCODE_NOERROR;
+}
+
 size_t special_answer(struct answer_context *context, struct message_query *query,
                       const struct sockaddr *source, bool tcp, uint8_t *out, size_t size)
 {
@@ -62,11 +79,14 @@ size_t special_answer(struct answer_context *context, struct message_query *quer
     enum transfer_verdict verdict = TRANSFER_ANSWERED;
     message_begin(&writer, query, out, limit);
     sign = sign && keep_room(&writer, &signer);
-    if (rcode == RCODE_NOERROR && !is_transfer(query)) {
+    bool notify = query->opcode == OPCODE_NOTIFY;
+    if (rcode == RCODE_NOERROR && !is_transfer(query) && !notify) {
         rcode = answer_plain(context, query, source, tcp, &writer);
     } else {
         rcode = options_apply(context, &writer, source, tcp, rcode);
-        if (rcode == RCODE_NOERROR && (writer.flags & MESSAGE_TC) == 0) {
+        if (rcode == RCODE_NOERROR && notify) {
+            rcode = take_notify(context, query, source, &writer);
+        } else if (rcode == RCODE_NOERROR && (writer.flags & MESSAGE_TC) == 0) {
             verdict = judge(context, query, source, signer.key, tcp, &writer, &rcode);
         }
         answer_note(context, query, NULL, rcode);

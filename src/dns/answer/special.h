@@ -1,6 +1,7 @@
-/* Queries that need more than the zone set: signed ones (TSIG, RFC 8945) and those for a zone
- * transfer. Private to dns/answer; on the caller's thread, inside its read section. They are few,
- * so they may allocate, and take a lock for a few lines (settings of transfers). */
+/* Queries that need more than the zone set: signed ones (TSIG, RFC 8945), those for a zone
+ * transfer, and a primary's NOTIFY (RFC 1996). Private to dns/answer; on the caller's thread,
+ * inside its read section. They are few, so they may allocate, and take a lock for a few lines
+ * (settings of transfers). */
 #ifndef DNS_ANSWER_SPECIAL_H
 #define DNS_ANSWER_SPECIAL_H
 
@@ -11,7 +12,8 @@
 
 static inline bool special_needed(const struct message_query *query)
 {
-    return query->tsig_at != 0 || query->type == RR_AXFR || query->type == RR_IXFR;
+    return query->tsig_at != 0 || query->type == RR_AXFR || query->type == RR_IXFR ||
+           query->opcode == OPCODE_NOTIFY;
 }
 
 /* As answer_query, for a parsed query. */

@@ -61,6 +61,8 @@ static struct worker *worker_new(struct dns_server *server, const struct dns_ser
     worker->certificate = &server->certificate;
     worker->answer.udp_limit = config->udp_limit;
     worker->answer.cookies = config->cookies;
+    worker->answer.notified = config->notified;
+    worker->answer.notified_context = config->notified_context;
     worker->answer.keepalive = (uint16_t)MIN(config->tcp_idle_ms / 100, UINT16_MAX);
     worker->answer.locate = config->locate;
     worker->answer.locate_context = config->locate_context;

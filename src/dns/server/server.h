@@ -58,6 +58,9 @@ struct dns_server_config {
                    struct model_place *ret_place);
     void *locate_context;
     const struct model_place *home;
+    /* As in struct answer_context: a primary's NOTIFY. From any worker. */
+    bool (*notified)(void *context, const uint8_t *apex, const struct sockaddr *source);
+    void *notified_context;
 };
 
 /* ---- counters: per worker, summed; the one list that status and metrics are made of ---- */

@@ -237,14 +237,16 @@ static uint16_t parse_additional(struct message_query *query, struct bytes_reade
     return skip_record(in);
 }
 
-/* An IXFR names the serial it has in an SOA record: RFC 1995 section 3. */
+/* An IXFR names the serial it has in an SOA record: RFC 1995 section 3. A NOTIFY may have one, too:
+ * RFC 1996 section 3.7. */
 static uint16_t parse_authority(struct message_query *query, struct bytes_reader *in)
 {
     size_t start = in->at;
     skip_name(in);
     uint16_t type = bytes_get_u16(in);
     uint16_t rcode = skip_record(in);
-    if (rcode != RCODE_NOERROR || type != RR_SOA || query->type != RR_IXFR) {
+    if (rcode != RCODE_NOERROR || type != RR_SOA ||
+        (query->type != RR_IXFR && query->opcode != OPCODE_NOTIFY)) {
         return RCODE_FORMERR;
     }
     query->ixfr_at = (uint16_t)start;
@@ -305,9 +307,14 @@ bool message_parse(struct message_query *ret_query, const uint8_t *packet, size_
     query->id = id;
     query->flags = flags;
     query->opcode = (uint8_t)(flags >> 11U & 0xfU);
-    if (query->opcode != OPCODE_QUERY) {
-        query->rcode = RCODE_NOTIMP;
-        return true;
+    if (UNLIKELY(query->opcode != OPCODE_QUERY)) {
+        if (query->opcode != OPCODE_NOTIFY || questions != 1) {
+            query->rcode = RCODE_NOTIMP;
+            return true;
+        }
+        /* It may bring the new SOA (RFC 1996 section 3.7), which is asked for anyway. */
+        authority = (uint16_t)MIN((unsigned)authority + answers, (unsigned)UINT16_MAX);
+        answers = 0;
     }
     if (questions == 1) {
         const uint8_t *tail = parse_name(query, &in) ? bytes_get(&in, QUESTION_FIXED) : NULL;
