@@ -26,6 +26,8 @@
  *   r53/cidr-use/<collection id>/<record's key>          empty object: the record names the
  *                                                        collection
  *   auth/key/<access key id>                             model_access_key
+ *   r53/secondary/<zone id>                              {"v":1,"Serial","Transferred"}: what a
+ *                                                        zone's primary gave last
  *   r53/dnssec/<zone id>                                 model_dnssec: whether a zone is signed
  *   r53/ksk/<zone id>/<name>                             model_signing_key: a key-signing key
  *   r53/zsk/<zone id>/<key tag>                          model_signing_key: a zone-signing key
@@ -75,6 +77,7 @@
 #define PATH_SIGNING_KEYS "r53/ksk/"
 #define PATH_ZONE_KEYS "r53/zsk/"
 #define PATH_DNSSEC "r53/dnssec/"
+#define PATH_SECONDARIES "r53/secondary/"
 #define PATH_SEAL_REWRITE "seal/rewrite"
 #define PATH_NODES "node/"
 

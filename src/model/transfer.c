@@ -119,7 +119,9 @@ static int parse_target(const char *tag, const char *text, struct model_transfer
 static int parse_list(const char *tag, const char *value, struct arena *arena,
                       struct model_transfer *transfer, struct err *err)
 {
-    bool notify = text_equal(tag, MODEL_NOTIFY);
+    bool targets = !text_equal(tag, MODEL_TRANSFER_TO);
+    bool primary = text_equal(tag, MODEL_ZONE_PRIMARY);
+    struct model_transfer_target *list = primary ? transfer->primaries : transfer->targets;
     size_t count = 0;
     for (const char *at = value; *at != '\0';) {
         at += strspn(at, " ,\t");
@@ -133,13 +135,15 @@ static int parse_list(const char *tag, const char *value, struct arena *arena,
             return err_set(err, ERR_INVALID, "Tag %s has more than %u entries", tag,
                            MODEL_TRANSFER_ENTRIES);
         }
-        int rc = notify ? parse_target(tag, entry, &transfer->targets[transfer->target_count], err)
-                        : parse_peer(tag, entry, &transfer->peers[transfer->peer_count], err);
+        int rc = targets ? parse_target(tag, entry, &list[count - 1], err)
+                         : parse_peer(tag, entry, &transfer->peers[count - 1], err);
         if (rc != 0) {
             return rc;
         }
-        *(notify ? &transfer->target_count : &transfer->peer_count) += 1;
     }
+    *(primary   ? &transfer->primary_count
+      : targets ? &transfer->target_count
+                : &transfer->peer_count) = count;
     return count != 0 ? 0
                       : err_set(err, ERR_INVALID,
                                 "Tag %s is empty: remove it, or name addresses or keys", tag);
@@ -147,7 +151,8 @@ static int parse_list(const char *tag, const char *value, struct arena *arena,
 
 bool model_transfer_tag(const char *key)
 {
-    return text_equal(key, MODEL_TRANSFER_TO) || text_equal(key, MODEL_NOTIFY);
+    return text_equal(key, MODEL_TRANSFER_TO) || text_equal(key, MODEL_NOTIFY) ||
+           text_equal(key, MODEL_ZONE_PRIMARY);
 }
 
 int model_transfer_parse(const json_t *tags, struct arena *arena,
@@ -155,7 +160,8 @@ int model_transfer_parse(const json_t *tags, struct arena *arena,
 {
     struct model_transfer transfer = {
         .peers = arena_array(arena, MODEL_TRANSFER_ENTRIES, sizeof transfer.peers[0]),
-        .targets = arena_array(arena, MODEL_TRANSFER_ENTRIES, sizeof transfer.targets[0])};
+        .targets = arena_array(arena, MODEL_TRANSFER_ENTRIES, sizeof transfer.targets[0]),
+        .primaries = arena_array(arena, MODEL_TRANSFER_ENTRIES, sizeof transfer.primaries[0])};
     for (size_t i = 0; i < json_array_size(tags); i++) {
         const json_t *tag = json_array_get(tags, i);
         const char *key = json_string_value(json_object_get(tag, "Key"));

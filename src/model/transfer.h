@@ -1,8 +1,9 @@
-/* Who may transfer a zone and who is told of changes: the tags leeward:transfer-to and
- * leeward:notify of a hosted zone as plain records.
+/* Who may transfer a zone, who is told of changes, and where its records come from: the tags
+ * leeward:transfer-to, leeward:notify and leeward:primary of a hosted zone as plain records.
  *
  *     leeward:transfer-to   192.0.2.53  2001:db8::/32#key.example  #key.example
  *     leeward:notify        192.0.2.53  [2001:db8::53]:5353#key.example
+ *     leeward:primary       192.0.2.1#key.example  192.0.2.2:5353
  *
  * Entries are separated by spaces or commas. An address or prefix may transfer, where a key is
  * named behind it only with that key; a key alone may transfer from anywhere. Thread: any. */
@@ -22,6 +23,7 @@
 
 #define MODEL_TRANSFER_TO "leeward:transfer-to"
 #define MODEL_NOTIFY "leeward:notify"
+#define MODEL_ZONE_PRIMARY "leeward:primary"
 #define MODEL_TRANSFER_ENTRIES 64U
 
 struct model_transfer_peer {
@@ -43,6 +45,8 @@ struct model_transfer {
     size_t peer_count;
     struct model_transfer_target *targets;
     size_t target_count;
+    struct model_transfer_target *primaries; /* where the zone's records come from */
+    size_t primary_count;
 };
 
 /* Whether a tag's key is one of these. */
