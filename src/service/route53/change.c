@@ -14,6 +14,7 @@
 #include "model/path.h"
 #include "service/route53/batch.h"
 #include "service/route53/handlers.h"
+#include "service/route53/secondary.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -374,6 +375,7 @@ static int change_step(struct aws_call *call, struct store_txn *txn, void *state
     const json_t *request = json_object_get(change->in, "ChangeBatch");
     struct batch batch = {.call = call, .txn = txn, .messages = route53_keep(call, json_array())};
     int rc = route53_zone_load(call, route53_text(change->in, "HostedZoneId"), &batch.zone, err);
+    rc = rc != 0 ? rc : route53_secondary_refuse(call, txn, batch.zone.model.id, err);
     if (rc == 0) {
         rc = read_items(&batch, json_object_get(request, "Changes"), err);
     }

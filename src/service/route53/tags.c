@@ -10,6 +10,7 @@
 #include "model/transfer.h"
 #include "model/zone.h"
 #include "service/route53/handlers.h"
+#include "service/route53/secondary.h"
 #include "service/route53/support.h"
 
 #include <errno.h>
@@ -101,6 +102,14 @@ static bool holds_text(const json_t *list, const char *text)
     return false;
 }
 
+/* Whether the request adds, sets or removes that tag. */
+static bool names_tag(const json_t *in, const char *key)
+{
+    const json_t *add = json_object_get(in, "AddTags");
+    return find_tag(add, key) < json_array_size(add) ||
+           holds_text(json_object_get(in, "RemoveTagKeys"), key);
+}
+
 static int judge_request(struct aws_call *call, const json_t *in, struct err *err)
 {
     const json_t *add = json_object_get(in, "AddTags");
@@ -125,7 +134,7 @@ static int judge_request(struct aws_call *call, const json_t *in, struct err *er
                 call, err, "InvalidInput",
                 "Tag %.128s: keys that start with " OPTION_PREFIX
                 " belong to resources of the type healthcheck, but for " MODEL_TRANSFER_TO
-                " and " MODEL_NOTIFY,
+                ", " MODEL_NOTIFY " and " MODEL_ZONE_PRIMARY,
                 key);
         }
         if (find_tag(add, key) != i) {
@@ -206,6 +215,10 @@ static int change_step(struct aws_call *call, struct store_txn *txn, void *state
     }
     store_txn_require_present(txn, resource.key);
     store_txn_require_revision(txn, resource.tags_key, revision);
+    if (text_equal(resource.type, "hostedzone") && names_tag(in, MODEL_ZONE_PRIMARY)) {
+        /* Another primary counts its serials on its own; the same one again: fetched anew. */
+        route53_secondary_forget(call, txn, resource.id);
+    }
     if (json_array_size(tags) == 0) {
         store_txn_delete(txn, resource.tags_key);
         return 0;

@@ -14,6 +14,7 @@
 #include "dns/wire/name.h"
 #include "model/path.h"
 #include "service/route53/handlers.h"
+#include "service/route53/secondary.h"
 #include "service/route53/signing.h"
 
 #include <errno.h>
@@ -431,8 +432,10 @@ static int delete_step(struct aws_call *call, struct store_txn *txn, void *state
 {
     struct deletion *deletion = state;
     struct route53_zone zone;
+    bool secondary = false; /* then its records are all at its primary */
     int rc = route53_zone_load(call, deletion->id, &zone, err);
-    if (rc == 0) {
+    rc = rc != 0 ? rc : route53_secondary_find(call, txn, zone.model.id, &secondary, err);
+    if (rc == 0 && !secondary) {
         rc = judge_empty(call, &zone.model, err);
     }
     rc = rc != 0 ? rc : route53_signing_delete_zone(call, txn, &zone, err);
@@ -446,6 +449,7 @@ static int delete_step(struct aws_call *call, struct store_txn *txn, void *state
     store_txn_delete(txn, path_reference(call->arena, REFERENCE_KIND, zone.model.caller_reference));
     store_txn_delete(txn, path_tags(call->arena, "hostedzone", id));
     store_txn_delete_prefix(txn, path_zone_records(call->arena, id));
+    route53_secondary_forget(call, txn, id);
     return route53_change_put(call, txn, "", &deletion->change, err);
 }
 
