@@ -116,15 +116,27 @@ static int start_transfers(struct daemon *daemon, struct err *err)
     int rc = parse_addresses(&config->dns_addresses, &arena, &sources, err);
     transfer.sources = sources;
     rc = rc != 0 ? rc : transfer_start(&transfer, &daemon->transfer, err);
+    struct secondary_config secondary = {.store = daemon->store,
+                                         .threads = (unsigned)config->dns_transfers,
+                                         .timeout_ms = (unsigned)config->dns_transfer_timeout_ms};
+    rc = rc != 0 ? rc : secondary_start(&secondary, &daemon->secondary, err);
     struct transfers_config transfers = {.store = daemon->store,
                                          .seal = daemon->seal,
                                          .transfer = daemon->transfer,
+                                         .secondary = daemon->secondary,
                                          .node = daemon->node};
     rc = rc != 0 ? rc : transfers_start(&transfers, &daemon->transfers, err);
     if (rc == 0) {
         compiler_run(daemon->compiler, watch_serials, daemon->transfers);
     }
     return rc;
+}
+
+/* On a DNS worker, none of which runs before start_transfers or after the end of secondary. */
+static bool take_notify(void *context, const uint8_t *apex, const struct sockaddr *source)
+{
+    const struct daemon *daemon = context;
+    return secondary_notify(daemon->secondary, apex, source);
 }
 
 static int open_dns(struct daemon *daemon, struct err *err)
@@ -165,7 +177,9 @@ static int open_dns(struct daemon *daemon, struct err *err)
         .cookies = &daemon->protection.cookies,
         .locate = place_locate,
         .locate_context = daemon,
-        .home = daemon->home.placed ? &daemon->home : NULL};
+        .home = daemon->home.placed ? &daemon->home : NULL,
+        .notified = take_notify,
+        .notified_context = daemon};
     rc = dns_server_open(&dns, &daemon->dns, err);
     secret_file_free(certificate);
     secret_file_free(key);
@@ -380,6 +394,7 @@ void daemon_stop(struct daemon *take_daemon)
     feed_stop(daemon->feed);
     health_stop(daemon->health);
     compiler_stop(daemon->compiler);
+    secondary_stop(daemon->secondary);
     protection_done(&daemon->protection);
     transfers_stop(daemon->transfers);
     transfer_free(daemon->transfer);

@@ -39,6 +39,7 @@ struct daemon {
     struct feed *feed;
     struct transfer *transfer;
     struct transfers *transfers;
+    struct secondary *secondary;
     struct dns_server *dns;
     struct aws_server *api;
     int api_listener;        /* until the API starts; 0: none */

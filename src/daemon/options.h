@@ -84,10 +84,10 @@
     FLAG(metrics_public, "metrics.public", "metrics-public", false, false,                         \
          "allow metrics away from loopback: whoever reaches the port reads them")                  \
     NUMBER(dns_transfers, "dns.transfers", "dns-transfers", 8, 1, 256, false,                      \
-           "zone transfers at once; further ones wait")                                            \
+           "zone transfers at once, out and in each; further ones wait")                           \
     NUMBER(dns_transfer_timeout_ms, "dns.transfer-timeout-ms", "dns-transfer-timeout-ms", 10000,   \
            100, 600000, false,                                                                     \
-           "a zone transfer whose client does not take a message for this long is cut")            \
+           "a zone transfer whose other side does nothing for this long is cut")                   \
     LIST(name_servers, "dns.name-servers", "name-server", "NAME",                                  \
          "ns-1.leeward.internal, ns-2.leeward.internal, ns-3.leeward.internal, "                   \
          "ns-4.leeward.internal",                                                                  \

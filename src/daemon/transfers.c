@@ -270,7 +270,8 @@ static void zone_put(struct transfers *transfers, struct zone_database *database
         log_error("transfers.tags_left_out", F("zone", id), F("reason", &err),
                   F("next", "nobody may transfer the zone; set its tags again"));
     }
-    if (rc != 0 || (fresh->rules.peer_count == 0 && fresh->rules.target_count == 0)) {
+    bool journal = fresh->rules.peer_count != 0 || fresh->rules.target_count != 0;
+    if (rc != 0 || (!journal && fresh->rules.primary_count == 0)) {
         zone_remove(transfers, database, id);
         zone_setting_free(fresh);
         return;
@@ -292,7 +293,7 @@ static void zone_put(struct transfers *transfers, struct zone_database *database
     const struct ceiling *ceiling = ceiling_find(transfers, id);
     uint32_t floor = ceiling != NULL ? ceiling->serial : 0;
     (void)pthread_mutex_unlock(&transfers->mutex);
-    zone_database_set_transfers(database, id, true, floor);
+    zone_database_set_transfers(database, id, journal, journal ? floor : 0);
 }
 
 static void key_remove(struct transfers *transfers, const char *store_key)
@@ -401,6 +402,22 @@ void transfers_sweep(struct transfers *transfers, struct zone_database *database
     }
 }
 
+static void publish_primaries(struct transfers *transfers, struct tsig_keys *keys)
+{
+    struct secondary_zone *zones CLEANUP(memory_cleanup) =
+        memory_array(transfers->zone_count + 1, sizeof *zones);
+    size_t count = 0;
+    for (size_t i = 0; i < transfers->zone_count; i++) {
+        const struct zone_setting *zone = transfers->zones[i];
+        if (zone->rules.primary_count != 0) {
+            zones[count++] = (struct secondary_zone){.zone_id = zone->id,
+                                                     .primaries = zone->rules.primaries,
+                                                     .primary_count = zone->rules.primary_count};
+        }
+    }
+    secondary_configure(transfers->config.secondary, zones, count, keys);
+}
+
 void transfers_publish(struct transfers *transfers)
 {
     if (!transfers->changed) {
@@ -422,6 +439,9 @@ void transfers_publish(struct transfers *transfers)
         }
     }
     struct tsig_keys *keys = tsig_keys_new(usable, count);
+    if (transfers->config.secondary != NULL) {
+        publish_primaries(transfers, keys);
+    }
     transfer_configure(transfers->config.transfer, zones, transfers->zone_count, keys);
     tsig_keys_unref(keys);
 }

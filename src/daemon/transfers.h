@@ -12,6 +12,7 @@
 #include "dns/transfer/transfer.h"
 #include "dns/zone/database.h"
 #include "seal/seal.h"
+#include "secondary/secondary.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@ struct transfers_config {
     struct store *store;
     const struct seal *seal;
     struct transfer *transfer;
+    struct secondary *secondary; /* NULL: zones with a primary stay as they are */
     const char *node;
 };
 
