@@ -228,7 +228,7 @@ static int receive(const struct connection *connection, struct tsig_stream *stre
     bool done = false;
     int rc = 0;
     while (rc == 0 && !done) {
-        uint8_t prefix[PREFIX];
+        uint8_t prefix[PREFIX] = {0};
         rc = may_go_on(connection); /* one that always has more never waits */
         rc = rc != 0 ? rc : receive_all(connection, prefix, sizeof prefix);
         size_t size = (size_t)prefix[0] << 8U | prefix[1];

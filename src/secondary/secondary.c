@@ -506,7 +506,7 @@ static struct zone **sort_zones(const struct secondary *secondary, size_t *ret_c
     for (const struct zone *zone = secondary->zones; zone != NULL; zone = zone->next) {
         count += zone->gone ? 0U : 1U;
     }
-    struct zone **zones = memory_array(MAX(count, 1U), sizeof *zones);
+    struct zone **zones = memory_array(MAX(count, 1U), sizeof(struct zone *));
     size_t at = 0;
     for (struct zone *zone = secondary->zones; zone != NULL; zone = zone->next) {
         if (!zone->gone) {
@@ -514,7 +514,7 @@ static struct zone **sort_zones(const struct secondary *secondary, size_t *ret_c
             zones[at++] = zone;
         }
     }
-    qsort(zones, count, sizeof *zones, compare_zones);
+    qsort(zones, count, sizeof(struct zone *), compare_zones);
     *ret_count = count;
     return zones;
 }
@@ -526,7 +526,7 @@ static void replace_zones(struct secondary *secondary, const struct secondary_zo
     struct zone **known = sort_zones(secondary, &known_count);
     for (size_t i = 0; i < count; i++) {
         struct zone **found =
-            bsearch(zones[i].zone_id, known, known_count, sizeof *known, compare_id);
+            bsearch(zones[i].zone_id, known, known_count, sizeof(struct zone *), compare_id);
         if (found != NULL && same_primaries(*found, &zones[i])) {
             (*found)->kept = true;
         } else if (zones[i].primary_count != 0) {
@@ -624,7 +624,7 @@ static struct secondary_view view_of(const struct zone *zone, struct arena *aren
 }
 
 void secondary_list(struct secondary *secondary, size_t limit, struct arena *arena,
-                    struct secondary_view **ret_views, size_t *ret_count, size_t *ret_total)
+                    struct secondary_view **ret_views, size_t *ret_count)
 {
     (void)pthread_mutex_lock(&secondary->mutex);
     size_t total = 0;
@@ -638,5 +638,4 @@ void secondary_list(struct secondary *secondary, size_t limit, struct arena *are
     free(zones);
     *ret_views = views;
     *ret_count = count;
-    *ret_total = total;
 }

@@ -63,8 +63,8 @@ struct secondary_view {
     const char *error;   /* of the last attempt; "" when it succeeded */
 };
 
-/* At most limit of the zones; *ret_count of them, *ret_total in all. In the arena. */
+/* At most limit of the zones, in the order of their ids; in the arena. */
 void secondary_list(struct secondary *secondary, size_t limit, struct arena *arena,
-                    struct secondary_view **ret_views, size_t *ret_count, size_t *ret_total);
+                    struct secondary_view **ret_views, size_t *ret_count);
 
 #endif

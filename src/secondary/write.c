@@ -326,7 +326,8 @@ static int begin_set(struct writer *writer, const struct store_entry *stored, si
         int rc = model_record_set_decode(stored->value, stored->size, writer->zone_id,
                                          writer->arena, &record, writer->err);
         if (rc != 0) {
-            return err_wrap(writer->err, "%.120s", stored->key);
+            (void)err_wrap(writer->err, "%.120s", stored->key); /* gives rc back */
+            return rc;
         }
     }
     set->values = arena_array(writer->arena, record.value_count + more, sizeof(char *));
