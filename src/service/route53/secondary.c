@@ -44,6 +44,20 @@ int route53_secondary_refuse(struct aws_call *call, struct store_txn *txn, const
     return rc;
 }
 
+int route53_secondary_allow(struct aws_call *call, const char *zone_id, struct err *err)
+{
+    size_t count = 0;
+    const char *places = arena_printf(call->arena, PATH_TRAFFIC_PLACES "%s/", zone_id);
+    int rc = store_count(service_context(call)->store, places, &count, err);
+    if (rc == 0 && count != 0) {
+        return aws_error(call, err, "InvalidInput",
+                         "Tag " MODEL_ZONE_PRIMARY
+                         ": hosted zone %s has %zu traffic policy instances; delete them first",
+                         zone_id, count);
+    }
+    return rc;
+}
+
 void route53_secondary_forget(struct aws_call *call, struct store_txn *txn, const char *zone_id)
 {
     store_txn_delete(txn, path_join(call->arena, PATH_SECONDARIES, zone_id));

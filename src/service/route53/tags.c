@@ -102,12 +102,17 @@ static bool holds_text(const json_t *list, const char *text)
     return false;
 }
 
-/* Whether the request adds, sets or removes that tag. */
-static bool names_tag(const json_t *in, const char *key)
+/* The request adds, sets or removes the tag with a zone's primary. Another primary counts its
+ * serials on its own, and the same one again is a wish for everything anew. */
+static int change_primary(struct aws_call *call, struct store_txn *txn, const char *zone_id,
+                          const json_t *in, struct err *err)
 {
     const json_t *add = json_object_get(in, "AddTags");
-    return find_tag(add, key) < json_array_size(add) ||
-           holds_text(json_object_get(in, "RemoveTagKeys"), key);
+    bool added = find_tag(add, MODEL_ZONE_PRIMARY) < json_array_size(add);
+    if (added || holds_text(json_object_get(in, "RemoveTagKeys"), MODEL_ZONE_PRIMARY)) {
+        route53_secondary_forget(call, txn, zone_id);
+    }
+    return added ? route53_secondary_allow(call, zone_id, err) : 0;
 }
 
 static int judge_request(struct aws_call *call, const json_t *in, struct err *err)
@@ -215,9 +220,11 @@ static int change_step(struct aws_call *call, struct store_txn *txn, void *state
     }
     store_txn_require_present(txn, resource.key);
     store_txn_require_revision(txn, resource.tags_key, revision);
-    if (text_equal(resource.type, "hostedzone") && names_tag(in, MODEL_ZONE_PRIMARY)) {
-        /* Another primary counts its serials on its own; the same one again: fetched anew. */
-        route53_secondary_forget(call, txn, resource.id);
+    if (text_equal(resource.type, "hostedzone")) {
+        rc = change_primary(call, txn, resource.id, in, err);
+    }
+    if (rc != 0) {
+        return rc;
     }
     if (json_array_size(tags) == 0) {
         store_txn_delete(txn, resource.tags_key);

@@ -12,6 +12,7 @@
 #include "dns/wire/name.h"
 #include "model/path.h"
 #include "service/route53/handlers.h"
+#include "service/route53/secondary.h"
 #include "service/route53/traffic.h"
 
 #include <errno.h>
@@ -101,6 +102,9 @@ static int change_visible(struct batch *batch, enum batch_action action,
     batch->items = arena_memdup(batch->call->arena, &item, sizeof item);
     batch->item_count = 1;
     int rc = route53_check_key(batch->call, item.key, "Name", err);
+    if (rc == 0 && action != BATCH_DELETE) {
+        rc = route53_secondary_refuse(batch->call, batch->txn, batch->zone.model.id, err);
+    }
     if (rc == 0) {
         rc = batch_load(batch, err);
     }
