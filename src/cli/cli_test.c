@@ -288,6 +288,24 @@ static void status_is_readable_without_colours(void **state)
     done(&run);
 }
 
+static void zones_from_another_primary_have_a_state(void **state)
+{
+    (void)state;
+    reply_body = "{\"Node\":{},\"Zones\":[],\"HealthChecks\":[],\"RoutedRecords\":[],"
+                 "\"SecondaryZones\":[{\"ZoneId\":\"Z1\",\"Name\":\"example.com.\","
+                 "\"State\":\"stale\",\"Serial\":7,\"Checked\":\"2026-11-21T09:59:30Z\","
+                 "\"Error\":\"primary 192.0.2.1: it is down\"},"
+                 "{\"ZoneId\":\"Z2\",\"Name\":\"\",\"State\":\"waiting\"}]}";
+    struct run run = RUN("status");
+    assert_int_equal(run.code, CLI_EXIT_OK);
+    assert_non_null(strstr(
+        run.out, "Zones from another primary\n"
+                 "    NAME          STATE    SERIAL  CONFIRMED  WHY\n"
+                 "    example.com.  stale    7       30 s ago   primary 192.0.2.1: it is down\n"
+                 "    Z2            waiting  0       never"));
+    done(&run);
+}
+
 static void colours_are_for_terminals_that_want_them(void **state)
 {
     (void)state;
@@ -491,6 +509,7 @@ int main(void)
         TEST(a_refusal_shows_the_message_and_what_to_do),
         TEST(another_server_at_the_endpoint_is_suspected),
         TEST(status_is_readable_without_colours),
+        TEST(zones_from_another_primary_have_a_state),
         TEST(colours_are_for_terminals_that_want_them),
         TEST(an_empty_status_says_what_to_do_first),
         TEST(json_is_passed_through),

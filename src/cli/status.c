@@ -1,4 +1,5 @@
 /* `leeward status`: the node, its zones, health checks and routed records. See cli.h. */
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/table.h"
 
@@ -54,6 +55,41 @@ static void write_zones(struct cli *cli, struct buf *out, const json_t *zones)
             arena_printf(cli->arena, "%lld", cli_number(zone, "RecordCount")),
             cli_text(zone, "Id")};
         table_add(&table, cells, NULL);
+    }
+    table_write(&table, out);
+}
+
+static const char *ago(struct cli *cli, const char *text)
+{
+    struct wall when;
+    if (*text == '\0' || wall_parse(text, &when) != 0) {
+        return "never";
+    }
+    return arena_printf(cli->arena, "%s ago",
+                        cli_duration(cli->arena, cli->world->now.ns - when.ns));
+}
+
+/* Absent from nodes that are older than this command, and shown only where there is one. */
+static void write_secondaries(struct cli *cli, struct buf *out, const json_t *zones)
+{
+    if (json_array_size(zones) == 0) {
+        return;
+    }
+    write_title(cli, out, "Zones from another primary");
+    static const char *const heads[] = {"NAME", "STATE", "SERIAL", "CONFIRMED", "WHY"};
+    struct table table;
+    table_init(&table, cli->arena, "    ", cli_colours(cli), ARRAY_SIZE(heads), heads);
+    for (size_t i = 0; i < json_array_size(zones); i++) {
+        const json_t *zone = json_array_get(zones, i);
+        const char *state = cli_text(zone, "State");
+        const char *name = cli_text(zone, "Name");
+        const char *const cells[] = {*name != '\0' ? name : cli_text(zone, "ZoneId"), state,
+                                     arena_printf(cli->arena, "%lld", cli_number(zone, "Serial")),
+                                     ago(cli, cli_text(zone, "Checked")), cli_text(zone, "Error")};
+        bool good = text_equal(state, "current");
+        const enum table_style styles[ARRAY_SIZE(cells)] = {TABLE_PLAIN,
+                                                            good ? TABLE_GOOD : TABLE_BAD};
+        table_add(&table, cells, styles);
     }
     table_write(&table, out);
 }
@@ -165,6 +201,7 @@ enum cli_exit cli_status(struct cli *cli)
     buf_init(&out, 0);
     write_node(cli, &out, json_object_get(answer, "Node"));
     write_zones(cli, &out, json_object_get(answer, "Zones"));
+    write_secondaries(cli, &out, json_object_get(answer, "SecondaryZones"));
     write_checks(cli, &out, json_object_get(answer, "HealthChecks"));
     write_routed(cli, &out, json_object_get(answer, "RoutedRecords"));
     return cli_print(cli, &out);

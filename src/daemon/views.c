@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #define ROUTED_LIMIT 1000U /* groups shown by one status call */
+#define SECONDARIES_LIMIT 10000U
 
 /* A moment as the API shows it; absent when it has not come yet. */
 static void set_time(json_t *object, const char *name, struct wall when)
@@ -324,6 +325,47 @@ static int view_reset_latch(void *context, const char *check_id, struct err *err
     return health_reset_latch(daemon->health, check_id, err);
 }
 
+/* ---- zones with a primary ---- */
+
+static const char *secondary_state(const struct secondary_view *view)
+{
+    if (view->expired) {
+        return "expired";
+    }
+    if (!view->held) {
+        return view->error[0] != '\0' ? "failing" : "waiting";
+    }
+    return view->error[0] != '\0' ? "stale" : "current";
+}
+
+static int view_secondaries(void *context, json_t **ret_list, struct err *err)
+{
+    struct daemon *daemon = context;
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    struct secondary_view *views = NULL;
+    size_t count = 0;
+    secondary_list(daemon->secondary, SECONDARIES_LIMIT, &arena, &views, &count);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const struct secondary_view *view = &views[i];
+        json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:s}", "ZoneId", view->zone_id, "Name",
+                                   view->name, "State", secondary_state(view), "Serial",
+                                   (json_int_t)view->serial, "Error", view->error);
+        if (object != NULL) {
+            set_time(object, "Checked", view->checked);
+            set_time(object, "Transferred", view->changed);
+            set_time(object, "Next", view->next);
+        }
+        if (object == NULL || json_array_append_new(list, object) != 0) {
+            json_decref(list);
+            return err_set(err, ERR_MEMORY, "describing the zones with a primary");
+        }
+    }
+    *ret_list = list;
+    return 0;
+}
+
 /* ---- the node ---- */
 
 static json_t *counter_json(const char *name, uint64_t value)
@@ -410,5 +452,6 @@ struct service_views views_of(struct daemon *daemon)
                                   .check_status = view_check_status,
                                   .reset_latch = view_reset_latch,
                                   .routed = view_routed,
+                                  .secondaries = view_secondaries,
                                   .node = view_node};
 }

@@ -38,6 +38,8 @@ struct service_views {
     int (*reset_latch)(void *context, const char *check_id, struct err *err);
     /* Routed groups and which candidate is served: array of AnswerExplanation. */
     int (*routed)(void *context, json_t **ret_list, struct err *err);
+    /* Zones that have a primary, as the leeward model's SecondaryZone shapes. */
+    int (*secondaries)(void *context, json_t **ret_list, struct err *err);
     /* Version, uptime, revision applied, DNS counters, health loop lag ...: NodeStatus shape. */
     int (*node)(void *context, json_t **ret_node, struct err *err);
 };

@@ -67,6 +67,14 @@ static int view_routed(void *context, json_t **ret_list, struct err *err)
     return 0;
 }
 
+static int view_secondaries(void *context, json_t **ret_list, struct err *err)
+{
+    (void)context;
+    (void)err;
+    *ret_list = json_pack("[{s:s}]", "State", "current");
+    return 0;
+}
+
 static int view_node(void *context, json_t **ret_node, struct err *err)
 {
     (void)context;
@@ -90,6 +98,7 @@ static int set_up(void **state)
                                                    .check_status = view_check_status,
                                                    .reset_latch = view_reset_latch,
                                                    .routed = view_routed,
+                                                   .secondaries = view_secondaries,
                                                    .node = view_node};
     fixture.call = (struct aws_call){
         .arena = &fixture.arena, .context = &fixture.context, .service = "leeward"};
@@ -338,6 +347,7 @@ static void status_shows_zones_checks_records_and_node(void **state)
     assert_null(json_object_get(json_array_get(checks, 2), "Status"));
     assert_string_equal(text(json_object_get(fixture->out, "Node"), "Name"), "n1");
     assert_int_equal(json_array_size(json_object_get(fixture->out, "RoutedRecords")), 1);
+    assert_int_equal(json_array_size(json_object_get(fixture->out, "SecondaryZones")), 1);
 }
 
 static void an_empty_store_has_an_empty_status(void **state)

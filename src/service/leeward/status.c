@@ -132,6 +132,7 @@ static int add_views(struct aws_call *call, json_t *status, struct err *err)
     struct service_views *views = &service_context(call)->views;
     json_t *node = NULL;
     json_t *routed = NULL;
+    json_t *secondaries = NULL;
     int rc = views->node(views->context, &node, err);
     if (rc == 0 && json_object_set_new(status, "Node", node) != 0) {
         rc = err_set(err, ERR_MEMORY, "out of memory describing the node");
@@ -141,6 +142,12 @@ static int add_views(struct aws_call *call, json_t *status, struct err *err)
     }
     if (rc == 0 && json_object_set_new(status, "RoutedRecords", routed) != 0) {
         rc = err_set(err, ERR_MEMORY, "out of memory describing the records");
+    }
+    if (rc == 0) {
+        rc = views->secondaries(views->context, &secondaries, err);
+    }
+    if (rc == 0 && json_object_set_new(status, "SecondaryZones", secondaries) != 0) {
+        rc = err_set(err, ERR_MEMORY, "out of memory describing the zones");
     }
     return rc;
 }
