@@ -64,7 +64,7 @@ def test_status_and_dig_tell_a_failover(pair):
 
     wait_for(lambda: status()["HealthChecks"][0].get("Status", {}).get("Observations"), 5, "a first result")
     seen = status()
-    assert set(seen) == {"Node", "Zones", "HealthChecks", "RoutedRecords"}
+    assert set(seen) == {"Node", "Zones", "HealthChecks", "RoutedRecords", "SecondaryZones"}
     node = seen["Node"]
     assert (node["Regions"], node["ApiAddress"]) == ([REGION], daemon.api)
     assert node["DnsAddresses"] == ["%s:%d" % daemon.dns]

@@ -301,7 +301,7 @@ def test_nobody_may_until_a_tag_says_so_and_not_after_it_went(daemon):
     ("leeward:notify", "ns.example.com", "is no IP address"),
     ("leeward:notify", "192.0.2.1:0", "port"),
     ("leeward:notify", "[2001:db8::1", "is no IP address"),
-    ("leeward:notifies", "192.0.2.1", "leeward:transfer-to and leeward:notify"),
+    ("leeward:notifies", "192.0.2.1", "leeward:transfer-to, leeward:notify and leeward:primary"),
 ])
 def test_tags_that_make_no_sense_are_refused(shared, tag, value, why):
     zone = shared.create_zone("tags.test")
