@@ -160,12 +160,17 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 
 bool log_limit_allows(struct log_limit *limit, uint32_t per_second)
 {
-    int64_t second = mono_now().ns / TIME_S;
-    int64_t window = atomic_load_explicit(&limit->window_s, memory_order_relaxed);
-    if (window != second &&
-        atomic_compare_exchange_strong_explicit(&limit->window_s, &window, second,
-                                                memory_order_relaxed, memory_order_relaxed)) {
-        atomic_store_explicit(&limit->count, 0, memory_order_relaxed);
-    }
-    return atomic_fetch_add_explicit(&limit->count, 1, memory_order_relaxed) < per_second;
+    uint64_t second = (uint64_t)(mono_now().ns / TIME_S) << 32U;
+    uint64_t state = atomic_load_explicit(&limit->state, memory_order_relaxed);
+    uint64_t next = 0;
+    do { /* second and count change together: nobody counts in a window that is over */
+        /* Another thread may be in a later second already. */
+        next = state >= second ? state : second;
+        if ((uint32_t)next >= per_second) {
+            return false;
+        }
+        next++;
+    } while (!atomic_compare_exchange_weak_explicit(&limit->state, &state, next,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
 }

@@ -70,10 +70,9 @@ size_t log_format(char *out, size_t size, struct wall now, enum log_level level,
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
                size_t count);
 
-/* At most `per_second` lines a second go out; the rest are dropped. */
+/* At most `per_second` lines a second go out; the rest are dropped. Any threads may share one. */
 struct log_limit {
-    _Atomic int64_t window_s;
-    _Atomic uint32_t count;
+    _Atomic uint64_t state; /* the second, and in the low half how many were asked for in it */
 };
 bool log_limit_allows(struct log_limit *limit, uint32_t per_second);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -212,6 +213,43 @@ static void a_limit_lets_so_many_lines_a_second_through(void **state)
     assert_false(log_limit_allows(&limit, 0));
 }
 
+#define LIMIT_THREADS 4
+#define LIMIT_EACH 200000
+
+struct limit_user {
+    pthread_t thread;
+    struct log_limit *limit;
+    unsigned allowed;
+};
+
+static void *use_limit(void *argument)
+{
+    struct limit_user *user = argument;
+    for (int i = 0; i < LIMIT_EACH; i++) {
+        user->allowed += log_limit_allows(user->limit, 3);
+    }
+    return NULL;
+}
+
+static void a_limit_holds_for_all_threads_together(void **state)
+{
+    (void)state;
+    struct log_limit limit = {0};
+    struct limit_user users[LIMIT_THREADS] = {0};
+    struct mono start = mono_now();
+    unsigned allowed = 0;
+    for (int i = 0; i < LIMIT_THREADS; i++) {
+        users[i].limit = &limit;
+        assert_int_equal(pthread_create(&users[i].thread, NULL, use_limit, &users[i]), 0);
+    }
+    for (int i = 0; i < LIMIT_THREADS; i++) {
+        assert_int_equal(pthread_join(users[i].thread, NULL), 0);
+        allowed += users[i].allowed;
+    }
+    int64_t seconds = mono_since(mono_now(), start) / TIME_S + 2;
+    assert_in_range(allowed, 3, 3 * seconds);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +261,7 @@ int main(void)
         cmocka_unit_test(levels_parse_by_name_alone),
         cmocka_unit_test(lines_below_the_level_are_dropped),
         cmocka_unit_test(a_limit_lets_so_many_lines_a_second_through),
+        cmocka_unit_test(a_limit_holds_for_all_threads_together),
     };
     return cmocka_run_group_tests_name("base log", tests, NULL, NULL);
 }
