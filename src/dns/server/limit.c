@@ -19,6 +19,7 @@
 #define WAYS 4U
 #define BURST TIME_S /* what a silent source may draw at once: a second's worth */
 #define OPT_SIZE 11U
+#define ZONES_TOGETHER 4 /* times the limit: negative responses of all zones */
 
 struct limit_bucket {
     int64_t full_ns; /* monotonic */
@@ -58,7 +59,13 @@ void limit_done(struct limit *limit)
 
 /* ---- classes ---- */
 
-enum limit_class { CLASS_POSITIVE, CLASS_NEGATIVE, CLASS_REFERRAL, CLASS_ERROR };
+enum limit_class {
+    CLASS_POSITIVE,
+    CLASS_NEGATIVE,
+    CLASS_REFERRAL,
+    CLASS_ERROR,
+    CLASS_ALL_NEGATIVE
+};
 
 static enum limit_class class_of(const struct answer_outcome *outcome, const uint8_t *response)
 {
@@ -142,6 +149,15 @@ static struct limit_bucket *bucket_of(struct limit *limit, uint64_t hash)
     return spare;
 }
 
+/* Takes a token of that cost, where there is one. */
+static bool take(struct limit_bucket *bucket, struct mono now, int64_t cost_ns)
+{
+    int64_t full = MAX(bucket->full_ns, now.ns) + cost_ns;
+    bool room = full <= now.ns + BURST;
+    bucket->full_ns = room ? full : bucket->full_ns;
+    return room;
+}
+
 enum limit_verdict limit_judge(struct limit *limit, const union socket_address *source,
                                const struct answer_outcome *outcome, const uint8_t *response,
                                struct mono now)
@@ -154,9 +170,14 @@ enum limit_verdict limit_judge(struct limit *limit, const union socket_address *
     uint64_t detail = class == CLASS_NEGATIVE ? (uint64_t)(uintptr_t)outcome->zone : 0;
     uint64_t hash = mix(limit->key, network_of(source), detail ^ (uint64_t) class << 60U);
     struct limit_bucket *bucket = bucket_of(limit, hash);
-    int64_t full = MAX(bucket->full_ns, now.ns) + limit->cost_ns;
-    if (LIKELY(full <= now.ns + BURST)) {
-        bucket->full_ns = full;
+    bool room = take(bucket, now, limit->cost_ns);
+    if (room && class == CLASS_NEGATIVE) {
+        /* Else whoever knows many of our zones would draw the limit of each. */
+        hash = mix(limit->key, network_of(source), (uint64_t)CLASS_ALL_NEGATIVE << 60U);
+        bucket = bucket_of(limit, hash);
+        room = take(bucket, now, MAX(1, limit->cost_ns / ZONES_TOGETHER));
+    }
+    if (LIKELY(room)) {
         return LIMIT_SEND;
     }
     if (is_exempt(limit, source)) {

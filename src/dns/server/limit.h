@@ -2,8 +2,9 @@
  *
  * A source that is not known to be one (UDP, no good cookie) may draw so many responses a second,
  * counted for each network (IPv4 /24, IPv6 /56) and class of response; negative responses for each
- * zone besides. Beyond that every slip-th response becomes an empty one with TC set, no larger than
- * its query, so that a real client comes back over TCP; the others are dropped.
+ * zone besides, and at most four times as many for all zones. Beyond that every slip-th response
+ * becomes an empty one with TC set, no larger than its query, so that a real client comes back over
+ * TCP; the others are dropped.
  *
  * The table is of fixed size: sets of four buckets, one cache line each; a new source takes the
  * bucket that is fullest of tokens. Nothing allocates or locks. Thread: the worker's. */

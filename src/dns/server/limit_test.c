@@ -104,6 +104,22 @@ static void classes_and_the_negative_answers_of_zones_are_counted_apart(void **s
     limit_done(&limit);
 }
 
+static void negative_answers_of_many_zones_are_bounded_together(void **state)
+{
+    (void)state;
+    static const struct zone zones[50];
+    struct limit limit;
+    limit_init(&limit, 10, 2, NULL, 0);
+    unsigned sent = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(zones); i++) {
+        sent += draw(&limit, "192.0.2.1", negative, &zones[i], 10, TIME_S).sent;
+    }
+    assert_int_equal(sent, 40);
+    assert_int_equal(draw(&limit, "192.0.3.1", negative, &zones[0], 10, TIME_S).sent, 10);
+    assert_int_equal(draw(&limit, "192.0.2.1", positive, &zones[0], 10, TIME_S).sent, 10);
+    limit_done(&limit);
+}
+
 static void a_good_cookie_and_an_exempt_network_have_no_limit(void **state)
 {
     (void)state;
@@ -163,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_network_draws_a_seconds_worth_and_then_at_the_rate),
         cmocka_unit_test(an_ipv6_network_is_a_56),
         cmocka_unit_test(classes_and_the_negative_answers_of_zones_are_counted_apart),
+        cmocka_unit_test(negative_answers_of_many_zones_are_bounded_together),
         cmocka_unit_test(a_good_cookie_and_an_exempt_network_have_no_limit),
         cmocka_unit_test(a_million_forged_sources_do_not_free_the_one_that_floods),
         cmocka_unit_test(a_truncated_response_is_header_question_and_opt),
