@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #define EVENTS_A_ROUND 64
+#define CONNECTIONS_A_ROUND (1 * TIME_MS)
 
 static void stay_on(int processor)
 {
@@ -18,11 +19,11 @@ static void stay_on(int processor)
     (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+/* Anything but packets. */
 static void serve(struct worker *worker, struct endpoint *endpoint, uint32_t events)
 {
     switch (endpoint->kind) {
-    case ENDPOINT_UDP:
-        udp_serve(worker, endpoint);
+    case ENDPOINT_UDP: /* had its turn before */
         break;
     case ENDPOINT_LISTENER:
         tcp_accept(worker, endpoint);
@@ -37,6 +38,36 @@ static void serve(struct worker *worker, struct endpoint *endpoint, uint32_t eve
     default:
         worker->stopping = true;
         break;
+    }
+}
+
+/* Packets first, and connections only for so long: a handshake takes a thousand times what a query
+ * takes. Events that had no turn are announced again; who begins changes from round to round. */
+static void serve_all(struct worker *worker, const struct epoll_event *events, int count)
+{
+    int packets = 0;
+    for (int i = 0; i < count; i++) {
+        struct endpoint *endpoint = events[i].data.ptr;
+        if (endpoint->kind == ENDPOINT_UDP) {
+            udp_serve(worker, endpoint);
+            packets++;
+        }
+    }
+    if (packets == count) {
+        return;
+    }
+    struct mono start = mono_now();
+    unsigned first = worker->rounds++;
+    for (int i = 0; i < count; i++) {
+        const struct epoll_event *event = &events[(first + (unsigned)i) % (unsigned)count];
+        struct endpoint *endpoint = event->data.ptr;
+        if (endpoint->kind == ENDPOINT_UDP) {
+            continue;
+        }
+        serve(worker, endpoint, event->events);
+        if (mono_since(mono_now(), start) > CONNECTIONS_A_ROUND) {
+            return;
+        }
     }
 }
 
@@ -55,9 +86,7 @@ void *worker_run(void *argument)
         int count = epoll_wait(worker->epoll_fd, events, EVENTS_A_ROUND, wait);
         worker->now = mono_now();
         worker->answer.now = (uint32_t)(wall_now().ns / TIME_S); /* cookies count modulo 2^32 */
-        for (int i = 0; i < count; i++) {
-            serve(worker, events[i].data.ptr, events[i].events);
-        }
+        serve_all(worker, events, count);
     }
     snapshot_thread_end();
     return NULL;

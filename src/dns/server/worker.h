@@ -55,6 +55,7 @@ struct worker {
     size_t endpoint_count;
     struct mono now; /* of this round */
     bool stopping;
+    unsigned rounds; /* with events of connections */
     struct answer_context answer;
     struct worker_counters counters;
     struct limit limit;
