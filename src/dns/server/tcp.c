@@ -47,6 +47,7 @@ struct tcp_connection {
     bool established;            /* the handshake was counted */
     bool web;                    /* HTTPS: no length before messages, input is not kept here */
     bool more;                   /* there is output that did not fit into scratch */
+    bool draining;               /* our side is closed; what still comes is not looked at */
     struct https *https;         /* since it is known which version of HTTP it speaks */
     bool away;                   /* lent to a transfer */
     bool keep;                   /* what the transfer said when it gave it back */
@@ -561,6 +562,27 @@ static bool answer_or_lend(struct worker *worker, struct tcp_connection *connect
 
 /* ---- HTTPS ---- */
 
+/* The client may be sending still. Were the connection closed with that unread, the kernel would
+ * take the response back that says what is wrong (RFC 9112 section 9.6). */
+static void close_ours(struct worker *worker, struct tcp_connection *connection)
+{
+    tls_session_end(connection->tls);
+    if (shutdown(connection->endpoint.fd, SHUT_WR) != 0) {
+        connection_close(worker, connection);
+        return;
+    }
+    connection->draining = true;
+    watch(worker, connection, EPOLLIN);
+}
+
+static void drain(struct worker *worker, struct tcp_connection *connection)
+{
+    ssize_t got = recv(connection->endpoint.fd, worker->tcp.scratch, SCRATCH_SIZE, 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        connection_close(worker, connection);
+    }
+}
+
 /* As progress below. */
 static void progress_web(struct worker *worker, struct tcp_connection *connection)
 {
@@ -578,9 +600,10 @@ static void progress_web(struct worker *worker, struct tcp_connection *connectio
     }
     if (connection->out != NULL || connection->more) {
         watch(worker, connection, EPOLLOUT);
-    } else if (connection->ended ||
-               (connection->https != NULL && https_is_over(connection->https))) {
+    } else if (connection->ended) {
         connection_close(worker, connection);
+    } else if (connection->https != NULL && https_is_over(connection->https)) {
+        close_ours(worker, connection);
     } else {
         watch(worker, connection, tls_has_more(connection->tls) ? EPOLLOUT : EPOLLIN);
     }
@@ -686,7 +709,9 @@ void tcp_serve(struct worker *worker, struct endpoint *endpoint, uint32_t events
     if (connection->endpoint.fd < 0 || connection->away) {
         return;
     }
-    if (connection->out != NULL || connection->more || has_query(connection)) {
+    if (connection->draining) {
+        drain(worker, connection);
+    } else if (connection->out != NULL || connection->more || has_query(connection)) {
         progress(worker, connection);
     } else if (connection->tls != NULL || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         receive(worker, connection);

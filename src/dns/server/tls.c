@@ -13,6 +13,11 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+/* Forward secrecy and AEAD: RFC 9325 section 4.2, and what HTTP/2 asks for (RFC 9113
+ * section 9.2.2).
+ */
+#define TLS_1_2_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
 static const unsigned char alpn_dot[] = {3, 'd', 'o', 't'};
 static const unsigned char alpn_http2[] = {2, 'h', '2'};
 static const unsigned char alpn_http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
@@ -75,8 +80,13 @@ static bool use_key(SSL_CTX *context, BIO *pem)
     return good;
 }
 
-static void configure(SSL_CTX *context)
+static bool configure(SSL_CTX *context)
 {
+    /* Whoever records early data can send it again. */
+    if (SSL_CTX_set_max_early_data(context, 0) != 1 ||
+        SSL_CTX_set_cipher_list(context, TLS_1_2_CIPHERS) != 1) {
+        return false;
+    }
     (void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                            SSL_OP_CIPHER_SERVER_PREFERENCE |
                                            SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -86,6 +96,7 @@ static void configure(SSL_CTX *context)
     /* Tickets carry the sessions: nothing is kept here, and nothing is locked. */
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_alpn_select_cb(context, choose_alpn, NULL);
+    return true;
 }
 
 int tls_context_new(const char *certificate_pem, const char *key_pem,
@@ -96,7 +107,7 @@ int tls_context_new(const char *certificate_pem, const char *key_pem,
     BIO *certificate = BIO_new_mem_buf(certificate_pem, -1);
     BIO *key = BIO_new_mem_buf(key_pem, -1);
     bool made = context != NULL && certificate != NULL && key != NULL &&
-                SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1;
+                SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 && configure(context);
     bool chain = made && use_chain(context, certificate);
     bool good = chain && use_key(context, key);
     (void)BIO_free(certificate); /* NULL is fine */
@@ -110,7 +121,6 @@ int tls_context_new(const char *certificate_pem, const char *key_pem,
                                   "no private key in PEM form, or not the key "
                                   "of this certificate");
     }
-    configure(context);
     *ret_context = context;
     return 0;
 }
@@ -136,11 +146,18 @@ struct ssl_st *tls_session_new(struct ssl_ctx_st *context, int fd, bool web)
     return session;
 }
 
+void tls_session_end(struct ssl_st *session)
+{
+    if (SSL_is_init_finished(session) && (SSL_get_shutdown(session) & SSL_SENT_SHUTDOWN) == 0) {
+        ERR_clear_error();
+        (void)SSL_shutdown(session); /* the connection is closed in any case */
+    }
+}
+
 void tls_session_free(struct ssl_st *take_session)
 {
-    if (take_session != NULL && SSL_is_init_finished(take_session)) {
-        ERR_clear_error();
-        (void)SSL_shutdown(take_session); /* the connection is closed in any case */
+    if (take_session != NULL) {
+        tls_session_end(take_session);
     }
     SSL_free(take_session); /* NULL is fine */
 }

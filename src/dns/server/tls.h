@@ -29,6 +29,8 @@ void tls_context_free(void *take_context);
  * "http/1.1"; a client that offers only others is refused. NULL: no memory. */
 struct ssl_st *tls_session_new(struct ssl_ctx_st *context, int fd, bool web) MUST_CHECK;
 /* Says goodbye where that does not block. */
+void tls_session_end(struct ssl_st *session);
+/* The same, and frees it. NULL is fine. */
 void tls_session_free(struct ssl_st *take_session);
 
 /* As recv and send, but errors are negative errnos. -EAGAIN: ret_events says what epoll has to wait
