@@ -328,6 +328,9 @@ static int start_rooms(struct daemon *daemon, struct err *err)
                                                 .name_servers = daemon->config->name_servers.items,
                                                 .regions = daemon->regions,
                                                 .region_count = daemon->region_count};
+    rc = rc != 0 ? rc
+                 : rollover_start(daemon->store, daemon->seal, daemon->config->zone_key_period_s,
+                                  &daemon->rollover, err);
     rc = rc != 0 ? rc : start_metrics(daemon, err);
     return rc != 0 ? rc : start_api(daemon, err);
 }
@@ -389,6 +392,7 @@ void daemon_stop(struct daemon *take_daemon)
         (void)close(daemon->api_listener); /* nothing was sent */
     }
     metrics_stop(daemon->metrics);
+    rollover_stop(daemon->rollover);
     transfer_stop(daemon->transfer); /* gives the workers' connections back */
     dns_server_stop(daemon->dns);
     feed_stop(daemon->feed);

@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/feed.h"
 #include "daemon/protection.h"
+#include "daemon/rollover.h"
 #include "daemon/transfers.h"
 #include "dns/server/server.h"
 #include "health/health.h"
@@ -37,6 +38,7 @@ struct daemon {
     struct compiler *compiler;
     struct health *health;
     struct feed *feed;
+    struct rollover *rollover; /* NULL: keys are not replaced */
     struct transfer *transfer;
     struct transfers *transfers;
     struct secondary *secondary;

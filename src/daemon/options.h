@@ -88,6 +88,11 @@
     NUMBER(dns_transfer_timeout_ms, "dns.transfer-timeout-ms", "dns-transfer-timeout-ms", 10000,   \
            100, 600000, false,                                                                     \
            "a zone transfer whose other side does nothing for this long is cut")                   \
+    NUMBER(                                                                                        \
+        zone_key_period_s, "dns.zone-key-period", "dns-zone-key-period", 7776000, 0, 315360000,    \
+        false,                                                                                     \
+        "seconds that the zone-signing key of a signed zone signs before the next one does; 0: "   \
+        "for ever; at least 3888000 (45 days), but for tests")                                     \
     LIST(name_servers, "dns.name-servers", "name-server", "NAME",                                  \
          "ns-1.leeward.internal, ns-2.leeward.internal, ns-3.leeward.internal, "                   \
          "ns-4.leeward.internal",                                                                  \

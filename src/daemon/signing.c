@@ -45,13 +45,13 @@ static void unref_key(void *key)
 }
 
 static int open_key(const struct seal *seal, const struct store_entry *entry, struct arena *arena,
-                    struct sign_key **ret_key, struct err *err)
+                    struct sign_key **ret_key, bool *ret_silent, struct err *err)
 {
     struct model_signing_key record;
     struct seal_data data;
     struct sign_key *key = NULL;
     int rc = model_signing_key_decode(entry->value, entry->size, arena, &record, err);
-    if (rc != 0 || !record.active) {
+    if (rc != 0 || record.status == MODEL_KEY_INACTIVE) {
         *ret_key = NULL;
         return rc;
     }
@@ -60,11 +60,12 @@ static int open_key(const struct seal *seal, const struct store_entry *entry, st
     if (rc == 0) {
         arena_defer(arena, unref_key, key);
         *ret_key = key;
+        *ret_silent = record.status != MODEL_KEY_ACTIVE;
     }
     return rc;
 }
 
-/* Adds the active keys below the prefix. */
+/* Adds the keys below the prefix that are to be seen. */
 static int read_keys(struct store *store, const struct seal *seal, const char *prefix,
                      struct arena *arena, struct signing_zone *zone, struct sign_key **keys,
                      struct err *err)
@@ -74,9 +75,11 @@ static int read_keys(struct store *store, const struct seal *seal, const char *p
     for (size_t i = 0; rc == 0 && i < list.count && zone->problem == NULL; i++) {
         struct err reason = ERR_INIT;
         struct sign_key *key = NULL;
-        if (open_key(seal, &list.entries[i], arena, &key, &reason) != 0) {
+        bool silent = false;
+        if (open_key(seal, &list.entries[i], arena, &key, &silent, &reason) != 0) {
             zone->problem = arena_strdup(arena, reason.message);
         } else if (key != NULL && zone->signing.count < ZONE_KEYS_LIMIT) {
+            zone->signing.silent |= (silent ? 1U : 0U) << zone->signing.count;
             keys[zone->signing.count++] = key;
         }
     }

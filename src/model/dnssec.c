@@ -30,6 +30,13 @@ static int read_dnssec(const json_t *object, struct model_dnssec *ret_dnssec, st
     return 0;
 }
 
+static const char *const statuses[] = {
+    [MODEL_KEY_INACTIVE] = "INACTIVE",
+    [MODEL_KEY_ACTIVE] = "ACTIVE",
+    [MODEL_KEY_PUBLISHED] = "PUBLISHED",
+    [MODEL_KEY_RETIRED] = "RETIRED",
+};
+
 int model_dnssec_decode(const void *value, size_t size, struct model_dnssec *ret_dnssec,
                         struct err *err)
 {
@@ -44,7 +51,7 @@ json_t *model_signing_key_encode(const struct model_signing_key *key)
     return json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "v",
                      MODEL_VERSION, "Name", key->name, "Flags", (int)key->flags, "KeyTag",
                      (int)key->tag, "PublicKey", key->public_key, "Digest", key->digest, "Sealed",
-                     key->sealed, "KmsArn", key->arn, "Status", key->active ? "ACTIVE" : "INACTIVE",
+                     key->sealed, "KmsArn", key->arn, "Status", statuses[key->status],
                      "CallerReference", key->caller_reference, "Created",
                      (json_int_t)key->created_s, "Modified", (json_int_t)key->modified_s);
 }
@@ -88,11 +95,14 @@ static int read_key(const json_t *object, struct arena *arena, struct model_sign
     }
     key.flags = (unsigned)flags;
     key.tag = (unsigned)tag;
-    key.active = text_equal(status, "ACTIVE");
+    size_t at = 0;
+    while (at < ARRAY_SIZE(statuses) && !text_equal(status, statuses[at])) {
+        at++;
+    }
+    key.status = (enum model_key_status)at;
     bool names_itself = key.flags == MODEL_FLAGS_ZONE_KEY ||
                         (key.flags == MODEL_FLAGS_SIGNING_KEY && key.name[0] != '\0');
-    if (!names_itself || key.sealed[0] == '\0' ||
-        (!key.active && !text_equal(status, "INACTIVE"))) {
+    if (!names_itself || key.sealed[0] == '\0' || at == ARRAY_SIZE(statuses)) {
         return err_set(err, ERR_CORRUPT, "its name, flags, status or private key is not valid");
     }
     *ret_key = key;

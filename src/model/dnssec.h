@@ -27,9 +27,20 @@ struct model_dnssec {
     int64_t modified_s;
 };
 
+/* A key-signing key is active or inactive. A zone-signing key goes from published (shown, so that
+ * caches know it when it begins to sign) to active to retired (shown as long as caches may hold its
+ * signatures): RFC 6781 section 4.1.1.1. */
+enum model_key_status {
+    MODEL_KEY_INACTIVE,
+    MODEL_KEY_ACTIVE,
+    MODEL_KEY_PUBLISHED,
+    MODEL_KEY_RETIRED,
+};
+
 /* r53/ksk/<zone id>/<name> and r53/zsk/<zone id>/<key tag>:
  * {"v":1,"Name":..,"Flags":257,"KeyTag":n,"PublicKey":base64,"Digest":hex,"Sealed":..,"KmsArn":..,
- *  "Status":"ACTIVE"|"INACTIVE","CallerReference":..,"Created":seconds,"Modified":seconds};
+ *  "Status":"ACTIVE"|"INACTIVE"|"PUBLISHED"|"RETIRED","CallerReference":..,"Created":seconds,
+ *  "Modified":seconds, since when it has the status};
  * a zone-signing key has no name, digest, ARN or reference. Its algorithm is always 13. */
 struct model_signing_key {
     const char *name;
@@ -39,7 +50,7 @@ struct model_signing_key {
     const char *digest;     /* SHA-256 of the DS record, upper-case hexadecimal */
     const char *sealed;     /* the private key as PKCS#8 DER */
     const char *arn;        /* what the client calls the key; kept as it is */
-    bool active;            /* signs */
+    enum model_key_status status;
     const char *caller_reference;
     int64_t created_s;
     int64_t modified_s;

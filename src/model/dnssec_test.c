@@ -41,7 +41,7 @@ static void a_key_survives_encode_and_decode(void **state)
                                     .digest = "0A",
                                     .sealed = "v1:k:AAAA",
                                     .arn = "arn:aws:kms:us-east-1:123456789012:key/1",
-                                    .active = true,
+                                    .status = MODEL_KEY_RETIRED,
                                     .caller_reference = "r",
                                     .created_s = 1,
                                     .modified_s = 2};
@@ -57,7 +57,7 @@ static void a_key_survives_encode_and_decode(void **state)
     assert_string_equal(again.digest, key.digest);
     assert_string_equal(again.sealed, key.sealed);
     assert_string_equal(again.arn, key.arn);
-    assert_true(again.active);
+    assert_int_equal(again.status, MODEL_KEY_RETIRED);
     assert_string_equal(again.caller_reference, key.caller_reference);
     assert_int_equal(again.created_s, 1);
     assert_int_equal(again.modified_s, 2);

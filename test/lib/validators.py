@@ -55,13 +55,17 @@ def delegation_signer(server, zone):
 class Validator(Unbound):
     """unbound, with the zone's DS as its trust anchor; it holds nothing of a zone longer than the TTL says."""
 
-    def __init__(self, folder, address, server, anchors, zones):
+    def __init__(self, folder, address, server, anchors, zones, longest=None):
+        """longest: seconds that it keeps anything, whatever the TTL."""
         super().__init__(folder, address, {zone: server.dns for zone in zones})
         self.anchors = anchors
+        self.longest = longest
 
     def write(self):
         super().write()
         text = self.configuration.read_text().replace('module-config: "iterator"', 'module-config: "validator iterator"')
+        if self.longest is not None:
+            text = text.replace("    cache-min-ttl: 0\n", f"    cache-min-ttl: 0\n    cache-max-ttl: {self.longest}\n")
         for zone, signer in self.anchors.items():
             text = text.replace(f'    domain-insecure: "{zone}"\n',
                                 f'    trust-anchor: "{zone}. DS {signer.to_text()}"\n')
@@ -86,7 +90,8 @@ def write_anchor(path, zone, signer):
 
 def delv(server, anchor, zone, name, kind):
     """What delv says of the server's answer, for instance "fully validated" or "negative response, fully validated"."""
-    done = subprocess.run([DELV, "-4", "@127.0.0.1", "-p", str(server.port), "-a", str(anchor), f"+root={zone}",
+    address, port = server.dns
+    done = subprocess.run([DELV, "-4", f"@{address}", "-p", str(port), "-a", str(anchor), f"+root={zone}",
                            "-q", name, "-t", kind], capture_output=True, text=True, timeout=30,
-                          env=clean_environment())
+                          env=clean_environment(), stdin=subprocess.DEVNULL)
     return done.stdout + done.stderr

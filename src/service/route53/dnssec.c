@@ -53,11 +53,16 @@ static struct model_signing_key *find_key(const struct route53_signing *signing,
     return NULL;
 }
 
+static bool is_active(const struct model_signing_key *key)
+{
+    return key->status == MODEL_KEY_ACTIVE;
+}
+
 static size_t count_active(const struct route53_signing *signing)
 {
     size_t count = 0;
     for (size_t i = 0; i < signing->count; i++) {
-        count += signing->keys[i].active ? 1 : 0;
+        count += is_active(&signing->keys[i]) ? 1 : 0;
     }
     return count;
 }
@@ -76,7 +81,7 @@ static json_t *show_key(struct aws_call *call, const char *zone_id,
     format_time(key->created_s, created);
     format_time(key->modified_s, modified);
     bool opens = route53_signing_opens(call, zone_id, key);
-    const char *status = !opens ? "ACTION_NEEDED" : key->active ? "ACTIVE" : "INACTIVE";
+    const char *status = !opens ? "ACTION_NEEDED" : is_active(key) ? "ACTIVE" : "INACTIVE";
     return json_pack(
         "{s:s, s:s, s:i, s:s, s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:s, s:s*, s:s, s:s}", "Name",
         key->name, "KmsArn", key->arn, "Flag", (int)key->flags, "SigningAlgorithmMnemonic",
@@ -215,7 +220,8 @@ static int create_step(struct aws_call *call, struct store_txn *txn, void *state
         return rc;
     }
     key->arn = route53_text(change->in, "KeyManagementServiceArn");
-    key->active = text_equal(route53_text(change->in, "Status"), "ACTIVE");
+    key->status = text_equal(route53_text(change->in, "Status"), "ACTIVE") ? MODEL_KEY_ACTIVE
+                                                                           : MODEL_KEY_INACTIVE;
     key->caller_reference = route53_text(change->in, "CallerReference");
     rc = route53_signing_touch(call, txn, signing, signing->dnssec.signing, err);
     rc = rc != 0 ? rc : route53_signing_put(call, txn, signing->zone.model.id, key, err);
@@ -277,8 +283,8 @@ static int set_active(struct aws_call *call, struct store_txn *txn, struct key_c
                       struct model_signing_key *key, bool active, struct err *err)
 {
     int rc = 0;
-    if (key->active != active) {
-        key->active = active;
+    if (is_active(key) != active) {
+        key->status = active ? MODEL_KEY_ACTIVE : MODEL_KEY_INACTIVE;
         key->modified_s = call->now.ns / TIME_S;
         rc =
             route53_signing_touch(call, txn, &change->signing, change->signing.dnssec.signing, err);
@@ -317,14 +323,14 @@ static int deactivate_step(struct aws_call *call, struct store_txn *txn, void *s
     if (rc != 0) {
         return rc;
     }
-    if (key->active && change->signing.dnssec.signing && count_active(&change->signing) == 1) {
+    if (is_active(key) && change->signing.dnssec.signing && count_active(&change->signing) == 1) {
         return aws_error(
             call, err, "KeySigningKeyInUse",
             "The key-signing key (KSK) that you specified can't be deactivated because "
             "it's the only KSK for a currently-enabled DNSSEC. Disable DNSSEC signing, "
             "or add or enable another KSK.");
     }
-    rc = key->active && change->signing.dnssec.signing
+    rc = is_active(key) && change->signing.dnssec.signing
              ? judge_parent(call, &change->signing, key, err)
              : 0;
     return rc != 0 ? rc : set_active(call, txn, change, key, false, err);
@@ -338,7 +344,7 @@ static int delete_step(struct aws_call *call, struct store_txn *txn, void *state
     if (rc != 0) {
         return rc;
     }
-    if (key->active) {
+    if (is_active(key)) {
         return aws_error(call, err, "InvalidKeySigningKeyStatus",
                          "The key-signing key (KSK) status isn't valid: deactivate the KSK before "
                          "you delete it.");
@@ -391,7 +397,7 @@ static int enable_step(struct aws_call *call, struct store_txn *txn, void *state
                          "A key-signing key (KSK) with ACTIVE status wasn't found.");
     }
     for (size_t i = 0; rc == 0 && i < signing->count; i++) {
-        rc = signing->keys[i].active ? judge_opens(call, signing, &signing->keys[i], err) : 0;
+        rc = is_active(&signing->keys[i]) ? judge_opens(call, signing, &signing->keys[i], err) : 0;
     }
     if (rc == 0 && !signing->dnssec.signing) {
         rc = route53_signing_make(call, &signing->zone.model, "", &key, err);

@@ -1,19 +1,17 @@
 /* A zone's DNSSEC state: see signing.h. Called by the DNSSEC handlers and DeleteHostedZone on API
- * threads. Invariants: a private key leaves this file sealed only; every change of a zone's keys
- * puts its DNSSEC record anew and compares the revision that was read. */
+ * threads. Invariant: every change of a zone's keys puts its DNSSEC record anew and compares the
+ * revision that was read. */
 #include "service/route53/signing.h"
 
 #include "base/text.h"
 #include "dns/sign/sign.h"
-#include "dns/wire/name.h"
 #include "model/path.h"
+#include "service/route53/signing_key.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define PRIVATE_LIMIT 1024U /* bytes of a private key on P-256, with much room */
-#define PUBLIC_OFFSET 4U    /* in DNSKEY RDATA: behind flags, protocol and algorithm */
-#define KEYS_READ 16U       /* more than a zone may have */
+#define KEYS_READ 16U /* more than a zone may have */
 
 static int load_keys(struct aws_call *call, struct route53_signing *signing, struct err *err)
 {
@@ -67,102 +65,18 @@ int route53_signing_touch(struct aws_call *call, struct store_txn *txn,
     return route53_put(txn, signing->key, route53_keep(call, model_dnssec_encode(&dnssec)), err);
 }
 
-static const char *place_of(struct aws_call *call, const char *zone_id,
-                            const struct model_signing_key *key)
-{
-    return key->flags == MODEL_FLAGS_SIGNING_KEY ? path_signing_key(call->arena, zone_id, key->name)
-                                                 : path_zone_key(call->arena, zone_id, key->tag);
-}
-
 int route53_signing_put(struct aws_call *call, struct store_txn *txn, const char *zone_id,
                         const struct model_signing_key *key, struct err *err)
 {
-    return route53_put(txn, place_of(call, zone_id, key),
+    return route53_put(txn, signing_key_place(call->arena, zone_id, key),
                        route53_keep(call, model_signing_key_encode(key)), err);
-}
-
-/* ---- making one ---- */
-
-static void unref_key(struct sign_key **key)
-{
-    sign_key_unref(*key);
-}
-
-static const char *base64(struct aws_call *call, const void *data, size_t size)
-{
-    struct buf text CLEANUP(buf_done);
-    buf_init(&text, 0);
-    text_base64(&text, data, size);
-    return arena_strdup(call->arena, buf_text(&text));
-}
-
-static const char *upper_hex(struct aws_call *call, const uint8_t *data, size_t size)
-{
-    char *text = arena_alloc(call->arena, size * 2 + 1);
-    text_hex(data, size, text);
-    for (char *c = text; *c != '\0'; c++) {
-        *c = (char)(*c >= 'a' && *c <= 'f' ? *c - 'a' + 'A' : *c);
-    }
-    return text;
-}
-
-static int describe(struct aws_call *call, const struct model_zone *zone,
-                    const struct sign_key *pair, struct model_signing_key *key, struct err *err)
-{
-    uint8_t owner[NAME_WIRE_LIMIT];
-    uint8_t digest[SIGN_DIGEST_SIZE];
-    uint8_t rdata[SIGN_DNSKEY_SIZE];
-    if (name_from_text(zone->name, true, owner) < 0) {
-        return err_set(err, ERR_CORRUPT, "the zone %s has no valid name", zone->id);
-    }
-    if (sign_ds_digest(pair, owner, digest) != 0) {
-        return err_set(err, ERR_INTERNAL, "making the digest of a DNSSEC key");
-    }
-    size_t size = sign_key_rdata(pair, rdata);
-    key->tag = sign_key_tag(pair);
-    key->public_key = base64(call, rdata + PUBLIC_OFFSET, size - PUBLIC_OFFSET);
-    key->digest =
-        key->flags == MODEL_FLAGS_SIGNING_KEY ? upper_hex(call, digest, sizeof digest) : "";
-    return 0;
-}
-
-static int seal_pair(struct aws_call *call, const char *zone_id, const struct sign_key *pair,
-                     struct model_signing_key *key, struct err *err)
-{
-    char *sealed = NULL;
-    struct buf der CLEANUP(buf_done);
-    buf_init(&der, PRIVATE_LIMIT);
-    buf_keep_secret(&der);
-    if (sign_key_private(pair, &der) != 0) {
-        return err_set(err, ERR_INTERNAL, "encoding a DNSSEC key");
-    }
-    int rc = seal_wrap(service_context(call)->seal, place_of(call, zone_id, key), der.data,
-                       der.length, call->arena, &sealed, err);
-    if (rc == 0) {
-        key->sealed = sealed;
-    }
-    return rc;
 }
 
 int route53_signing_make(struct aws_call *call, const struct model_zone *zone, const char *name,
                          struct model_signing_key *ret_key, struct err *err)
 {
-    struct sign_key *pair CLEANUP(unref_key) = NULL;
-    struct model_signing_key key = {.name = name,
-                                    .flags = name[0] != '\0' ? MODEL_FLAGS_SIGNING_KEY
-                                                             : MODEL_FLAGS_ZONE_KEY,
-                                    .arn = "",
-                                    .active = true,
-                                    .caller_reference = "",
-                                    .created_s = call->now.ns / TIME_S,
-                                    .modified_s = call->now.ns / TIME_S};
-    int rc = sign_key_generate((uint16_t)key.flags, &pair, err);
-    rc = rc != 0 ? rc : describe(call, zone, pair, &key, err);
-    rc = rc != 0 ? rc : seal_pair(call, zone->id, pair, &key, err);
-    if (rc == 0) {
-        *ret_key = key;
-    }
-    return rc;
+    return signing_key_make(service_context(call)->seal, call->arena, call->now, zone->id,
+                            name[0] != '\0' ? zone->name : "", name, ret_key, err);
 }
 
 bool route53_signing_opens(struct aws_call *call, const char *zone_id,
@@ -170,8 +84,8 @@ bool route53_signing_opens(struct aws_call *call, const char *zone_id,
 {
     struct err ignored = ERR_INIT; /* the feed logs why */
     struct seal_data data;
-    return seal_unwrap(service_context(call)->seal, place_of(call, zone_id, key), key->sealed,
-                       call->arena, &data, &ignored) == 0;
+    return seal_unwrap(service_context(call)->seal, signing_key_place(call->arena, zone_id, key),
+                       key->sealed, call->arena, &data, &ignored) == 0;
 }
 
 /* ---- DS records in zones above ---- */
