@@ -7,6 +7,7 @@
 #include "dns/wire/rdata.h"
 #include "model/path.h"
 #include "service/route53/batch.h"
+#include "service/route53/traffic.h"
 
 #include <errno.h>
 #include <string.h>
@@ -255,7 +256,10 @@ static int judge_name(struct batch *batch, const char *name, const struct batch_
             continue;
         }
         judge_place(batch, &slots[i], &state);
-        int rc = batch_judge_check(batch, &slots[i], err);
+        int rc = traffic_judge_name(batch, name, err);
+        if (rc == 0) {
+            rc = batch_judge_check(batch, &slots[i], err);
+        }
         if (rc == 0) {
             rc = batch_judge_location(batch, &slots[i], err);
         }

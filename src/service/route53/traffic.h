@@ -105,6 +105,9 @@ struct traffic_records {
 int traffic_compile(struct aws_call *call, const struct traffic_document *document,
                     const struct traffic_place *place, struct traffic_records *ret_records,
                     struct err *err) MUST_CHECK;
+/* A problem of the batch when the name belongs to an instance's hidden record sets: DNS would take
+ * one of its own for the other. */
+int traffic_judge_name(struct batch *batch, const char *name, struct err *err) MUST_CHECK;
 /* The part of their keys that all hidden record sets of a generation share. */
 const char *traffic_record_prefix(struct aws_call *call, const struct traffic_place *place);
 

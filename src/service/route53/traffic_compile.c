@@ -8,10 +8,13 @@
 #include "model/path.h"
 #include "service/route53/traffic.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Of no zone of ours, so that an alias goes to whichever zone holds the name. */
 #define SERVICE_ZONE "service-endpoint"
+#define LABEL "_tp-" /* in front of the instance's id */
+#define ID_LENGTH (RANDOM_UUID_TEXT - 1U)
 
 struct compilation {
     struct aws_call *call;
@@ -21,10 +24,10 @@ struct compilation {
     size_t characters;
 };
 
-/* "_tp-<instance>-<generation>-" */
+/* "_tp-<instance>-<generation>-". */
 static const char *label_start(struct aws_call *call, const struct traffic_place *place)
 {
-    return arena_printf(call->arena, "_tp-%s-%lld-", place->instance_id,
+    return arena_printf(call->arena, LABEL "%s-%lld-", place->instance_id,
                         (long long)place->generation);
 }
 
@@ -40,6 +43,29 @@ const char *traffic_record_prefix(struct aws_call *call, const struct traffic_pl
     const char *zone =
         path_records_from(call->arena, PATH_TRAFFIC_RECORDS, place->zone_id, place->zone_name);
     return arena_printf(call->arena, "%s%s", zone, label_start(call, place));
+}
+
+int traffic_judge_name(struct batch *batch, const char *name, struct err *err)
+{
+    struct store_entry entry;
+    if (!text_starts(name, LABEL) || strcspn(name, ".") < strlen(LABEL) + ID_LENGTH) {
+        return 0;
+    }
+    struct aws_call *call = batch->call;
+    const char *id = arena_memdup(call->arena, name + strlen(LABEL), ID_LENGTH);
+    const char *key = path_join(call->arena, PATH_TRAFFIC_INSTANCES, id);
+    int rc = store_get(service_context(call)->store, key, call->arena, &entry, err);
+    if (rc == -ENOENT) {
+        err_clear(err);
+        return 0;
+    }
+    if (rc == 0) {
+        batch_problem(batch,
+                      "RRSet with DNS name %s is not permitted because the name is one of the "
+                      "traffic policy instance %s.",
+                      name, id);
+    }
+    return rc;
 }
 
 /* "TTL" and "ResourceRecords", or "AliasTarget". */

@@ -295,6 +295,29 @@ static void its_record_set_changes_only_with_the_instance(void **state)
     free(made);
 }
 
+static void names_of_an_instances_rules_are_its_own(void **state)
+{
+    (void)state;
+    char record[256];
+    char *id = policy("A", TREE, NULL);
+    char *made = created("www.example.com", id, 1);
+    for (int rule = 0; rule < 9; rule += 8) { /* one that is there, and one that is not */
+        (void)snprintf(record, sizeof record, RECORD("_tp-%s-1-%d.example.com", ""), made, rule);
+        (void)fixture_change(&f, zone, "UPSERT", record);
+        fixture_refused(&f, "InvalidChangeBatch", "is one of the traffic policy instance");
+    }
+    /* Those of no instance may have come with another zone's records. */
+    (void)snprintf(record, sizeof record,
+                   RECORD("_tp-00000000-0000-0000-0000-000000000000-1-0.example.com", ""));
+    assert_int_equal(fixture_change(&f, zone, "CREATE", record), 0);
+    assert_int_equal(fixture_change(&f, zone, "CREATE", RECORD("_tp-x.example.com", "")), 0);
+    assert_int_equal(fixture_ask(&f, "DeleteTrafficPolicyInstance", "{'Id':'%s'}", made), 0);
+    (void)snprintf(record, sizeof record, RECORD("_tp-%s-1-0.example.com", ""), made);
+    assert_int_equal(fixture_change(&f, zone, "CREATE", record), 0);
+    free(id);
+    free(made);
+}
+
 static void what_an_instance_cannot_be_is_refused(void **state)
 {
     (void)state;
@@ -424,6 +447,7 @@ int main(void)
         TEST(an_update_takes_a_new_generation_of_names),
         TEST(a_deleted_instance_leaves_nothing),
         TEST(its_record_set_changes_only_with_the_instance),
+        TEST(names_of_an_instances_rules_are_its_own),
         TEST(what_an_instance_cannot_be_is_refused),
         TEST(a_zone_whose_name_is_long_has_no_room_for_rules),
         TEST(instances_are_listed_by_place_zone_and_policy),
