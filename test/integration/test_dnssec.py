@@ -230,6 +230,14 @@ def test_changes_of_names_keep_the_chain_whole(zones, unbound):
     assert unbound.ask("deep.inner.signed.example.", "A") == ("NOERROR", True, ["192.0.2.9"])
 
 
+def test_an_alias_stays_valid_when_its_name_gets_and_loses_other_records(zones, anchor):
+    for name in ("alias", "few", "many", "choice", "fail", "weighted", ""):
+        for change in (f'record Z1 {_full(name)} TXT : "x"', f'record Z1 {_full(name)} TXT : "y"', f"delete Z1 {_full(name)} TXT"):
+            zones.run(f"{change}\npublish")
+            said = delv(zones, anchor, ZONE, _full(name), "A")
+            assert "fully validated" in said, f"{change}:\n{said}"
+
+
 def walk(server, limit=500):
     """The owners of the NSEC chain, from the apex round to the apex; each must lead on in canonical order."""
     apex = dns.name.from_text(ZONE)

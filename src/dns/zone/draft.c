@@ -227,8 +227,12 @@ static struct zone_node *assemble(struct zone_database *database, struct zone_ow
             end++;
         }
         uint16_t type = items->list[at].type;
-        fill_slot(database, zone, draft, &draft->slots[i], group_of_slot(database, old, type),
-                  &items->list[at], end - at);
+        struct zone_group *group = group_of_slot(database, old, type);
+        fill_slot(database, zone, draft, &draft->slots[i], group, &items->list[at], end - at);
+        if (group != NULL && draft->slots[i].group == group->number && group->derived != NULL) {
+            /* Readers get what the group derived, signed under its own name. */
+            atomic_init(&draft->slots[i].answer, zone_slot_answer(zone_node_slot(old, type)));
+        }
         flags |= type == RR_CNAME ? ZONE_NODE_CNAME : 0U;
         flags |= type == RR_NS && length != 0 ? ZONE_NODE_CUT : 0U;
         at = end;
