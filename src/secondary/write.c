@@ -235,6 +235,14 @@ static int add_difference(struct writer *writer, const char *key, const struct s
     if (value == NULL) {
         return err_set(writer->err, ERR_MEMORY, "no memory for a record set of the transfer");
     }
+    /* What could not be read again would be left out of every answer. */
+    struct model_record_set readable;
+    int rc = model_record_set_decode(value, strlen(value), writer->zone_id, writer->arena,
+                                     &readable, writer->err);
+    if (rc != 0) {
+        (void)err_wrap(writer->err, "%.150s", set->name); /* gives rc back */
+        return rc;
+    }
     add_edit(writer, (struct edit){.key = key, .value = value, .stored = stored != NULL});
     return 0;
 }
@@ -355,7 +363,10 @@ static int diff_set(struct writer *writer, const struct incoming_result *result,
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const struct incoming_step *step = &result->steps[first[i].step];
         remove_value(&set, step->value);
-        if (step->added) {
+        if (step->added && set.value_count == ZONEFILE_VALUES_LIMIT) {
+            rc = err_set(writer->err, ERR_LIMIT, "%.150s gets more than %u records of one type",
+                         first->name, ZONEFILE_VALUES_LIMIT);
+        } else if (step->added) {
             set.values[set.value_count++] = step->value;
             set.ttl_s = step->ttl_s;
         }

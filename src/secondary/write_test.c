@@ -193,6 +193,24 @@ static void a_large_zone_takes_several_transactions(void **state)
     assert_count(1);
 }
 
+static void what_could_not_be_read_again_is_refused(void **state)
+{
+    (void)state;
+    struct zonefile_set sets[] = {set_of("a.example.com.", "192.0.2.1"),
+                                  set_of("b.example.com.", "192.0.2.1")};
+    sets[1].values = arena_array(&arena, ZONEFILE_VALUES_LIMIT + 1, sizeof(char *));
+    for (sets[1].value_count = 0; sets[1].value_count <= ZONEFILE_VALUES_LIMIT;) {
+        sets[1].values[sets[1].value_count++] = "192.0.2.1";
+    }
+    struct incoming_result result = {
+        .kind = INCOMING_WHOLE, .serial = 4, .zone = {.sets = sets, .set_count = 2}};
+    struct write_base base = begin();
+    size_t changes = 0;
+    assert_int_not_equal(try_write(&base, &result, &changes), 0);
+    assert_non_null(strstr(err.message, "b.example.com."));
+    assert_count(0);
+}
+
 static void a_zone_that_is_gone_is_not_written(void **state)
 {
     (void)state;
@@ -284,6 +302,7 @@ int main(void)
         TEST(what_is_the_same_is_not_written),
         TEST(steps_change_single_values),
         TEST(a_large_zone_takes_several_transactions),
+        TEST(what_could_not_be_read_again_is_refused),
         TEST(a_zone_that_is_gone_is_not_written),
         TEST(of_two_writers_one_wins),
         TEST(a_check_keeps_serial_and_time_of_transfer),

@@ -207,12 +207,22 @@ static struct zonefile_set make_set(struct collect *collect, const struct collec
     return set;
 }
 
-void collect_finish(struct collect *collect)
+static int too_many_values(const struct collect_row *row, size_t count, struct err *err)
+{
+    char name[NAME_TEXT_LIMIT];
+    char type[RR_TYPE_TEXT];
+    name_to_text(row->name, true, name);
+    rr_type_to_text(row->type, type);
+    return err_set(err, ERR_LIMIT, "%.150s has %zu records of type %s, more than %u", name, count,
+                   type, ZONEFILE_VALUES_LIMIT);
+}
+
+int collect_finish(struct collect *collect, struct err *err)
 {
     struct zonefile *result = collect->result;
     size_t end = 0;
     if (collect->count == 0) {
-        return;
+        return 0;
     }
     qsort(collect->rows, collect->count, sizeof *collect->rows, compare_rows);
     result->sets = arena_array(collect->arena, collect->count, sizeof *result->sets);
@@ -221,6 +231,10 @@ void collect_finish(struct collect *collect)
         while (end < collect->count && same_set(&collect->rows[at], &collect->rows[end])) {
             end++;
         }
+        if (end - at > ZONEFILE_VALUES_LIMIT) {
+            return too_many_values(&collect->rows[at], end - at, err);
+        }
         result->sets[result->set_count++] = make_set(collect, collect->rows + at, end - at);
     }
+    return 0;
 }

@@ -48,8 +48,8 @@ int collect_read(struct collect *collect, const ldns_rr *rr, unsigned line,
     MUST_CHECK;
 /* ERR_LIMIT beyond ZONEFILE_RECORDS_LIMIT. */
 int collect_add(struct collect *collect, struct collect_row row, struct err *err) MUST_CHECK;
-/* All rows into result's sets. */
-void collect_finish(struct collect *collect);
+/* All rows into result's sets. ERR_LIMIT names one with more than ZONEFILE_VALUES_LIMIT values. */
+int collect_finish(struct collect *collect, struct err *err) MUST_CHECK;
 /* The row's name as Route 53 writes it; in the arena. */
 const char *collect_name(const struct collect *collect, const uint8_t *wire);
 

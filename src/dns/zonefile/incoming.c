@@ -79,13 +79,8 @@ void incoming_free(struct incoming *take_incoming)
 
 /* ---- records ---- */
 
-static int add_step(struct incoming *incoming, bool added, const struct collect_row *row,
-                    struct err *err)
+static void add_step(struct incoming *incoming, bool added, const struct collect_row *row)
 {
-    if (incoming->step_count == ZONEFILE_RECORDS_LIMIT) {
-        return err_set(err, ERR_LIMIT, "more than %u records in one transfer",
-                       ZONEFILE_RECORDS_LIMIT);
-    }
     if (incoming->step_count == incoming->step_capacity) {
         incoming->step_capacity = incoming->step_capacity * 2 + 64;
         incoming->steps =
@@ -97,7 +92,6 @@ static int add_step(struct incoming *incoming, bool added, const struct collect_
                                .ttl_s = row->ttl_s,
                                .name = collect_name(&incoming->collect, row->name),
                                .value = row->value};
-    return 0;
 }
 
 /* A record that belongs to the zone's contents, or to a step. */
@@ -115,11 +109,17 @@ static int keep_record(struct incoming *incoming, const ldns_rr *rr, struct err 
     if (verdict != COLLECT_ROW) {
         return 0;
     }
+    if (incoming->collect.count + incoming->step_count >= INCOMING_RECORDS_LIMIT) {
+        return err_set(err, ERR_LIMIT, "the transfer has more than %u records",
+                       INCOMING_RECORDS_LIMIT);
+    }
     incoming->has_ns =
         incoming->has_ns || (row.type == RR_NS && name_equal(row.name, incoming->collect.origin));
-    return incoming->stage == STAGE_WHOLE
-               ? collect_add(&incoming->collect, row, err)
-               : add_step(incoming, incoming->stage == STAGE_ADDED, &row, err);
+    if (incoming->stage == STAGE_WHOLE) {
+        return collect_add(&incoming->collect, row, err);
+    }
+    add_step(incoming, incoming->stage == STAGE_ADDED, &row);
+    return 0;
 }
 
 static int out_of_order(struct err *err)
@@ -161,7 +161,7 @@ static int end_whole(struct incoming *incoming, const ldns_rr *rr, struct err *e
     if (!incoming->has_ns) {
         return err_set(err, ERR_INVALID, "the zone has no NS records at its own name");
     }
-    return 0;
+    return collect_finish(&incoming->collect, err);
 }
 
 /* The zone's own SOA: it parts the sections. Each step begins where the one before ended. */
@@ -319,7 +319,6 @@ void incoming_result(struct incoming *incoming, struct incoming_result *ret_resu
         result.step_count = incoming->step_count;
     } else if (incoming->collect.count != 0) {
         result.kind = INCOMING_WHOLE;
-        collect_finish(&incoming->collect);
     }
     result.zone = incoming->zone;
     *ret_result = result;

@@ -37,6 +37,7 @@ struct incoming_result {
 
 /* What a transfer may have on the wire. */
 #define INCOMING_BYTES_LIMIT ((size_t)256 << 20U)
+#define INCOMING_RECORDS_LIMIT 2000000U
 
 /* zone: its name. serial: what is held now, NULL for nothing. incremental: IXFR was asked (from
  * that serial), else AXFR. */
@@ -47,7 +48,7 @@ void incoming_free(struct incoming *take_incoming);
  * of the serial that is held. ERR_INVALID when it is no message, not a response without error to
  * that query, of a serial older than what is held (RFC 1982), breaks the order of a transfer, or is
  * no zone (RFC 1035: an SOA and NS at its name, nothing outside); ERR_LIMIT beyond
- * INCOMING_BYTES_LIMIT or ZONEFILE_RECORDS_LIMIT; ERR_DENIED for REFUSED and NOTAUTH;
+ * these limits or ZONEFILE_VALUES_LIMIT; ERR_DENIED for REFUSED and NOTAUTH;
  * ERR_UNSUPPORTED for NOTIMP and FORMERR, which old primaries answer to IXFR. */
 int incoming_take(struct incoming *incoming, const void *message, size_t size, uint16_t id,
                   bool *ret_done, struct err *err) MUST_CHECK;

@@ -230,6 +230,44 @@ static void errors_of_the_primary_are_told_apart(void **state)
     assert_int_not_equal(take(LDNS_RCODE_NOERROR, none), 0);
 }
 
+static void a_record_set_has_a_limit(void **state)
+{
+    (void)state;
+    ask(NULL);
+    assert_int_equal(TAKE(SOA("9"), NS), 0);
+    for (unsigned i = 0; i <= ZONEFILE_VALUES_LIMIT; i++) {
+        const char *line =
+            arena_printf(&arena, "a.example.com. 5 IN A 10.0.%u.%u", i / 256, i % 256);
+        assert_int_equal(TAKE(line), 0);
+    }
+    assert_int_not_equal(TAKE(SOA("9")), 0);
+    assert_int_equal(err.kind, ERR_LIMIT);
+    assert_non_null(strstr(err.message, "a.example.com. has 1001 records of type A"));
+}
+
+/* One message of a little less than 65,535 bytes, again and again: a type that is left out. */
+static void a_transfer_has_a_limit(void **state)
+{
+    (void)state;
+    enum { RDATA = 60000, NAME = 13, HEAD = 12 };
+    static const uint8_t head[] = "\x12\x67\x84\0\0\0\0\1\0\0\0\0"
+                                  "\7example\3com\0"
+                                  "\xff\x78\0\1\0\0\0\5\xea\x60"; /* TYPE65400, 60,000 bytes */
+    size_t size = HEAD + NAME + 10 + RDATA;
+    uint8_t *wire = arena_alloc(&arena, size);
+    size_t bytes = 0;
+    int rc = 0;
+    (void)memset(wire, 0, size);
+    (void)memcpy(wire, head, HEAD + NAME + 10);
+    ask(NULL);
+    assert_int_equal(TAKE(SOA("9"), NS), 0);
+    for (; rc == 0 && bytes < 2 * INCOMING_BYTES_LIMIT; bytes += size) {
+        rc = incoming_take(incoming, wire, size, ID, &done, &err);
+    }
+    assert_int_equal(err.kind, ERR_LIMIT);
+    assert_true(bytes >= INCOMING_BYTES_LIMIT);
+}
+
 static void serials_wrap_around(void **state)
 {
     (void)state;
@@ -253,6 +291,8 @@ int main(void)
         TEST(disorder_is_refused),
         TEST(steps_that_do_not_meet_are_refused),
         TEST(errors_of_the_primary_are_told_apart),
+        TEST(a_record_set_has_a_limit),
+        TEST(a_transfer_has_a_limit),
         TEST(serials_wrap_around),
     };
 #undef TEST

@@ -93,7 +93,7 @@ int zonefile_read(FILE *in, const char *origin, struct arena *arena, struct zone
         rc = read_records(&reader, in, text);
     }
     if (rc == 0) {
-        collect_finish(&reader.collect);
+        rc = collect_finish(&reader.collect, err);
     }
     collect_done(&reader.collect);
     return rc;

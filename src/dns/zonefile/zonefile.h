@@ -16,6 +16,7 @@
 
 /* Records of one file: further ones are an error. */
 #define ZONEFILE_RECORDS_LIMIT 10000000U
+#define ZONEFILE_VALUES_LIMIT 1000U /* of one record set: as many as can be stored (model) */
 /* The time to live of records that have none, in a file without $TTL and without SOA: one hour. */
 #define ZONEFILE_TTL_S 3600U
 
