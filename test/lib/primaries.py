@@ -111,10 +111,12 @@ def ns(zone):
 
 class FakePrimary:
     """A TCP server whose answers a test makes: handler(query) yields messages, each a list of records (text), bytes as
-    they are, or a number of seconds to wait. When it ends, the connection is closed; `queries` is what came."""
+    they are, or a number of seconds to wait. When it ends, the connection is closed; `queries` is what came. Signed
+    queries need a keyring."""
 
-    def __init__(self, address, handler):
+    def __init__(self, address, handler, keyring=None):
         self.handler = handler
+        self.keyring = keyring
         self.queries = []
         self.socket = socket.create_server((address, 0))
         self.address, self.port = self.socket.getsockname()
@@ -146,7 +148,7 @@ class FakePrimary:
                 size = struct.unpack("!H", wire[:2])[0]
                 while len(wire) < size + 2:
                     wire += connection.recv(65535)
-                query = dns.message.from_wire(wire[2:], ignore_trailing=True)
+                query = dns.message.from_wire(wire[2:], keyring=self.keyring)
                 self.queries.append(query)
                 for part in self.handler(query):
                     if self.over.is_set():
@@ -169,6 +171,7 @@ def reply(query, records, rcode=0, framed=True):
     """One message of a response, with its length in front."""
     message = dns.message.make_response(query)
     message.flags |= 0x0400
+    message.tsig = None  # which a signed query gives it
     message.set_rcode(rcode)
     for text in records:
         name, ttl, kind, rest = text.split(None, 3)
