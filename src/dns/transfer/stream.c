@@ -2,8 +2,8 @@
  * Called by the pool's threads, one stream each, on a socket that does not block.
  *
  * The zone's state is a copy (dns/zone/journal.h): the zone goes on changing meanwhile. A client
- * that does not take a message within the timeout is cut. Invariant: at most one message is held in
- * memory, whatever the zone's size. */
+ * that does not take a message within the timeout is cut, and so is one that takes each message
+ * just in time. Invariant: at most one message is held in memory, whatever the zone's size. */
 #include "base/memory.h"
 #include "base/snapshot.h"
 #include "dns/transfer/internal.h"
@@ -16,10 +16,13 @@
 #include <sys/socket.h>
 
 #define PREFIX 2U
+#define RATE_LEAST 16384 /* bytes a second, on the whole */
 
 struct stream {
     struct transfer *transfer;
     int fd;
+    int64_t started_ns;
+    uint64_t sent;
     bool broken; /* the client is gone or too slow, or memory is out */
     bool sign;
     struct tsig_signer signer;
@@ -41,12 +44,15 @@ static void begin(struct stream *stream)
 
 static bool send_all(struct stream *stream, size_t size)
 {
-    int64_t deadline = mono_now().ns + stream->transfer->timeout_ms * TIME_MS;
+    int64_t timeout = stream->transfer->timeout_ms * TIME_MS;
+    int64_t earned = (int64_t)(stream->sent / RATE_LEAST) * TIME_S;
+    int64_t deadline = MIN(mono_now().ns, stream->started_ns + earned) + timeout;
     size_t at = 0;
     while (at < size) {
         ssize_t sent = send(stream->fd, stream->buffer + at, size - at, MSG_NOSIGNAL);
         if (sent > 0) {
             at += (size_t)sent;
+            stream->sent += (uint64_t)sent;
             continue;
         }
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
@@ -236,6 +242,7 @@ bool stream_run(struct transfer *transfer, const struct transfer_job *job)
     struct stream *stream = memory_new(sizeof *stream);
     stream->transfer = transfer;
     stream->fd = job->loan->fd;
+    stream->started_ns = mono_now().ns;
     bool parsed = message_parse(&stream->query, job->query, job->length);
     if (parsed) {
         answer(stream, job);
