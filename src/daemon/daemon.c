@@ -99,7 +99,7 @@ static int parse_addresses(const struct config_list *list, struct arena *arena,
 
 static void watch_serials(struct zone_database *database, void *argument)
 {
-    zone_database_watch_serials(database, transfers_moved, argument);
+    transfers_keep_serials(argument, database);
 }
 
 /* Before the feed, which brings the settings. */

@@ -3,8 +3,9 @@
  *
  * A serial follows the clock, so a restart finds one that is ahead by itself, except where more
  * changes than seconds have passed. Only such zones have a record (node/<node>/serial/<zone>): a
- * ceiling some way above the serial, raised before the serial reaches it. Invariant: a serial that
- * is ahead of the clock has a ceiling in the store, or one that is being written. */
+ * ceiling some way above the serial, raised before the serial reaches it. Invariant: what a zone
+ * serves is behind the clock or its ceiling in the store, and a start begins above both; only where
+ * the store does not take the ceiling within a second, secondaries come first. */
 #include "daemon/transfers.h"
 
 #include "base/log.h"
@@ -24,6 +25,7 @@
 #define CEILING_AHEAD 1000U
 #define CEILING_NEAR 500U
 #define KEEPER_RETRY_S 1
+#define CEILING_WAIT TIME_S /* for the store, before a serial is served without */
 
 struct zone_setting {
     char *id;
@@ -41,7 +43,9 @@ struct key_setting {
 struct ceiling {
     struct ceiling *next;
     uint32_t serial;
-    uint32_t stored; /* 0: no record */
+    uint32_t stored;   /* 0: no record */
+    uint32_t floor;    /* the record at our start; 0: none */
+    struct mono asked; /* since when a serial waits for it; 0: none does */
     bool due;
     char id[];
 };
@@ -54,6 +58,7 @@ struct transfers {
     size_t key_count;
     unsigned generation;
     bool changed;
+    uint32_t started; /* by the clock; serials up to it may have been served before */
 
     pthread_t keeper;
     pthread_mutex_t mutex; /* guards what follows */
@@ -93,7 +98,7 @@ static bool ahead_of_clock(uint32_t serial)
     return serial_compare(serial, (uint32_t)(wall_now().ns / TIME_S)) > 0;
 }
 
-void transfers_moved(void *context, const char *zone_id, const uint8_t *apex, uint32_t serial)
+static void serial_moved(void *context, const char *zone_id, const uint8_t *apex, uint32_t serial)
 {
     struct transfers *transfers = context;
     transfer_notify(transfers->config.transfer, zone_id, apex, serial);
@@ -105,11 +110,52 @@ void transfers_moved(void *context, const char *zone_id, const uint8_t *apex, ui
         ceiling->serial = serial;
         ceiling->due = ahead && (ceiling->stored == 0 ||
                                  serial_compare(serial + CEILING_NEAR, ceiling->stored) > 0);
+        ceiling->asked = ceiling->due ? ceiling->asked : (struct mono){0};
         if (ceiling->due) {
             (void)pthread_cond_signal(&transfers->wake);
         }
     }
     (void)pthread_mutex_unlock(&transfers->mutex);
+}
+
+static uint32_t serial_floor(void *context, const char *zone_id)
+{
+    struct transfers *transfers = context;
+    (void)pthread_mutex_lock(&transfers->mutex);
+    const struct ceiling *ceiling = ceiling_find(transfers, zone_id);
+    uint32_t floor = ceiling != NULL ? ceiling->floor : 0;
+    (void)pthread_mutex_unlock(&transfers->mutex);
+    return floor != 0 && serial_compare(floor, transfers->started) > 0 ? floor : transfers->started;
+}
+
+/* A serial that is behind neither the clock nor its ceiling waits for the store, but not for long:
+ * when the store is not there, answers must still reach the secondaries. */
+static bool may_serve(void *context, const char *zone_id, uint32_t serial)
+{
+    struct transfers *transfers = context;
+    if (!ahead_of_clock(serial)) {
+        return true;
+    }
+    struct mono now = mono_now();
+    (void)pthread_mutex_lock(&transfers->mutex);
+    struct ceiling *ceiling = ceiling_get(transfers, zone_id);
+    bool safe = ceiling->stored != 0 && serial_compare(serial, ceiling->stored) <= 0;
+    if (!safe) {
+        ceiling->asked = ceiling->asked.ns != 0 ? ceiling->asked : now;
+        ceiling->serial = serial;
+        ceiling->due = true;
+        (void)pthread_cond_signal(&transfers->wake);
+        safe = mono_since(now, ceiling->asked) > CEILING_WAIT;
+    }
+    (void)pthread_mutex_unlock(&transfers->mutex);
+    return safe;
+}
+
+void transfers_keep_serials(struct transfers *transfers, struct zone_database *database)
+{
+    struct zone_serials serials = {
+        .context = transfers, .moved = serial_moved, .floor = serial_floor, .may_serve = may_serve};
+    zone_database_keep_serials(database, &serials);
 }
 
 /* value 0 deletes the record. */
@@ -169,6 +215,7 @@ static void *keeper_main(void *argument)
         (void)pthread_mutex_lock(&transfers->mutex);
         if (rc == 0) {
             ceiling->stored = value;
+            ceiling->asked = (struct mono){0};
             ceiling->due = serial_compare(ceiling->serial + CEILING_NEAR, value) > 0;
             continue;
         }
@@ -197,6 +244,7 @@ static int load_ceilings(struct transfers *transfers, struct err *err)
             struct ceiling *ceiling = ceiling_get(transfers, id);
             ceiling->serial = (uint32_t)serial;
             ceiling->stored = (uint32_t)serial;
+            ceiling->floor = (uint32_t)serial;
         }
     }
     return rc;
@@ -253,7 +301,7 @@ static void zone_remove(struct transfers *transfers, struct zone_database *datab
     (void)memmove(&transfers->zones[at], &transfers->zones[at + 1],
                   (transfers->zone_count - at) * sizeof(struct zone_setting *));
     transfers->changed = true;
-    zone_database_set_transfers(database, id, false, 0);
+    zone_database_set_transfers(database, id, false);
     zone_setting_free(zone);
 }
 
@@ -289,11 +337,7 @@ static void zone_put(struct transfers *transfers, struct zone_database *database
     }
     transfers->zones[at] = fresh;
     transfers->changed = true;
-    (void)pthread_mutex_lock(&transfers->mutex);
-    const struct ceiling *ceiling = ceiling_find(transfers, id);
-    uint32_t floor = ceiling != NULL ? ceiling->serial : 0;
-    (void)pthread_mutex_unlock(&transfers->mutex);
-    zone_database_set_transfers(database, id, journal, journal ? floor : 0);
+    zone_database_set_transfers(database, id, journal);
 }
 
 static void key_remove(struct transfers *transfers, const char *store_key)
@@ -475,6 +519,7 @@ int transfers_start(const struct transfers_config *config, struct transfers **re
 {
     struct transfers *transfers = memory_new(sizeof *transfers);
     transfers->config = *config;
+    transfers->started = (uint32_t)(wall_now().ns / TIME_S);
     pthread_condattr_t monotonic;
     (void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -45,7 +45,7 @@ void transfers_mark(struct transfers *transfers);
 void transfers_sweep(struct transfers *transfers, struct zone_database *database);
 /* What was put counts, before the zone database shows it. */
 void transfers_publish(struct transfers *transfers);
-/* For zone_database_watch_serials; context is the transfers. */
-void transfers_moved(void *context, const char *zone_id, const uint8_t *apex, uint32_t serial);
+/* Has the database tell secondaries and the store of its serials. */
+void transfers_keep_serials(struct transfers *transfers, struct zone_database *database);
 
 #endif

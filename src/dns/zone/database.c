@@ -19,8 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIM_EDITS 50000U  /* names changed by one publish */
-#define SIGN_AT_ONCE 1000U /* names of a new zone that are signed before it is shown */
+#define TRIM_EDITS 50000U               /* names changed by one publish */
+#define SIGN_AT_ONCE 1000U              /* names of a new zone that are signed before it is shown */
+#define JOURNAL_PAUSE_NS TIME_S         /* between serials that move for new signatures alone */
+#define JOURNAL_RETRY_NS (20 * TIME_MS) /* a serial waits until it may be served */
 
 uint64_t database_hash(const struct zone_database *database, const void *key, size_t length)
 {
@@ -287,15 +289,18 @@ int64_t zone_database_refresh(struct zone_database *database, struct wall now)
     int64_t wait = signer_refresh(database);
     group_decide_all(database);
     (void)group_commit(database); /* the count is of no use here */
-    journal_publish(database);
+    int64_t since = now.ns - database->journal_ns;
+    if (wait != 0 || since < 0 || since >= JOURNAL_PAUSE_NS) {
+        database->journal_ns = now.ns; /* signatures that are made anew may follow a little later */
+        journal_publish(database);
+    }
     flush_retired(database);
-    return wait;
+    return database->touched != NULL ? MIN(wait, JOURNAL_RETRY_NS) : wait;
 }
 
 /* ---- transfers ---- */
 
-void zone_database_set_transfers(struct zone_database *database, const char *zone_id, bool allowed,
-                                 uint32_t floor)
+void zone_database_set_transfers(struct zone_database *database, const char *zone_id, bool allowed)
 {
     struct zone_owner *zone =
         allowed ? owner_get(database, zone_id) : owner_find(database, zone_id);
@@ -303,19 +308,12 @@ void zone_database_set_transfers(struct zone_database *database, const char *zon
         return;
     }
     zone->transfers = allowed;
-    if (zone->journal == NULL && serial_compare(floor, zone->floor) > 0) {
-        zone->floor = floor;
-    }
     owner_mark_dirty(database, zone);
 }
 
-void zone_database_watch_serials(struct zone_database *database,
-                                 void (*moved)(void *context, const char *zone_id,
-                                               const uint8_t *apex, uint32_t serial),
-                                 void *context)
+void zone_database_keep_serials(struct zone_database *database, const struct zone_serials *serials)
 {
-    database->moved = moved;
-    database->moved_context = context;
+    database->serials = *serials;
 }
 
 /* ---- reloading ---- */
@@ -488,6 +486,9 @@ static void serve(struct zone_database *database, struct zone_owner *zone)
     } else {
         zone_table_replace(zones, zone->apex_hash, old, fresh);
     }
+    if (fresh != NULL) {
+        journal_announce(database, fresh);
+    }
 }
 
 /* First step: what the change asks for, without showing any of it. */
@@ -601,12 +602,11 @@ void zone_database_publish(struct zone_database *database)
             }
         }
         if (zone->known) {
+            journal_settle(database, zone); /* its serial is what is seen first */
             serve(database, zone);
         }
         if (zone->doomed) {
             retire_zone(database, zone);
-        } else if (zone->known && zone->transfers != (zone->journal != NULL)) {
-            (zone->transfers ? journal_open : journal_close)(database, zone);
         }
     }
     journal_publish(database);

@@ -110,15 +110,23 @@ void zone_database_set_interrupt(struct zone_database *database, void (*interrup
 int64_t zone_database_refresh(struct zone_database *database, struct wall now);
 /* A zone whose transfers are allowed (from the next publish on) has a journal (journal.h), and
  * serves a serial that moves with every visible change: at least one more, and the clock's seconds
- * where that is ahead. No serial up to `floor` is served, nor one before the SOA record's own. */
-void zone_database_set_transfers(struct zone_database *database, const char *zone_id, bool allowed,
-                                 uint32_t floor);
-/* moved is called on the owner's thread, inside publish and set_status, whenever a zone's served
- * serial moved; NULL: nobody. */
-void zone_database_watch_serials(struct zone_database *database,
-                                 void (*moved)(void *context, const char *zone_id,
-                                               const uint8_t *apex, uint32_t serial),
-                                 void *context);
+ * where that is ahead; never one before the SOA record's own. */
+void zone_database_set_transfers(struct zone_database *database, const char *zone_id, bool allowed);
+
+/* Who keeps the serials over restarts. All are called on the owner's thread, inside publish,
+ * set_status and refresh. */
+struct zone_serials {
+    void *context;
+    /* The zone's served serial moved. */
+    void (*moved)(void *context, const char *zone_id, const uint8_t *apex, uint32_t serial);
+    /* No serial up to this one is served for the zone. */
+    uint32_t (*floor)(void *context, const char *zone_id);
+    /* Whether the serial, ahead of the clock, may be served: a restart would not go behind it.
+     * False: the answers are served, the serial follows; asked again at the next refresh. */
+    bool (*may_serve)(void *context, const char *zone_id, uint32_t serial);
+};
+/* Serials of signed zones move like those of transferred ones from then on, too. */
+void zone_database_keep_serials(struct zone_database *database, const struct zone_serials *serials);
 
 /* How often zone_database_publish was called. */
 uint64_t zone_database_publications(const struct zone_database *database);

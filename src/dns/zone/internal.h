@@ -152,8 +152,11 @@ struct zone_owner {
     bool linked; /* in by_apex */
     bool doomed; /* deleted: goes at the next publish */
     bool dirty;
-    bool transfers;      /* a journal is wanted */
+    bool transfers;      /* a journal with records is wanted */
+    bool listed;         /* in database->touched */
+    bool opening;        /* a journal is to be made as soon as its serial may be served */
     uint32_t floor;      /* no serial up to this one is served again */
+    uint32_t stored;     /* the SOA's own serial, while opening */
     uint16_t generation; /* of its last put */
     bool signing_changed;
     struct sign_key **signing; /* the keys it is to be signed with; referenced */
@@ -186,8 +189,8 @@ struct zone_database {
     struct zone_owner *dirty;   /* put, deleted or edited since the last publish */
     struct zone_owner *touched; /* those whose journals have to look at something */
     struct wall (*clock)(void); /* of serials */
-    void (*moved)(void *context, const char *zone_id, const uint8_t *apex, uint32_t serial);
-    void *moved_context;
+    struct zone_serials serials;
+    int64_t journal_ns;         /* when a refresh published journals last */
     struct zone_group **groups; /* [0] is never used */
     size_t group_count;         /* in use as array, free numbers included */
     size_t group_capacity;
@@ -371,8 +374,11 @@ int64_t signer_refresh(struct zone_database *database);
 
 /* ---- journal.c: what transfers read ---- */
 
-/* Makes the journal of a visible zone, which has none, and moves its serial. */
-void journal_open(struct zone_database *database, struct zone_owner *zone);
+/* Makes or closes the journal of a known zone as its transfers and its signing want it: with
+ * records, or for the serial alone, or none. */
+void journal_settle(struct zone_database *database, struct zone_owner *zone);
+/* The zone is visible from now on: somebody should hear of its serial. */
+void journal_announce(struct zone_database *database, struct zone_owner *zone);
 /* The SOA is served as it was put again. A zone without a journal is fine. */
 void journal_close(struct zone_database *database, struct zone_owner *zone);
 /* Readers may see something else for that name and type; nothing where there is no journal. */

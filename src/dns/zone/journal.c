@@ -3,8 +3,10 @@
  *
  * While a publish or a status change makes answers visible, the names and types it touches are only
  * noted (journal_touch). At its end each is flattened and compared with what the journal has; when
- * anything differs, the serial moves once, the served SOA with it, and one step is recorded.
- * Invariant: the journal's RRsets are what readers of the zone set see at its serial. */
+ * anything differs, the serial moves once, the served SOA with it, and one step is recorded. A
+ * serial that a restart could go behind (zone_serials.may_serve) waits, and the notes with it: the
+ * zone stays listed. Invariant: the journal's RRsets are what readers of the zone set see at its
+ * serial, but for what is noted. */
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/memory.h"
@@ -20,109 +22,12 @@
 
 #define SOA_NUMBERS 20U /* serial, refresh, retry, expire, minimum */
 #define TOUCHED_KEPT 1024U
-#define RRSET_COST 64U /* of the allocation, the index and the chunk, about */
-#define NO_TTL UINT32_MAX
-#define RECORD_FIXED 8U /* type, TTL, RDATA length */
+#define OPENED_A_TURN 10000U /* names; then health has its turn */
+#define RRSET_COST 64U       /* of the allocation, the index and the chunk, about */
 
 static size_t cost(const struct zone_rrset *rrset)
 {
     return rrset != NULL ? rrset->size + RRSET_COST : 0;
-}
-
-/* ---- flattening ---- */
-
-struct flat {
-    struct buf bytes;
-    size_t count;
-    size_t rrsig_size; /* 0: the zone is not shown signed */
-};
-
-static bool flat_has(const struct flat *flat, size_t start, const uint8_t *rdata, size_t size)
-{
-    struct bytes_reader reader = bytes_reader(flat->bytes.data, flat->bytes.length);
-    reader.at = start;
-    while (bytes_left(&reader) != 0) {
-        (void)bytes_get(&reader, RECORD_FIXED - 2U);
-        size_t there = bytes_get_u16(&reader);
-        const uint8_t *data = bytes_get(&reader, there);
-        if (data != NULL && there == size && memcmp(data, rdata, size) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The records of a leaf, and its signatures. A multivalue answer's records have its TTL and no
- * signatures: they are not a set that was signed. */
-static void flat_put_leaf(struct flat *flat, size_t start, const struct zone_answer *leaf,
-                          uint32_t ttl)
-{
-    bool sign = ttl == NO_TTL && flat->rrsig_size != 0;
-    size_t more = sign ? leaf->signatures * flat->rrsig_size : 0;
-    unsigned count = leaf->count + (sign ? leaf->signatures : 0U);
-    struct bytes_reader reader = bytes_reader(zone_leaf(leaf)->rrs, leaf->size + more);
-    for (unsigned i = 0; i < count && !reader.failed; i++) {
-        (void)bytes_get_u16(&reader); /* owner */
-        uint16_t type = bytes_get_u16(&reader);
-        (void)bytes_get_u16(&reader); /* class */
-        uint32_t own = bytes_get_u32(&reader);
-        uint16_t size = bytes_get_u16(&reader);
-        const uint8_t *rdata = bytes_get(&reader, size);
-        if (rdata == NULL || (ttl != NO_TTL && flat_has(flat, start, rdata, size))) {
-            continue;
-        }
-        uint8_t fixed[RECORD_FIXED];
-        struct bytes_writer writer = bytes_writer(fixed, sizeof fixed);
-        bytes_put_u16(&writer, type);
-        bytes_put_u32(&writer, ttl != NO_TTL ? ttl : own);
-        bytes_put_u16(&writer, size);
-        buf_put(&flat->bytes, fixed, sizeof fixed);
-        buf_put(&flat->bytes, rdata, size);
-        flat->count++;
-    }
-}
-
-/* The choice that is served most often, the first of several. */
-static const struct zone_answer *heaviest(const struct zone_answer *answer)
-{
-    const struct zone_mix *mix = zone_mix(answer);
-    size_t best = 0;
-    uint32_t most = 0;
-    uint32_t before = 0;
-    for (size_t i = 0; i < answer->count; i++) {
-        uint32_t weight = mix->choices[i].below - before;
-        before = mix->choices[i].below;
-        if (weight > most) {
-            most = weight;
-            best = i;
-        }
-    }
-    return mix->choices[best].answer;
-}
-
-/* Every answer that a secondary gives in place of ours: see journal.h. Choices inside choices end:
- * an answer is made after those it chooses from, ZONE_ALIAS_LIMIT deep at most. */
-static void flat_put(struct flat *flat, size_t start, const struct zone_answer *answer,
-                     uint32_t ttl)
-{
-    while (answer != NULL && answer->kind > ZONE_MULTIVALUE) {
-        /* Of whoever asks a secondary nothing is known: what such a client is given here. */
-        struct zone_client nobody = {.family = 0};
-        answer = answer->kind == ZONE_MAP ? zone_map_pick(answer, &nobody) : heaviest(answer);
-    }
-    if (answer == NULL) {
-        return;
-    }
-    if (answer->kind == ZONE_LEAF) {
-        flat_put_leaf(flat, start, answer, ttl);
-        return;
-    }
-    if (answer->kind == ZONE_MULTIVALUE) {
-        for (size_t i = 0; i < answer->count; i++) {
-            flat_put(flat, start, zone_mix(answer)->choices[i].answer,
-                     ttl != NO_TTL ? ttl : answer->size);
-        }
-    }
 }
 
 /* ---- RRsets ---- */
@@ -171,10 +76,7 @@ static struct zone_rrset *rrset_new(const struct rrset_key *key, const struct fl
 static struct zone_rrset *rrset_now(const struct rrset_key *key, const struct zone_answer *answer,
                                     struct flat *flat)
 {
-    buf_reset(&flat->bytes);
-    flat->count = 0;
-    buf_put(&flat->bytes, key->owner, key->length);
-    flat_put(flat, key->length, answer, NO_TTL);
+    journal_flatten(flat, key->owner, key->length, answer);
     return flat->count != 0 ? rrset_new(key, flat) : NULL;
 }
 
@@ -324,6 +226,14 @@ static struct zone_slot *soa_slot(struct zone_database *database, const struct z
     return NULL;
 }
 
+/* The serial in the zone's own SOA now: as it was put, where there is no journal. */
+static uint32_t shown_serial(struct zone_database *database, const struct zone_owner *zone)
+{
+    struct zone_node *node = NULL;
+    const struct zone_slot *slot = soa_slot(database, zone, &node);
+    return slot != NULL ? leaf_serial(zone_slot_answer(slot)) : 0;
+}
+
 /* Readers see the serial from now on, in the SOA and in negative answers. A signed zone signs its
  * SOA again here. Gives back the SOA as an RRset; NULL when there is none. */
 static struct zone_rrset *show_serial(struct zone_database *database, struct zone_owner *zone,
@@ -358,6 +268,34 @@ static struct zone_rrset *show_serial(struct zone_database *database, struct zon
 
 /* ---- touching ---- */
 
+static void list(struct zone_database *database, struct zone_owner *zone)
+{
+    if (!zone->listed) {
+        zone->listed = true;
+        zone->next_touched = database->touched;
+        database->touched = zone;
+    }
+}
+
+static void unlist(struct zone_database *database, struct zone_owner *zone)
+{
+    for (struct zone_owner **link = &database->touched; zone->listed && *link != NULL;
+         link = &(*link)->next_touched) {
+        if (*link == zone) {
+            *link = zone->next_touched;
+            zone->listed = false;
+            break;
+        }
+    }
+}
+
+void journal_announce(struct zone_database *database, struct zone_owner *zone)
+{
+    if (zone->journal != NULL && !zone->journal->told) {
+        list(database, zone);
+    }
+}
+
 void journal_touch(struct zone_database *database, struct zone_owner *zone, const uint8_t *relative,
                    size_t length, uint16_t type)
 {
@@ -365,14 +303,15 @@ void journal_touch(struct zone_database *database, struct zone_owner *zone, cons
     if (journal == NULL) {
         return;
     }
+    list(database, zone);
+    journal->changed = true;
+    if (!journal->keeps) {
+        return;
+    }
     if (journal->touched_count == journal->touched_capacity) {
         journal->touched_capacity = journal->touched_capacity * 2 + 8;
         journal->touched =
             memory_resize(journal->touched, journal->touched_capacity, sizeof journal->touched[0]);
-    }
-    if (journal->touched_count == 0) {
-        zone->next_touched = database->touched;
-        database->touched = zone;
     }
     struct zone_touch *touch = &journal->touched[journal->touched_count++];
     touch->type = type;
@@ -384,6 +323,10 @@ void journal_adopt_soa(struct zone_database *database, struct zone_owner *zone,
                        struct zone_answer *leaf)
 {
     struct zone_journal *journal = zone->journal;
+    if (zone->opening && is_soa(leaf)) {
+        zone->stored = leaf_serial(leaf);
+        leaf_set_serial(leaf, shown_serial(database, zone));
+    }
     if (journal != NULL && is_soa(leaf)) {
         journal->stored = leaf_serial(leaf);
         if (serial_compare(journal->stored, journal->serial) > 0) {
@@ -410,7 +353,7 @@ static void touch_node(void *object, void *context)
 void journal_touch_all(struct zone_database *database, struct zone_owner *zone)
 {
     struct touching touching = {database, zone};
-    if (zone->journal != NULL) {
+    if (zone->journal != NULL && zone->journal->keeps) {
         zone_table_each(SNAPSHOT_LOAD(&zone->zone.names), touch_node, &touching);
         journal_touch(database, zone, zone->zone.apex, 0, RR_DNSKEY);
     }
@@ -520,36 +463,63 @@ static uint32_t next_serial(const struct zone_database *database,
     return serial_next(previous, database->clock().ns / TIME_S);
 }
 
-static void publish_zone(struct zone_database *database, struct zone_owner *zone, struct flat *flat)
+static bool may_serve(struct zone_database *database, const struct zone_owner *zone,
+                      uint32_t serial)
+{
+    const struct zone_serials *serials = &database->serials;
+    return serials->may_serve == NULL || serials->may_serve(serials->context, zone->id, serial);
+}
+
+static void tell(struct zone_database *database, const struct zone_owner *zone)
+{
+    const struct zone_serials *serials = &database->serials;
+    struct zone_journal *journal = zone->journal;
+    if (serials->moved != NULL && journal->soa != NULL && owner_visible(database, zone) == zone) {
+        journal->told = true;
+        serials->moved(serials->context, zone->id, zone->zone.apex, journal->serial);
+    }
+}
+
+/* Compares all that was noted. True when anything differs. */
+static bool compare_touched(struct zone_database *database, struct zone_owner *zone,
+                            struct flat *flat)
 {
     struct zone_journal *journal = zone->journal;
-    bool changed = false;
+    bool changed = !journal->keeps && journal->changed;
     flat->rrsig_size = shown_rrsig_size(zone);
     for (size_t i = 0; i < journal->touched_count; i++) {
         changed = compare(database, zone, &journal->touched[i], flat) || changed;
     }
+    journal->changed = false;
     journal->touched_count = 0;
     if (journal->touched_capacity > TOUCHED_KEPT) {
         free(journal->touched);
         journal->touched = NULL;
         journal->touched_capacity = 0;
     }
-    if (!changed) {
+    return changed;
+}
+
+/* The journal is at the serial from now on; the SOA is counted over to it. */
+static void move(struct zone_journal *journal, uint32_t serial, struct zone_rrset *take_soa)
+{
+    if (!journal->keeps) {
+        journal_rrset_unref(journal->soa);
+        journal->soa = take_soa;
+        journal->serial = serial;
         return;
     }
     if (journal->building == NULL) {
         step_add(journal, NULL, NULL); /* the SOA alone */
         journal->building->count = 0;
     }
-    uint32_t serial = next_serial(database, journal);
-    struct zone_rrset *soa = show_serial(database, zone, serial, flat);
     struct journal_step *step = journal->building;
     journal->building = NULL;
     journal->building_capacity = 0;
     (void)pthread_mutex_lock(&journal->mutex);
     step->from = journal->serial;
     step->soa = journal->soa;
-    journal->soa = soa;
+    journal->soa = take_soa;
     journal->serial = serial;
     push_step(journal, step);
     if (step->soa == NULL) { /* nothing could be transferred at that serial */
@@ -558,23 +528,23 @@ static void publish_zone(struct zone_database *database, struct zone_owner *zone
         }
     }
     (void)pthread_mutex_unlock(&journal->mutex);
-    if (database->moved != NULL && soa != NULL && owner_visible(database, zone) == zone) {
-        database->moved(database->moved_context, zone->id, zone->zone.apex, serial);
-    }
 }
 
-void journal_publish(struct zone_database *database)
+/* False when the serial may not be served yet. */
+static bool publish_zone(struct zone_database *database, struct zone_owner *zone, struct flat *flat)
 {
-    struct flat flat = {.count = 0};
-    buf_init(&flat.bytes, 0);
-    while (database->touched != NULL) {
-        struct zone_owner *zone = database->touched;
-        database->touched = zone->next_touched;
-        if (zone->journal != NULL) {
-            publish_zone(database, zone, &flat);
-        }
+    struct zone_journal *journal = zone->journal;
+    uint32_t serial = next_serial(database, journal);
+    if (journal->changed && !may_serve(database, zone, serial)) {
+        return false;
     }
-    buf_done(&flat.bytes);
+    if (compare_touched(database, zone, flat)) {
+        move(journal, serial, show_serial(database, zone, serial, flat));
+        tell(database, zone);
+    } else if (!journal->told) {
+        tell(database, zone);
+    }
+    return true;
 }
 
 /* ---- opening and closing ---- */
@@ -621,31 +591,70 @@ static void fill_node(void *object, void *context)
     }
 }
 
-void journal_open(struct zone_database *database, struct zone_owner *zone)
+static struct zone_journal *journal_new(const struct zone_owner *zone)
 {
-    struct zone_node *node = NULL;
-    const struct zone_slot *slot = soa_slot(database, zone, &node);
     struct zone_journal *journal = memory_new(sizeof *journal + strlen(zone->id) + 1);
     atomic_init(&journal->references, 1);
     (void)pthread_mutex_init(&journal->mutex, NULL); /* cannot fail on Linux */
     (void)memcpy(journal->id, zone->id, strlen(zone->id) + 1);
     journal->apex_length = zone->zone.apex_length;
     (void)memcpy(journal->apex, zone->zone.apex, zone->zone.apex_length);
-    journal->index = zone_table_new(SNAPSHOT_LOAD(&zone->zone.names)->live);
-    journal->stored = slot != NULL ? leaf_serial(zone_slot_answer(slot)) : 0;
-    journal->serial = zone->floor;
+    journal->keeps = zone->transfers;
+    journal->index = zone_table_new(zone->transfers ? SNAPSHOT_LOAD(&zone->zone.names)->live : 0);
+    if (zone->transfers) {
+        journal->steps = memory_array(JOURNAL_STEPS, sizeof(struct journal_step *));
+    }
+    return journal;
+}
+
+/* Whether the first serial may be served; else what nothing goes behind is shown meanwhile. The
+ * second after the clock's is only waited for: no need to write it down. */
+static bool first_serial(struct zone_database *database, struct zone_owner *zone, uint32_t *serial)
+{
+    uint32_t before = *serial;
+    uint32_t now = (uint32_t)(database->clock().ns / TIME_S);
+    *serial = serial_next(before, now);
+    if (database->serials.may_serve == NULL || serial_compare(*serial, now) <= 0 ||
+        (*serial != now + 1 && may_serve(database, zone, *serial))) {
+        return true;
+    }
+    struct flat flat = {.count = 0};
+    buf_init(&flat.bytes, 0);
+    journal_rrset_unref(show_serial(database, zone, before, &flat));
+    buf_done(&flat.bytes);
+    return false;
+}
+
+/* Makes the journal and moves the serial. False: not yet. */
+static bool journal_open(struct zone_database *database, struct zone_owner *zone)
+{
+    const struct zone_serials *serials = &database->serials;
+    uint32_t stored = zone->opening ? zone->stored : shown_serial(database, zone);
+    uint32_t floor = serials->floor != NULL ? serials->floor(serials->context, zone->id) : 0;
+    zone->floor = serial_compare(floor, zone->floor) > 0 ? floor : zone->floor;
+    uint32_t serial = serial_compare(stored, zone->floor) > 0 ? stored : zone->floor;
+    zone->stored = stored;
+    zone->opening = !first_serial(database, zone, &serial);
+    list(database, zone); /* to be told, or to be opened */
+    if (zone->opening) {
+        return false;
+    }
+    struct zone_journal *journal = journal_new(zone);
+    journal->stored = stored;
+    journal->serial = serial;
     zone->journal = journal;
     struct filling filling = {.database = database, .zone = zone};
     buf_init(&filling.flat.bytes, 0);
     filling.flat.rrsig_size = shown_rrsig_size(zone);
-    zone_table_each(SNAPSHOT_LOAD(&zone->zone.names), fill_node, &filling);
-    journal->serial = next_serial(database, journal);
+    if (journal->keeps) {
+        zone_table_each(SNAPSHOT_LOAD(&zone->zone.names), fill_node, &filling);
+    }
     journal->soa = show_serial(database, zone, journal->serial, &filling.flat);
     buf_done(&filling.flat.bytes);
-    atomic_store_explicit(&zone->zone.journal, journal, memory_order_release);
-    if (database->moved != NULL && journal->soa != NULL && owner_visible(database, zone) == zone) {
-        database->moved(database->moved_context, zone->id, zone->zone.apex, journal->serial);
+    if (journal->keeps) {
+        atomic_store_explicit(&zone->zone.journal, journal, memory_order_release);
     }
+    return true;
 }
 
 static void journal_dispose(void *object)
@@ -656,24 +665,75 @@ static void journal_dispose(void *object)
 void journal_close(struct zone_database *database, struct zone_owner *zone)
 {
     struct zone_journal *journal = zone->journal;
-    if (journal == NULL) {
+    uint32_t stored = journal != NULL ? journal->stored : zone->stored;
+    if (journal == NULL && !zone->opening) {
         return;
     }
-    for (struct zone_owner **link = &database->touched; *link != NULL;
-         link = &(*link)->next_touched) {
-        if (*link == zone) {
-            *link = zone->next_touched;
-            break;
-        }
+    unlist(database, zone);
+    zone->opening = false;
+    if (journal != NULL) {
+        zone->journal = NULL;
+        zone->floor = journal->serial; /* should transfers come back */
+        atomic_store_explicit(&zone->zone.journal, NULL, memory_order_release);
+        snapshot_retire(journal, journal_dispose);
     }
-    zone->journal = NULL;
-    zone->floor = journal->serial; /* should transfers come back */
-    atomic_store_explicit(&zone->zone.journal, NULL, memory_order_release);
     if (!zone->doomed) {
         struct flat flat = {.count = 0};
         buf_init(&flat.bytes, 0);
-        journal_rrset_unref(show_serial(database, zone, journal->stored, &flat));
+        journal_rrset_unref(show_serial(database, zone, stored, &flat));
         buf_done(&flat.bytes);
     }
-    snapshot_retire(journal, journal_dispose);
+}
+
+void journal_settle(struct zone_database *database, struct zone_owner *zone)
+{
+    bool records = zone->transfers;
+    bool serial = records || (shown_rrsig_size(zone) != 0 && database->serials.moved != NULL);
+    struct zone_journal *journal = zone->journal;
+    if (zone->doomed || !zone->known) {
+        return; /* journal_close comes with the rest of it */
+    }
+    if (journal != NULL ? journal->keeps != records || !serial : zone->opening && !serial) {
+        journal_close(database, zone);
+    }
+    if (serial && zone->journal == NULL) {
+        (void)journal_open(database, zone); /* or it is listed */
+    }
+}
+
+/* ---- publishing ---- */
+
+/* False when the zone has to come again. opened counts names. */
+static bool settle_or_publish(struct zone_database *database, struct zone_owner *zone,
+                              struct flat *flat, size_t *opened)
+{
+    if (zone->journal != NULL) {
+        return publish_zone(database, zone, flat);
+    }
+    if (zone->opening && *opened < OPENED_A_TURN) {
+        if (!journal_open(database, zone)) {
+            return false;
+        }
+        *opened += SNAPSHOT_LOAD(&zone->zone.names)->live;
+        tell(database, zone);
+    }
+    return !zone->opening;
+}
+
+void journal_publish(struct zone_database *database)
+{
+    struct flat flat = {.count = 0};
+    size_t opened = 0;
+    buf_init(&flat.bytes, 0);
+    struct zone_owner *listed = database->touched;
+    database->touched = NULL;
+    while (listed != NULL) {
+        struct zone_owner *zone = listed;
+        listed = zone->next_touched;
+        zone->listed = false;
+        if (!settle_or_publish(database, zone, &flat, &opened)) {
+            list(database, zone);
+        }
+    }
+    buf_done(&flat.bytes);
 }

@@ -7,6 +7,7 @@
 #ifndef DNS_ZONE_JOURNAL_INTERNAL_H
 #define DNS_ZONE_JOURNAL_INTERNAL_H
 
+#include "base/buf.h"
 #include "base/macro.h"
 #include "dns/zone/internal.h"
 #include "dns/zone/journal.h"
@@ -39,20 +40,23 @@ struct journal_step {
 
 struct zone_journal {
     _Atomic unsigned references;
+    bool keeps; /* records and steps; else the serial alone, and no reader sees the journal */
     pthread_mutex_t mutex;
     uint32_t serial;
     struct zone_rrset *soa; /* NULL: the zone has none */
     struct journal_chunk **chunks;
     size_t chunk_count;
     size_t chunk_capacity;
-    size_t bytes; /* of all RRsets there are */
-    struct journal_step *steps[JOURNAL_STEPS];
-    size_t step_first; /* the oldest */
+    size_t bytes;                /* of all RRsets there are */
+    struct journal_step **steps; /* JOURNAL_STEPS */
+    size_t step_first;           /* the oldest */
     size_t step_count;
     size_t step_bytes;
 
     /* The owner's alone. */
     uint32_t stored;          /* the serial in the SOA record as it was put */
+    bool changed;             /* touched, where no records are kept */
+    bool told;                /* somebody heard of its serial */
     struct zone_table *index; /* RRsets by owner and type, SOA included */
     uint32_t numbers;         /* given out so far */
     uint32_t *free_numbers;
@@ -74,6 +78,17 @@ struct zone_touch {
     uint8_t length; /* of the labels in front of the zone's name */
     uint8_t name[NAME_WIRE_LIMIT];
 };
+
+/* Scratch: an owner and the records behind it, as zone_rrset.bytes has them. */
+struct flat {
+    struct buf bytes;
+    size_t count;
+    size_t rrsig_size; /* 0: the zone is not shown signed */
+};
+
+/* What readers are given for that name and type now. */
+void journal_flatten(struct flat *flat, const uint8_t *owner, size_t length,
+                     const struct zone_answer *answer);
 
 static inline struct zone_rrset *journal_rrset_ref(struct zone_rrset *rrset)
 {

@@ -77,6 +77,7 @@ void zone_journal_unref(struct zone_journal *take_journal)
     }
     journal_rrset_unref(journal->soa);
     free(journal->chunks);
+    free(journal->steps);
     free(journal->index);
     free(journal->free_numbers);
     free(journal->touched);

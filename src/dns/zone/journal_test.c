@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -30,6 +31,8 @@ struct fixture {
     struct random random;
     unsigned moved;
     uint32_t serial;
+    uint32_t floor;
+    bool waits; /* no serial may be served that was not yet */
 };
 
 static void moved(void *context, const char *zone_id, const uint8_t *apex, uint32_t serial)
@@ -64,6 +67,21 @@ static void put_soa(struct fixture *fixture, const char *text)
     put(fixture, "example.com.", RR_SOA, &text, 1, NULL);
 }
 
+static uint32_t floor_of(void *context, const char *zone_id)
+{
+    const struct fixture *fixture = context;
+    assert_string_equal("Z1", zone_id);
+    return fixture->floor;
+}
+
+static bool may_serve(void *context, const char *zone_id, uint32_t serial)
+{
+    const struct fixture *fixture = context;
+    assert_string_equal("Z1", zone_id);
+    assert_true(serial_compare(serial, fixture->serial) > 0);
+    return !fixture->waits;
+}
+
 static int set_up(void **state)
 {
     struct fixture *fixture = memory_new(sizeof *fixture);
@@ -71,11 +89,13 @@ static int set_up(void **state)
     random_init(&fixture->random, 7);
     struct model_zone zone = {.id = "Z1", .name = "example.com.", .created_revision = 1};
     zone_database_put_zone(fixture->database, &zone);
-    zone_database_watch_serials(fixture->database, moved, fixture);
+    struct zone_serials serials = {
+        .context = fixture, .moved = moved, .floor = floor_of, .may_serve = may_serve};
+    zone_database_keep_serials(fixture->database, &serials);
     put_soa(fixture, "ns.example.com. host.example.com. 1 7200 900 1209600 300");
     const char *ns = "ns.example.com.";
     put(fixture, "example.com.", RR_NS, &ns, 1, NULL);
-    zone_database_set_transfers(fixture->database, "Z1", true, 0);
+    zone_database_set_transfers(fixture->database, "Z1", true);
     zone_database_publish(fixture->database);
     *state = fixture;
     return 0;
@@ -339,6 +359,69 @@ static void a_serial_of_the_operators_is_not_gone_behind(void **state)
     zone_journal_unref(journal);
 }
 
+static uint32_t serial_of(struct fixture *fixture)
+{
+    struct zone_journal *journal = journal_of(fixture);
+    assert_non_null(journal);
+    uint32_t serial = 0;
+    zone_rrset_unref(zone_journal_soa(journal, &serial));
+    zone_journal_unref(journal);
+    return serial;
+}
+
+static void a_serial_waits_until_a_restart_would_not_go_behind_it(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t before = serial_of(fixture);
+    const char *value = "192.0.2.1";
+    fixture->waits = true;
+    put(fixture, "www.example.com.", RR_A, &value, 1, NULL);
+    zone_database_publish(fixture->database);
+    assert_int_equal(before, serial_of(fixture));
+    int64_t wait = zone_database_refresh(fixture->database, wall_now());
+    assert_true(wait > 0 && wait <= 20 * TIME_MS);
+    assert_int_equal(before, serial_of(fixture));
+    fixture->waits = false;
+    assert_true(zone_database_refresh(fixture->database, wall_now()) > TIME_S);
+    assert_true(serial_compare(serial_of(fixture), before) > 0);
+    struct zone_journal *journal = journal_of(fixture);
+    struct zone_difference *difference = zone_journal_difference(journal, before);
+    assert_int_equal(1, zone_difference_count(difference));
+    zone_difference_free(difference);
+    zone_journal_unref(journal);
+}
+
+static void a_zone_is_transferred_once_its_first_serial_may_be_served(void **state)
+{
+    struct fixture *fixture = *state;
+    zone_database_set_transfers(fixture->database, "Z1", false);
+    zone_database_publish(fixture->database);
+    unsigned before = fixture->moved;
+    fixture->waits = true;
+    fixture->floor = (uint32_t)(wall_now().ns / TIME_S) + 5000;
+    zone_database_set_transfers(fixture->database, "Z1", true);
+    zone_database_publish(fixture->database);
+    assert_null(journal_of(fixture));
+    (void)zone_database_refresh(fixture->database, wall_now());
+    assert_null(journal_of(fixture));
+    put_soa(fixture, "ns.example.com. host.example.com. 4 7200 900 1209600 300");
+    zone_database_publish(fixture->database);
+    assert_int_equal(before, fixture->moved);
+    fixture->waits = false;
+    (void)zone_database_refresh(fixture->database, wall_now());
+    assert_int_equal(fixture->floor + 1, serial_of(fixture));
+    assert_int_equal(before + 1, fixture->moved);
+    fixture->waits = true; /* and one that is deleted while it waits leaves nothing */
+    zone_database_set_transfers(fixture->database, "Z1", false);
+    zone_database_publish(fixture->database);
+    fixture->floor += 5000;
+    zone_database_set_transfers(fixture->database, "Z1", true);
+    zone_database_publish(fixture->database);
+    zone_database_delete_zone(fixture->database, "Z1");
+    zone_database_publish(fixture->database);
+    (void)zone_database_refresh(fixture->database, wall_now());
+}
+
 /* ---- contents ---- */
 
 static void run_changes(struct fixture *fixture, bool refresh)
@@ -368,10 +451,10 @@ static void run_changes(struct fixture *fixture, bool refresh)
     struct zone_copy *kept = zone_journal_copy(journal);
     zone_journal_unref(journal);
     /* A fresh journal looks at the zone itself. */
-    zone_database_set_transfers(fixture->database, "Z1", false, 0);
+    zone_database_set_transfers(fixture->database, "Z1", false);
     zone_database_publish(fixture->database);
     assert_null(journal_of(fixture));
-    zone_database_set_transfers(fixture->database, "Z1", true, 0);
+    zone_database_set_transfers(fixture->database, "Z1", true);
     zone_database_publish(fixture->database);
     journal = journal_of(fixture);
     struct zone_copy *fresh = zone_journal_copy(journal);
@@ -444,6 +527,54 @@ static void a_signed_zone_is_kept_with_its_signatures(void **state)
     assert_int_equal(0, count_type(copy, RR_RRSIG) + count_type(copy, RR_NSEC));
     zone_copy_free(copy);
     zone_journal_unref(journal);
+    sign_key_unref(key);
+}
+
+/* Until nothing is to be signed and no serial waits for the clock. */
+static void refresh_all(struct fixture *fixture)
+{
+    for (int64_t wait = 0; wait <= 20 * TIME_MS;) {
+        wait = zone_database_refresh(fixture->database, wall_now());
+        struct timespec pause = {.tv_nsec = wait <= 20 * TIME_MS ? wait : 0};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static void a_signed_zone_that_is_not_transferred_has_a_serial_that_moves(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    struct sign_key *key = NULL;
+    zone_database_set_transfers(fixture->database, "Z1", false);
+    assert_int_equal(0, sign_key_generate(SIGN_ENTRY_KEY, &key, &err));
+    struct zone_signing signing = {.keys = &key, .count = 1};
+    unsigned before = fixture->moved;
+    zone_database_set_signing(fixture->database, "Z1", &signing);
+    zone_database_publish(fixture->database);
+    refresh_all(fixture);
+    assert_int_equal(before + 1, fixture->moved);
+    assert_null(journal_of(fixture));
+    for (unsigned i = 0; i < 10; i++) {
+        const char *value = i % 2 == 0 ? "192.0.2.1" : "192.0.2.2";
+        put(fixture, "www.example.com.", RR_A, &value, 1, NULL);
+        zone_database_publish(fixture->database);
+        assert_int_equal(before + i + 2, fixture->moved); /* and moved() sees that it goes up */
+    }
+    zone_database_publish(fixture->database);
+    assert_int_equal(before + 11, fixture->moved);
+    zone_database_set_transfers(fixture->database, "Z1", true);
+    zone_database_publish(fixture->database);
+    refresh_all(fixture);
+    uint32_t kept = serial_of(fixture);
+    assert_int_equal(before + 12, fixture->moved);
+    zone_database_set_transfers(fixture->database, "Z1", false);
+    zone_database_publish(fixture->database);
+    refresh_all(fixture);
+    assert_int_equal(before + 13, fixture->moved);
+    assert_true(serial_compare(fixture->serial, kept) > 0);
+    zone_database_set_signing(fixture->database, "Z1", NULL);
+    zone_database_publish(fixture->database);
+    assert_int_equal(before + 13, fixture->moved); /* the SOA's own */
     sign_key_unref(key);
 }
 
@@ -520,8 +651,11 @@ int main(void)
         cmocka_unit_test(serials_are_compared_in_their_own_arithmetic),
         cmocka_unit_test(a_serial_follows_the_clock_and_never_stands_still),
         TEST(a_serial_of_the_operators_is_not_gone_behind),
+        TEST(a_serial_waits_until_a_restart_would_not_go_behind_it),
+        TEST(a_zone_is_transferred_once_its_first_serial_may_be_served),
         TEST(differences_lead_from_any_state_to_the_present),
         TEST(a_signed_zone_is_kept_with_its_signatures),
+        TEST(a_signed_zone_that_is_not_transferred_has_a_serial_that_moves),
         TEST(old_steps_are_forgotten),
         TEST(transfers_read_while_the_zone_changes),
     };

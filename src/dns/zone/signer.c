@@ -269,6 +269,7 @@ static void show(struct zone_database *database, struct zone_signer *signer)
     signer->state = SIGNER_LIVE;
     (void)SNAPSHOT_PUBLISH(&signer->zone->zone.security, &signer->security); /* there was none */
     journal_touch_all(database, signer->zone);
+    journal_settle(database, signer->zone); /* its serial moves from now on */
 }
 
 static size_t work(struct zone_database *database, struct zone_signer *signer, size_t budget)
