@@ -1,15 +1,19 @@
 """Traffic policies, with AWS's own clients, real endpoints whose pages come and go, and the answers of DNS."""
 
 import json
+import random
+import sqlite3
 import threading
 
 import botocore.exceptions
 import pytest
 
 from endpoints import wait_for_health
-from leeward import record
+from leeward import dig, record
 from process import wait_for
 from questions import ask, assert_share, rcode
+from secondaries import KnotSecondary
+from test_transfers import tag_zone
 from traffic import NAME, ZONE, World, document
 
 
@@ -189,6 +193,28 @@ def test_instances_survive_a_restart(world):
     world.applied(made)
 
 
+def test_secondaries_follow_an_instance_through_failover_versions_and_its_end(sandbox, world):
+    check = world.check("one")
+    first = world.policy(document("switch", {"a": "192.0.2.1", "b": "192.0.2.2"}, {"switch": {
+        "RuleType": "failover", "Primary": {"EndpointReference": "a", "HealthCheck": check},
+        "Secondary": {"EndpointReference": "b"}}}))
+    second = world.version(first, document("c", {"c": "192.0.2.3"}))
+    made = world.instance(first)
+    copy = sandbox.add(KnotSecondary(sandbox.folder / "knot", sandbox.address(), world.daemon.dns, (ZONE,))).start()
+    tag_zone(world.daemon, world.zone, transfer_to="127.0.0.0/8", notify=f"{copy.address}:{copy.port}")
+    copy.wait_for_data(NAME, "A", ["192.0.2.1"])
+    world.site.down("one")
+    copy.wait_for_data(NAME, "A", ["192.0.2.2"])
+    world.update(made, second)
+    copy.wait_for_data(NAME, "A", ["192.0.2.3"])
+    world.update(made, first)
+    copy.wait_for_data(NAME, "A", ["192.0.2.2"])
+    copy.wait_for_data(f"_tp-{made['Id']}-3-0.{ZONE}", "A", ["192.0.2.2"])
+    world.route53.delete_traffic_policy_instance(Id=made["Id"])
+    copy.wait_for_data(NAME, "A", [])
+    assert dig(copy.server, f"_tp-{made['Id']}-3-0.{ZONE}").rcode == "NXDOMAIN"
+
+
 def test_what_is_wrong_with_a_document_is_said_with_its_place(world):
     message = world.refused("InvalidTrafficPolicyDocument", "create_traffic_policy", Name="x",
                             Document=document("r", {"a": "192.0.2.1"}, {
@@ -203,3 +229,60 @@ def test_what_is_wrong_with_a_document_is_said_with_its_place(world):
     world.refused("ConflictingTypes", "update_traffic_policy_instance", Id=made["Id"], TTL=1,
                   TrafficPolicyId=policy["Id"], TrafficPolicyVersion=six["Version"])
     world.refused("NoSuchTrafficPolicy", "get_traffic_policy", Id=policy["Id"], Version=9)
+
+
+def test_calls_at_the_same_time_leave_nothing_half_done(world):
+    """Instances come, go and change while others do the same with the versions that they use: all stays consistent."""
+    def keys(prefix):
+        with sqlite3.connect(f"file:{world.daemon.data}/leeward.db?mode=ro", uri=True) as database:
+            return [key for key, in database.execute(
+                "SELECT CAST(key AS TEXT) FROM entry WHERE CAST(key AS TEXT) LIKE ?", (f"r53/traffic/{prefix}/%",))]
+
+    def mix(count):
+        return document("mix", {"a": "192.0.2.1"}, {"mix": {"RuleType": "weighted", "Items": [
+            {"EndpointReference": "a", "Weight": 1}] * count}})
+    policy = world.policy(mix(1))
+    made = [world.instance(policy, name=f"n{n}.example.com") for n in range(3)]
+    refusals = []
+
+    def work(seed):
+        chance = random.Random(seed)
+        api = world.daemon.client("route53")
+        for _ in range(25):
+            one, version = chance.choice(made), chance.randint(1, 4)
+            calls = [
+                lambda: api.create_traffic_policy_version(Id=policy["Id"], Document=mix(version)),
+                lambda: api.delete_traffic_policy(Id=policy["Id"], Version=version),
+                lambda: api.update_traffic_policy_instance(Id=one["Id"], TTL=1, TrafficPolicyId=policy["Id"],
+                                                           TrafficPolicyVersion=version),
+                lambda: api.create_traffic_policy_instance(HostedZoneId=world.zone, Name=f"m{version}.example.com", TTL=1,
+                                                           TrafficPolicyId=policy["Id"], TrafficPolicyVersion=version),
+                lambda: api.delete_traffic_policy_instance(Id=next(
+                    iter(api.list_traffic_policy_instances()["TrafficPolicyInstances"]), made[0])["Id"])]
+            try:
+                chance.choices(calls, [4, 2, 6, 3, 1])[0]()
+            except botocore.exceptions.ClientError as error:
+                refusals.append(error.response["Error"]["Code"])
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(refusals) <= {"NoSuchTrafficPolicy", "NoSuchTrafficPolicyInstance", "TrafficPolicyInUse",
+                             "TrafficPolicyInstanceAlreadyExists", "PriorRequestNotComplete", "Throttling"}, refusals
+    left = world.route53.list_traffic_policy_instances()["TrafficPolicyInstances"]
+    versions = {v["Version"] for v in world.route53.list_traffic_policy_versions(Id=policy["Id"])["TrafficPolicies"]}
+    assert {one["TrafficPolicyVersion"] for one in left} <= versions
+    assert len(keys("instance")) == len(keys("place")) == len(keys("use")) == len(left)
+    documents = {v: world.route53.get_traffic_policy(Id=policy["Id"], Version=v)["TrafficPolicy"]["Document"] for v in versions}
+    assert len(keys("rrset")) == sum(
+        len(json.loads(documents[one["TrafficPolicyVersion"]])["Rules"]["mix"]["Items"]) for one in left)
+    summary, = world.route53.list_traffic_policies()["TrafficPolicySummaries"]
+    assert summary["TrafficPolicyCount"] == len(versions) and summary["LatestVersion"] == max(versions)
+    for one in left:
+        world.wait_for("192.0.2.1", name=one["Name"])
+        world.route53.delete_traffic_policy_instance(Id=one["Id"])
+    for version in versions:
+        world.route53.delete_traffic_policy(Id=policy["Id"], Version=version)
+    assert [keys(prefix) for prefix in ("head", "version", "instance", "place", "use", "rrset")] == [[]] * 6
+    world.route53.delete_hosted_zone(Id=world.zone)
