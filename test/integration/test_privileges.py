@@ -1,5 +1,6 @@
 """What the daemon gives up once its ports are bound: root, capabilities, system calls. Needs root to start with."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -8,10 +9,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+import dns.query
+import dns.xfr
+import dns.zone
+import maxmind
 import pytest
 
-from leeward import record
+from endpoints import Site, page_check, wait_for_report
+from leeward import DigError, dig, record
 from process import BUILD, clean_environment, wait_for
+from test_dns_tls import make_certificate
 
 USER = "nobody"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -62,6 +69,96 @@ def test_root_is_given_up_by_every_thread_and_low_ports_serve_again_after_a_rest
     daemon.restart()
     assert_dropped(daemon)
     daemon.wait_for_answer("www.example.com", "A", ["192.0.2.1"])
+
+
+def own(*paths):
+    """Files that only the daemon's user reads from now on."""
+    entry = pwd.getpwnam(USER)
+    for path in paths:
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+        path.chmod(0o600)
+
+
+def located(daemon, subnet):
+    return daemon.dig("near.example.com", "A", f"+subnet={subnet}").data
+
+
+def transferred(address):
+    copy = dns.zone.Zone("example.com")
+    with contextlib.suppress(dns.xfr.TransferError):  # not allowed yet
+        dns.query.inbound_xfr(address, copy, port=53, timeout=10)
+        return copy
+
+
+def test_everything_works_after_root_is_given_up(sandbox, open_folder):
+    """On the ports of old: health checks with HTTPS, DNSSEC keys, transfers, TLS, HTTPS, and all that SIGHUP reads."""
+    address, tls = sandbox.address(), open_folder / "tls"
+    make_certificate(tls, "dns.example.com")
+    secrets, places = open_folder / "secrets", open_folder / "places.mmdb"
+    secrets.write_text("00112233445566778899aabbccddeeff\n")
+    maxmind.write(places, {"198.51.100.0/24": maxmind.place("EU", "DE"), "203.0.113.0/24": maxmind.place("NA", "US")})
+    own(secrets, places, tls / "cert.pem", tls / "key.pem")
+    daemon = sandbox.add(type(sandbox.daemon())(
+        open_folder / "daemon", "--user", USER, "--dns-tls", f"{address}:853", "--dns-https", f"{address}:443",
+        "--dns-tls-certificate", tls / "cert.pem", "--dns-tls-key", tls / "key.pem", "--dns-cookie-secrets", secrets,
+        "--dns-location-database", places, "--metrics", "127.0.0.1:0", dns=(f"{address}:53",)))
+    daemon.start()
+    assert_dropped(daemon)
+
+    zone = daemon.create_zone("example.com")
+    site = sandbox.add(Site(sandbox.folder / "site", sandbox.address())).start()
+    site.up("alive")
+    check = page_check(daemon, site, "alive", Type="HTTPS", EnableSNI=True)
+    daemon.change(
+        zone, record("www.example.com", "A", "192.0.2.1", SetIdentifier="1", Failover="PRIMARY", HealthCheckId=check),
+        record("www.example.com", "A", "192.0.2.2", SetIdentifier="2", Failover="SECONDARY"),
+        record("near.example.com", "A", "192.0.2.49", SetIdentifier="de", GeoLocation={"CountryCode": "DE"}),
+        record("near.example.com", "A", "192.0.2.1", SetIdentifier="other", GeoLocation={"CountryCode": "*"}))
+    wait_for_report(daemon, check, "Success")
+    daemon.wait_for_answer("www.example.com", "A", ["192.0.2.1"])
+    site.down("alive")
+    daemon.wait_for_answer("www.example.com", "A", ["192.0.2.2"])
+
+    client = daemon.client("route53")  # its private key is sealed into the store
+    client.create_key_signing_key(CallerReference="1", HostedZoneId=zone, Name="one", Status="ACTIVE",
+                                  KeyManagementServiceArn="arn:aws:kms:us-east-1:123456789012:key/one")
+    client.enable_hosted_zone_dnssec(HostedZoneId=zone)
+    wait_for(lambda: "RRSIG" in daemon.dig("www.example.com", "A", "+dnssec").text)
+
+    daemon.leeward("tsig", "create", "key.example", "--json")
+    client.change_tags_for_resource(ResourceType="hostedzone", ResourceId=zone,
+                                    AddTags=[{"Key": "leeward:transfer-to", "Value": "127.0.0.0/8"}])
+    copy = wait_for(lambda: transferred(address))
+    assert copy.get_rdataset("www", "A") and copy.get_rdataset("www", "RRSIG", "A")
+
+    def encrypted(option, port):
+        return dig((address, port), "www.example.com", "A", option, f"+tls-ca={tls / 'cert.pem'}",
+                   "+tls-hostname=dns.example.com").data
+    assert encrypted("+tls", 853) == encrypted("+https", 443) == ["192.0.2.2"]
+    assert located(daemon, "198.51.100.0/24") == ["192.0.2.49"] and located(daemon, "203.0.113.0/24") == ["192.0.2.1"]
+
+    # What SIGHUP reads, without root.
+    maxmind.write(places, {"203.0.113.0/24": maxmind.place("EU", "DE")})
+    make_certificate(tls, "dns.example.com")  # the same name, another key
+    own(places, tls / "cert.pem", tls / "key.pem")
+    with pytest.raises(DigError):
+        encrypted("+tls", 853)
+    daemon.reload()
+    wait_for(lambda: "config.reloaded" in daemon.log.read_text())
+    assert encrypted("+tls", 853) == encrypted("+https", 443) == ["192.0.2.2"]
+    wait_for(lambda: located(daemon, "203.0.113.0/24") == ["192.0.2.49"])
+    assert located(daemon, "198.51.100.0/24") == ["192.0.2.1"]
+    for kept in ("dns.certificate_kept", "dns.cookies_kept", "dns.location_database_kept"):
+        assert kept not in daemon.log.read_text()
+
+    site.up("alive")
+    daemon.wait_for_answer("www.example.com", "A", ["192.0.2.1"])
+    assert_dropped(daemon)
+    daemon.restart()  # the store, the seal and the ports are its own still
+    assert_dropped(daemon)
+    daemon.wait_for_answer("www.example.com", "A", ["192.0.2.1"])
+    wait_for(lambda: "RRSIG" in daemon.dig("www.example.com", "A", "+dnssec").text)
+    assert encrypted("+https", 443) == ["192.0.2.1"]
 
 
 def may_raise_priority():
