@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import time
+from types import SimpleNamespace
 
 import dns.edns
 import dns.flags
@@ -13,6 +14,7 @@ import dns.rcode
 import pytest
 
 from leeward import record
+from peers import Knot, Nsd
 from process import BUILD, clean_environment, wait_for
 
 NAME = "www.example.com"
@@ -115,6 +117,57 @@ def test_where_cookies_are_required_others_are_sent_away(make_daemon):
     assert daemon.dig(NAME, "A", "+cookie", "+badcookie").data == ["192.0.2.1"]
 
 
+PEER_ZONE = "example.com. 60 IN SOA ns.example.com. h.example.com. 1 60 60 60 60\nexample.com. 60 IN NS ns.example.com.\n" \
+            f"{NAME}. 60 IN A 192.0.2.1\n"
+
+
+class KnotWithCookies(Knot):
+    secret = ""
+
+    def write(self):
+        text = super().write().replace("template:\n  - id: default\n", "template:\n  - id: default\n    global-module: mod-cookies/ours\n")
+        return f"mod-cookies:\n  - id: ours\n    secret: 0x{self.secret}\n    badcookie-slip: 1\n{text}"
+
+
+class NsdWithCookies(Nsd):
+    secret = ""
+
+    def write(self):
+        return super().write().replace("server:\n", f"server:\n    answer-cookie: yes\n    cookie-secret: {self.secret}\n", 1)
+
+
+@pytest.mark.parametrize("kind", [KnotWithCookies, NsdWithCookies])
+def test_cookies_of_knot_and_nsd_with_the_same_secret_are_good_here_and_ours_there(sandbox, tmp_path, kind):
+    secret = os.urandom(16).hex()
+    (tmp_path / "secrets").write_text(f"{secret}\n")
+    peer = kind(tmp_path / "peer", sandbox.address(), {"example.com": PEER_ZONE})
+    peer.secret = secret
+    sandbox.add(peer).start()
+    ours = serve(sandbox.daemon("--dns-cookie-secrets", tmp_path / "secrets").start())
+    theirs = SimpleNamespace(dns=peer.server)
+
+    def kept(server, cookie):
+        """Whether the server gives the cookie back as it is: it is one of its own, and fresh."""
+        response = exchange(server, cookie_query(cookie))
+        assert response.rcode() == dns.rcode.NOERROR and len(response.answer) == 1
+        return cookie_of(response) == cookie
+    learned_here = cookie_of(exchange(ours, cookie_query(CLIENT)))
+    learned_there = cookie_of(exchange(theirs, cookie_query(CLIENT)))
+    assert len(learned_here) == len(learned_there) == 24
+    assert kept(ours, learned_there) and kept(ours, learned_here)
+
+    def twins():
+        """Made in the same second both are the same bytes."""
+        here, there = (cookie_of(exchange(one, cookie_query(CLIENT))) for one in (ours, theirs))
+        assert here[12:16] == there[12:16]
+        return here, there
+    here, there = wait_for(twins)
+    assert here == there
+    (tmp_path / "secrets").write_text(os.urandom(16).hex() + "\n")
+    ours.reload()
+    wait_for(lambda: not kept(ours, learned_there), 5, "another secret")
+
+
 # The rate limit
 
 def flood(daemon, query, count, source="127.0.0.1"):
@@ -153,6 +206,36 @@ def test_beyond_the_limit_an_unverified_source_gets_nothing_larger_than_its_quer
             assert got[:2] == wire[:2] and not dns.message.from_wire(got).answer
     assert counter(daemon, "limited_slipped") >= 500
     assert counter(daemon, "limited_dropped") >= 500
+
+
+def test_no_byte_is_gained_by_a_forged_source_beyond_the_limit(make_daemon):
+    """All that a victim gets of a flood in its name, signed denials of many zones among it, against what was sent."""
+    daemon = make_daemon("--dns-rate-limit", "5")
+    client = daemon.client("route53")
+    zones = [f"zone{number}.example" for number in range(30)]
+    for zone in zones:
+        daemon.create_zone(zone)
+    wait_for(lambda: daemon.dig(zones[-1], "SOA").rcode == "NOERROR")
+    wires = [dns.message.make_query(f"x{number}.{zones[number % 30]}", kind, use_edns=0, want_dnssec=True).to_wire()
+             for number in range(3000) for kind in ("A", "ANY")]
+    sent = received = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim:
+        victim.bind(("127.77.1.1", 0))
+        victim.connect(daemon.dns)
+        victim.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        victim.settimeout(0.5)
+        for wire in wires:
+            victim.send(wire)
+            sent += len(wire)
+        while True:
+            try:
+                received += len(victim.recv(65535))
+            except socket.timeout:
+                break
+    burst = 5 * 4 * 1232 * 2  # what the limit itself lets through: four classes at most, in a flood of under two seconds
+    assert received - burst < sent / 2, f"{sent} bytes sent, {received} received"
+    assert counter(daemon, "limited_dropped") > 2000
+    assert client.get_hosted_zone_count()["HostedZoneCount"] == 30
 
 
 def test_neighbours_cookies_tcp_and_exempt_networks_have_no_limit(make_daemon):
