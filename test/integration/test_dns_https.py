@@ -259,6 +259,7 @@ def goaway(stream):
         return None
 
 
+@pytest.mark.sanitized
 def test_rapid_resets_and_floods_end_the_connection(served):
     post = frame(HEADERS, END_HEADERS, 1, POST)
     floods = {
@@ -285,6 +286,7 @@ def test_rapid_resets_and_floods_end_the_connection(served):
     assert answers(served)
 
 
+@pytest.mark.sanitized
 def test_too_many_streams_are_refused_and_unread_answers_wait(served):
     with connect(served, "h2") as stream:
         stream.sendall(PREFACE + b"".join(frame(HEADERS, END_HEADERS, n, POST) for n in range(1, 301, 2)))
@@ -331,6 +333,7 @@ def test_slow_headers_bodies_and_silence_are_cut_off_and_harm_nobody(served):
     assert alive == 0, "a drip keeps a connection beyond dns.tcp-idle-ms"
 
 
+@pytest.mark.sanitized
 def test_garbage_and_wrong_protocols_are_closed(served):
     for alpn, data in (("h2", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), ("h2", bytes(1000)), ("h2", PREFACE + frame(DATA, 0, 1, b"x" * 100)),
                        ("h2", PREFACE + b"\xff\xff\xff\0\0\0\0\0\1"), ("h2", PREFACE + frame(HEADERS, 5, 1, b"\xff" * 50)),
@@ -384,6 +387,7 @@ def test_thousands_of_connections_and_no_descriptors_left(served):
     served.assert_running()
 
 
+@pytest.mark.sanitized
 def test_certificates_change_under_load_without_a_lost_query(served):
     stop = threading.Event()
     failures, served_count, seen = [], [0], set()
