@@ -343,8 +343,7 @@ static enum answer_state follow_chain(struct answer *answer)
 /* ---- additional data and glue ---- */
 
 /* Both kinds of address of a node, and where services were asked for the services of another name
- * (RFC 9460 section 4.1); false when they did not fit, or no pointer reaches the name that is their
- * owner (nothing of them is left). */
+ * (RFC 9460 section 4.1); false when they did not fit (nothing of them is left). */
 static bool put_addresses(struct answer *answer, const struct zone_node *node, uint16_t type,
                           size_t owner_at)
 {
@@ -358,11 +357,13 @@ static bool put_addresses(struct answer *answer, const struct zone_node *node, u
         if (picked == NULL) {
             continue;
         }
-        /* Glue is not the zone's own: no signatures over it. */
-        if (owner_at >= RRSET_POINTER_LIMIT ||
-            !(answer->cut_size == 0 ? put(answer, MESSAGE_ADDITIONAL, picked, owner_at)
-                                    : rrset_put(answer->writer, MESSAGE_ADDITIONAL, picked,
-                                                owner_at, &answer->client))) {
+        /* Glue is not the zone's own: no signatures over it. Only of glue are owners worth much
+         * room, where no pointer reaches. */
+        bool glue = answer->cut_size != 0;
+        if ((!glue && owner_at >= RRSET_POINTER_LIMIT) ||
+            !(glue
+                  ? rrset_put(answer->writer, MESSAGE_ADDITIONAL, picked, owner_at, &answer->client)
+                  : put(answer, MESSAGE_ADDITIONAL, picked, owner_at))) {
             message_rollback(answer->writer, mark);
             return false;
         }

@@ -4,6 +4,7 @@
 #include "dns/answer/rrset.h"
 
 #define POINTER 0xc000U
+#define UDP_LARGEST 4096U /* of responses; a writer with more room writes for TCP */
 
 static const struct zone_answer *pick_weighted(const struct zone_answer *answer,
                                                struct random *random)
@@ -69,6 +70,28 @@ static void set_ttl(struct message_writer *writer, size_t at, uint32_t ttl)
     }
 }
 
+/* Where no pointer reaches, every RR carries its owner's name whole. */
+static bool put_leaf_named(struct message_writer *writer, enum message_section section,
+                           const struct zone_answer *leaf, size_t owner_at)
+{
+    struct message_mark mark = message_mark(writer);
+    struct bytes_reader rrs = bytes_reader(zone_leaf(leaf)->rrs, leaf->size);
+    while (bytes_left(&rrs) != 0) {
+        (void)bytes_get(&rrs, 2); /* the pointer; what is compiled is whole, reads do not fail */
+        uint16_t type = bytes_get_u16(&rrs);
+        (void)bytes_get(&rrs, 2);
+        uint32_t ttl = bytes_get_u32(&rrs);
+        size_t size = bytes_get_u16(&rrs);
+        const uint8_t *rdata = bytes_get(&rrs, size);
+        if (!message_put_record(writer, section, writer->out.data + owner_at, type, ttl, rdata,
+                                size)) {
+            message_rollback(writer, mark);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool put_leaf(struct message_writer *writer, enum message_section section,
                      const struct zone_answer *leaf, size_t owner_at)
 {
@@ -105,6 +128,8 @@ static size_t draw(size_t count, size_t *indexes, struct random *random)
     return drawn;
 }
 
+/* Over TCP, where not all of them fit, as many as do: any of them is an answer, and there is
+ * nowhere else to ask. */
 static bool put_multivalue(struct message_writer *writer, enum message_section section,
                            const struct zone_answer *answer, size_t owner_at,
                            struct answer_client *client)
@@ -113,13 +138,17 @@ static bool put_multivalue(struct message_writer *writer, enum message_section s
     struct message_mark mark = message_mark(writer);
     size_t indexes[ZONE_MULTIVALUE_LIMIT] = {0};
     size_t count = draw(answer->count, indexes, random);
+    bool some = writer->limit > UDP_LARGEST;
     for (size_t i = 0; i < count; i++) {
         const struct zone_answer *leaf =
             rrset_pick_leaf(zone_mix(answer)->choices[indexes[i]].answer, client);
-        if (leaf != NULL && !put_leaf(writer, section, leaf, owner_at)) {
+        if (leaf != NULL && !put_leaf(writer, section, leaf, owner_at) && !some) {
             message_rollback(writer, mark);
             return false;
         }
+    }
+    if (some && count != 0 && writer->out.at == mark.at) {
+        return false; /* behind a chain of CNAMEs there may be no room even for one */
     }
     set_ttl(writer, mark.at, answer->size);
     return true;
@@ -128,6 +157,10 @@ static bool put_multivalue(struct message_writer *writer, enum message_section s
 bool rrset_put(struct message_writer *writer, enum message_section section,
                const struct zone_answer *picked, size_t owner_at, struct answer_client *client)
 {
+    if (UNLIKELY(owner_at >= RRSET_POINTER_LIMIT)) {
+        picked = rrset_pick_leaf(picked, client);
+        return picked == NULL || put_leaf_named(writer, section, picked, owner_at);
+    }
     return LIKELY(picked->kind == ZONE_LEAF)
                ? put_leaf(writer, section, picked, owner_at)
                : put_multivalue(writer, section, picked, owner_at, client);

@@ -32,8 +32,9 @@ static ALWAYS_INLINE const struct zone_answer *rrset_pick(const struct zone_answ
 /* As rrset_pick, but always a leaf or NULL. */
 const struct zone_answer *rrset_pick_leaf(const struct zone_answer *answer,
                                           struct answer_client *client);
-/* Writes what rrset_pick gave; owner_at: where in the message the owner's name stands, below
- * RRSET_POINTER_LIMIT. False when it did not fit; nothing was written then. */
+/* Writes what rrset_pick gave; owner_at: where in the message the owner's name stands. Where that
+ * is beyond RRSET_POINTER_LIMIT its name is written whole (of a multivalue answer one record).
+ * False when it did not fit; nothing was written then. */
 bool rrset_put(struct message_writer *writer, enum message_section section,
                const struct zone_answer *picked, size_t owner_at, struct answer_client *client) HOT;
 
