@@ -664,8 +664,8 @@ static void update_changed(struct zone_database *database, const struct zone_dow
         } else if (order > 0) {
             update_check(database, fresh->id, false);
         }
-        old += order <= 0 ? 1 : 0;
-        fresh += order >= 0 ? 1 : 0;
+        old = order <= 0 ? old + 1 : old; /* either may be NULL, to which nothing is added */
+        fresh = order >= 0 ? fresh + 1 : fresh;
     }
 }
 
