@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dns.flags
 import dns.message
+import dns.query
 import dns.rcode
 import pytest
 
@@ -93,6 +94,14 @@ def test_curl_and_kdig_resolve_through_it(served):
                                                   if line.startswith("metrics ")) + "/metrics"],
                               capture_output=True, text=True).stdout
     assert 'leeward_dns_queries_total{transport="https"} 5' in counters
+
+
+@pytest.mark.filterwarnings("ignore::Warning")  # the certificate is not looked at here
+def test_dnspython_asks_by_get_and_post(served):
+    for post in (True, False):
+        answer = dns.query.https(dns.message.make_query(NAME, "A", use_edns=0), "https://127.0.0.1:%d/dns-query" % served.https[1],
+                                 timeout=10, post=post, verify=False)
+        assert [str(r) for r in answer.answer[0]] == ["192.0.2.1"]
 
 
 # By hand
