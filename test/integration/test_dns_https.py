@@ -258,6 +258,14 @@ def test_http2_answers_many_queries_at_once(served):
         assert all(size > 8000 for size in sizes.values())
 
 
+def test_an_idle_connection_is_closed_with_a_word(served):
+    with connect(served, "h2") as stream:
+        stream.sendall(PREFACE + frame(HEADERS, END_STREAM | END_HEADERS, 1, get()))
+        got = frames(stream, lambda f: f[0] == GOAWAY)
+        assert got[-1][3] == struct.pack(">II", 1, 0)  # stream 1 was the last, no error
+        assert read_all(stream) == b""
+
+
 # Clients that mean harm
 
 def goaway(stream):

@@ -318,6 +318,12 @@ bool http2_receive(struct http2 *http2, const uint8_t *data, size_t size)
     return true;
 }
 
+void http2_end(struct http2 *http2)
+{
+    http2->broken =
+        http2->broken || nghttp2_session_terminate_session(http2->session, NGHTTP2_NO_ERROR) != 0;
+}
+
 static nghttp2_nv field(const char *name, const char *value)
 {
     /* It only reads them, but has no const. */

@@ -17,6 +17,7 @@ void http2_free(struct http2 *take_http2);
 bool http2_receive(struct http2 *http2, const uint8_t *data, size_t size) MUST_CHECK;
 size_t http2_produce(struct http2 *http2, struct https_service *service, uint8_t *out, size_t size,
                      bool *ret_more);
+void http2_end(struct http2 *http2);
 bool http2_is_over(const struct http2 *http2);
 
 #endif

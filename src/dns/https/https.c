@@ -50,6 +50,13 @@ size_t https_produce(struct https *https, struct https_service *service, uint8_t
                                 : http1_produce(&https->http1, service, out, size, ret_more);
 }
 
+void https_end(struct https *https)
+{
+    if (https->http2 != NULL) {
+        http2_end(https->http2);
+    }
+}
+
 bool https_is_over(const struct https *https)
 {
     return https->http2 != NULL ? http2_is_over(https->http2) : https->http1.over;

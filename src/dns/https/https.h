@@ -54,6 +54,8 @@ bool https_receive(struct https *https, const uint8_t *data, size_t size) MUST_C
  * for size. ret_more: there is more than fitted; ask again before receiving. */
 size_t https_produce(struct https *https, struct https_service *service, uint8_t *out, size_t size,
                      bool *ret_more);
+/* We are going to close: HTTP/2 has a word for it, which the next https_produce writes. */
+void https_end(struct https *https);
 /* Nothing will follow: close once everything is out. */
 bool https_is_over(const struct https *https);
 

@@ -609,6 +609,22 @@ static void progress_web(struct worker *worker, struct tcp_connection *connectio
     }
 }
 
+/* Tells the client that what it sends now is not looked at, as far as that goes without waiting. */
+static void take_leave(struct worker *worker, struct tcp_connection *connection)
+{
+    unsigned answered = 0;
+    if (connection->https == NULL || connection->draining || connection->out != NULL ||
+        connection->more) {
+        return;
+    }
+    https_end(connection->https);
+    size_t used = web_produce(worker, connection->https, &connection->address.any,
+                              worker->tcp.scratch, &answered, &connection->more);
+    if (used != 0) {
+        (void)send_bytes(connection, worker->tcp.scratch, used); /* it is closed in any case */
+    }
+}
+
 /* What came in over HTTPS. False: no memory, or nothing that can be understood. */
 static bool take_web(struct tcp_connection *connection, const uint8_t *data, size_t size)
 {
@@ -743,6 +759,7 @@ int tcp_tick(struct worker *worker)
     struct tcp *tcp = &worker->tcp;
     while (tcp->oldest != NULL && worker->now.ns - tcp->oldest->active_ns >= tcp->idle_ns) {
         worker_count(&worker->counters.tcp_timeout, 1);
+        take_leave(worker, tcp->oldest);
         connection_close(worker, tcp->oldest);
     }
     free_closed(tcp);
