@@ -231,6 +231,7 @@ def test_what_is_wrong_with_a_document_is_said_with_its_place(world):
     world.refused("NoSuchTrafficPolicy", "get_traffic_policy", Id=policy["Id"], Version=9)
 
 
+@pytest.mark.sanitized
 def test_calls_at_the_same_time_leave_nothing_half_done(world):
     """Instances come, go and change while others do the same with the versions that they use: all stays consistent."""
     def keys(prefix):
