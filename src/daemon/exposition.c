@@ -178,6 +178,17 @@ static void put_health(struct buf *text, struct daemon *daemon)
               (double)health_loop_lag_us(daemon->health) / 1e6);
 }
 
+static void put_transfers(struct buf *text, const struct daemon *daemon)
+{
+    struct transfer_counters counters;
+    transfer_counters(daemon->transfer, &counters);
+#define X(name, help)                                                                              \
+    put_head(text, "transfer_" #name "_total", "counter", help);                                   \
+    buf_printf(text, "leeward_transfer_" #name "_total %" PRIu64 "\n", counters.name);
+    TRANSFER_COUNTERS(X)
+#undef X
+}
+
 static void put_node(struct buf *text, struct daemon *daemon)
 {
     struct compiler_delay delay = compiler_delay(daemon->compiler);
@@ -216,5 +227,6 @@ void exposition_render(void *context, struct buf *text)
     put_head(text, "dns_zone_queries_total", "counter", "queries answered from a zone");
     struct zones_page page = {daemon, text};
     compiler_run(daemon->compiler, zones_work, &page);
+    put_transfers(text, daemon);
     put_health(text, daemon);
 }
