@@ -44,6 +44,7 @@ struct zone_database *zone_database_new(void)
     database->group_count = 1;
     database->groups = memory_array(1, sizeof(struct zone_group *));
     database->queue_last = &database->queue_first;
+    database->waiting_last = &database->waiting;
     database->clock = wall_now;
     return database;
 }
@@ -286,7 +287,11 @@ void zone_database_set_interrupt(struct zone_database *database, void (*interrup
 int64_t zone_database_refresh(struct zone_database *database, struct wall now)
 {
     database->now = now;
-    int64_t wait = signer_refresh(database);
+    bool more = late_show(database);
+    int64_t wait = more ? 0 : signer_refresh(database);
+    if (wait != 0 && late_sign(database)) {
+        wait = 0;
+    }
     group_decide_all(database);
     (void)group_commit(database); /* the count is of no use here */
     int64_t since = now.ns - database->journal_ns;
@@ -676,8 +681,10 @@ size_t zone_database_set_status(struct zone_database *database, const struct mod
     keep_down(database, status);
     update_changed(database, old, old_count);
     free(old);
+    database->flipping = true;
     group_decide_all(database);
-    size_t count = group_commit(database);
+    size_t count = late_commit(database);
+    database->flipping = false;
     journal_publish(database);
     flush_retired(database);
     return count;
@@ -701,6 +708,7 @@ void zone_database_free(struct zone_database *take_database)
     }
     zone_table_each(take_database->by_id, doom_zone, take_database);
     zone_database_publish(take_database);
+    late_drop(take_database);
     collections_free(take_database);
     free(take_database->by_id);
     free(take_database->by_apex);

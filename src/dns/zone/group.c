@@ -257,10 +257,14 @@ void group_free(struct zone_database *database, struct zone_group *take_group)
     database->free_numbers[database->free_count++] = take_group->number;
     database->groups[take_group->number] = NULL;
     database_retire(database, take_group->mix);
-    if (take_group->queued) {
-        take_group->dead = true; /* freed when its turn comes */
-    } else {
-        free(take_group);
+    take_group->dead = true;
+    group_bury(take_group); /* or when its turn comes */
+}
+
+void group_bury(struct zone_group *group)
+{
+    if (group->dead && !group->queued && !group->waiting && !group->ahead) {
+        free(group);
     }
 }
 
@@ -300,9 +304,9 @@ void target_touch(struct zone_database *database, const struct zone_owner *zone,
 
 /* ---- deciding ---- */
 
-struct zone_target target_resolve(struct zone_database *database, const struct zone_record *record)
+const struct zone_slot *target_slot(const struct zone_database *database,
+                                    const struct zone_record *record)
 {
-    struct zone_target nothing = {.exists = false};
     struct zone_owner *zone = owner_find(database, record->target_zone_id);
     if (zone == NULL || !zone->known) {
         /* The id of a service endpoint, or of a zone elsewhere: served from here when a zone of
@@ -310,12 +314,17 @@ struct zone_target target_resolve(struct zone_database *database, const struct z
         zone = owner_of_name(database, record->target_name);
     }
     if (zone == NULL || !name_is_under(record->target_name, zone->zone.apex)) {
-        return nothing;
+        return NULL;
     }
     const struct zone_node *node = owner_node(database, zone, record->target_name);
-    const struct zone_slot *slot = node != NULL ? zone_node_slot(node, record->type) : NULL;
+    return node != NULL ? zone_node_slot(node, record->type) : NULL;
+}
+
+struct zone_target target_resolve(struct zone_database *database, const struct zone_record *record)
+{
+    const struct zone_slot *slot = target_slot(database, record);
     if (slot == NULL) {
-        return nothing;
+        return (struct zone_target){.exists = false};
     }
     if (slot->group == 0) {
         return (struct zone_target){
@@ -438,6 +447,9 @@ static void decide(struct zone_database *database, struct zone_group *group)
         choose((enum model_policy)group->policy, database->candidates, count, database->shares);
     const struct zone_answer *answer = compose(database, group, count);
     bool same = answer == group->answer;
+    if (group->derived != NULL && !database->flipping) {
+        late_ahead(database, group); /* what it may answer next may be another thing now */
+    }
     if (same && healthy == group->healthy && depth == group->depth) {
         return;
     }
@@ -461,7 +473,7 @@ void group_decide_all(struct zone_database *database)
         }
         group->queued = false;
         if (group->dead) {
-            free(group);
+            group_bury(group);
         } else {
             decide(database, group);
         }
@@ -489,6 +501,22 @@ static void show(struct zone_database *database, struct zone_group *group, struc
     denial_end(zone->signer);
 }
 
+size_t group_show(struct zone_database *database, struct zone_group *group)
+{
+    size_t count = 0;
+    group->unshown = false;
+    journal_touch(database, group->zone, zone_node_name(group->node), group->node->name_length,
+                  group->type);
+    for (unsigned i = 0; i < group->node->slot_count; i++) {
+        struct zone_slot *slot = &group->node->slots[i];
+        if (slot->group == group->number) {
+            show(database, group, slot);
+            count++;
+        }
+    }
+    return count;
+}
+
 size_t group_commit(struct zone_database *database)
 {
     size_t count = 0;
@@ -496,14 +524,9 @@ size_t group_commit(struct zone_database *database)
         struct zone_group *group = database->changed;
         database->changed = group->next_changed;
         group->changed = false;
-        journal_touch(database, group->zone, zone_node_name(group->node), group->node->name_length,
-                      group->type);
-        for (unsigned i = 0; i < group->node->slot_count; i++) {
-            struct zone_slot *slot = &group->node->slots[i];
-            if (slot->group == group->number) {
-                show(database, group, slot);
-                count++;
-            }
+        count += group_show(database, group);
+        if (group->derived != NULL) {
+            late_ahead(database, group);
         }
     }
     return count;

@@ -87,6 +87,8 @@ struct zone_record {
 struct zone_group {
     struct zone_group *next_queued; /* to be decided again */
     struct zone_group *next_changed;
+    struct zone_group *next_waiting; /* late.c */
+    struct zone_group *next_ahead;
     struct zone_owner *zone;
     struct zone_node *node; /* visible, or a draft of the publish that is under way */
     struct zone_record *records;
@@ -102,7 +104,10 @@ struct zone_group {
     bool fallback;  /* none is: all treated as healthy */
     bool queued;
     bool changed;
-    bool dead; /* only its place in the queue is left */
+    bool waiting; /* in database->waiting: */
+    bool unshown; /* its answer is not shown yet, for want of signatures */
+    bool ahead;   /* in database->ahead */
+    bool dead;    /* only its places in the queues are left */
 };
 
 /* ---- zones ---- */
@@ -200,7 +205,11 @@ struct zone_database {
     struct zone_group *queue_first;
     struct zone_group **queue_last;
     struct zone_group *changed;
-    struct zone_down *down; /* the unhealthy checks of the last status, by id */
+    struct zone_group *waiting; /* late.c: flips that wait for signatures */
+    struct zone_group **waiting_last;
+    struct zone_group *ahead; /* and groups whose possible answers are to be signed ahead */
+    bool flipping;            /* in zone_database_set_status */
+    struct zone_down *down;   /* the unhealthy checks of the last status, by id */
     size_t down_count;
     void **retired; /* to be freed with free() after a grace period */
     size_t retired_count;
@@ -282,6 +291,10 @@ void target_touch(struct zone_database *database, const struct zone_owner *zone,
 void group_decide_all(struct zone_database *database);
 /* Swaps the slots of all groups whose answer changed. Returns how many. */
 size_t group_commit(struct zone_database *database);
+/* One of them; any group whose answer is to be shown. */
+size_t group_show(struct zone_database *database, struct zone_group *group);
+/* A group that is dead and in no queue any more is freed. */
+void group_bury(struct zone_group *group);
 /* Fills candidates from the group's records; count of records. Also what explain looks at. */
 size_t group_candidates(struct zone_database *database, struct zone_group *group,
                         unsigned *ret_depth);
@@ -294,6 +307,24 @@ struct zone_target {
     const struct zone_answer *answer;
 };
 struct zone_target target_resolve(struct zone_database *database, const struct zone_record *record);
+/* The slot that an alias points at; NULL when there is none. */
+const struct zone_slot *target_slot(const struct zone_database *database,
+                                    const struct zone_record *record);
+
+/* ---- late.c: signatures that do not hold up a flip ---- */
+
+/* As group_commit, within a change of health: what is signed already is shown first, and when the
+ * rest takes more than about a millisecond of signing, it is left to late_work. Until then readers
+ * get what they got before. */
+size_t late_commit(struct zone_database *database);
+/* The group's possible answers are to be signed ahead. */
+void late_ahead(struct zone_database *database, struct zone_group *group);
+/* Shows flips that wait, in their order. True when there are more. */
+bool late_show(struct zone_database *database);
+/* Signs ahead. True when there is more. */
+bool late_sign(struct zone_database *database);
+/* Forgets both; all groups are gone. */
+void late_drop(struct zone_database *database);
 
 /* ---- where.c: records of the policies that look at where the client is ---- */
 

@@ -25,7 +25,8 @@
 #define SIGNATURE_TAG 16U
 #define OWNER_QUESTION 0xc00cU
 #define DERIVED_LIMIT 256U /* leafs that a group keeps although they are not served now */
-#define SUBSETS 24U        /* of a multivalue answer of more than ZONE_MULTIVALUE_LIMIT records */
+#define SUBSETS 200U       /* of a multivalue answer of more than ZONE_MULTIVALUE_LIMIT records */
+#define AHEAD_LIMIT 128U   /* records looked at to sign ahead for one group */
 
 /* ---- leafs ---- */
 
@@ -215,6 +216,7 @@ static void sign_group(struct zone_database *database, struct zone_owner *zone,
     if (!current) {
         group_mark(database, group);
     }
+    late_ahead(database, group);
 }
 
 size_t signer_node(struct zone_database *database, struct zone_owner *zone, struct zone_node *node,
@@ -252,33 +254,49 @@ struct derivation {
     uint8_t owner[NAME_WIRE_LIMIT];
 };
 
+/* Where in the group's cache a leaf with these RRs is, with signatures that last; the cache's count
+ * when there is none. The first `trusted` ones were looked at already. */
+static size_t find_leaf(const struct derivation *derivation, const struct zone_answer *leaf,
+                        size_t trusted)
+{
+    const struct zone_derived *derived = derivation->group->derived;
+    for (size_t i = 0; i < derived->count; i++) {
+        const struct zone_answer *there = derived->leafs[i];
+        if (there->size == leaf->size &&
+            memcmp(zone_leaf(there)->rrs, zone_leaf(leaf)->rrs, leaf->size) == 0 &&
+            (i < trusted || signer_current(derivation->database, derivation->signer, there))) {
+            return i;
+        }
+    }
+    return derived->count;
+}
+
+/* Signs a copy, at the end of the cache. */
+static void add_leaf(struct derivation *derivation, const struct zone_answer *leaf)
+{
+    struct zone_derived *derived = derivation->group->derived;
+    struct zone_answer *made =
+        signer_leaf(derivation->database, derivation->signer, derivation->owner, leaf, false);
+    derived->leafs =
+        memory_resize(derived->leafs, derived->count + 1, sizeof(struct zone_answer *));
+    derived->leafs[derived->count++] = made;
+}
+
 /* The group's own signed leaf with the RRs of that one, from its cache or made now. */
 static const struct zone_answer *derive_leaf(struct derivation *derivation,
                                              const struct zone_answer *leaf)
 {
     struct zone_derived *derived = derivation->group->derived;
-    for (size_t i = 0; i < derived->count; i++) {
-        struct zone_answer *there = derived->leafs[i];
-        if (there->size != leaf->size ||
-            memcmp(zone_leaf(there)->rrs, zone_leaf(leaf)->rrs, leaf->size) != 0) {
-            continue;
-        }
-        if (i >= derived->used) {
-            if (!signer_current(derivation->database, derivation->signer, there)) {
-                break;
-            }
-            derived->leafs[i] = derived->leafs[derived->used];
-            derived->leafs[derived->used++] = there;
-        }
-        return there;
+    size_t at = find_leaf(derivation, leaf, derived->used);
+    if (at == derived->count) {
+        add_leaf(derivation, leaf);
     }
-    struct zone_answer *made =
-        signer_leaf(derivation->database, derivation->signer, derivation->owner, leaf, false);
-    derived->leafs =
-        memory_resize(derived->leafs, derived->count + 1, sizeof(struct zone_answer *));
-    derived->leafs[derived->count++] = derived->leafs[derived->used];
-    derived->leafs[derived->used++] = made;
-    return made;
+    struct zone_answer *there = derived->leafs[at];
+    if (at >= derived->used) {
+        derived->leafs[at] = derived->leafs[derived->used];
+        derived->leafs[derived->used++] = there;
+    }
+    return there;
 }
 
 static size_t mix_size(size_t count)
@@ -311,11 +329,10 @@ static bool rr_repeated(const uint8_t *rrs, size_t size, const uint8_t *rr, size
     return false;
 }
 
-/* A leaf of the RRs of up to ZONE_MULTIVALUE_LIMIT of the choices, from `first` on in that order,
- * round and round; each with the answer's TTL. NULL when there is nothing in them. */
-static const struct zone_answer *derive_subset(struct derivation *derivation,
-                                               const struct zone_answer *answer,
-                                               const uint16_t *order, size_t first)
+/* A leaf, to be freed, of the RRs of up to ZONE_MULTIVALUE_LIMIT of the choices, from `first` on in
+ * that order, round and round; each with the answer's TTL. NULL when there is nothing in them. */
+static struct zone_leaf *subset_new(const struct zone_answer *answer, const uint16_t *order,
+                                    size_t first)
 {
     size_t room = 0;
     size_t wanted = MIN((size_t)answer->count, ZONE_MULTIVALUE_LIMIT);
@@ -332,7 +349,7 @@ static const struct zone_answer *derive_subset(struct derivation *derivation,
     if (count == 0) {
         return NULL;
     }
-    struct zone_leaf *plain CLEANUP(memory_cleanup) = memory_new(sizeof *plain + room);
+    struct zone_leaf *plain = memory_new(sizeof *plain + room);
     struct bytes_writer out = bytes_writer(plain->rrs, room);
     for (size_t i = 0; i < count; i++) {
         struct bytes_reader rrs = bytes_reader(zone_leaf(chosen[i])->rrs, chosen[i]->size);
@@ -357,7 +374,59 @@ static const struct zone_answer *derive_subset(struct derivation *derivation,
     }
     plain->head.kind = ZONE_LEAF;
     plain->head.size = (uint32_t)out.at;
-    return derive_leaf(derivation, &plain->head);
+    return plain;
+}
+
+static const struct zone_answer *derive_subset(struct derivation *derivation,
+                                               const struct zone_answer *answer,
+                                               const uint16_t *order, size_t first)
+{
+    struct zone_leaf *plain CLEANUP(memory_cleanup) = subset_new(answer, order, first);
+    return plain != NULL ? derive_leaf(derivation, &plain->head) : NULL;
+}
+
+struct ranked {
+    uint64_t rank;
+    uint16_t at;
+};
+
+static int compare_ranks(const void *a, const void *b)
+{
+    const struct ranked *left = a;
+    const struct ranked *right = b;
+    if (left->rank != right->rank) {
+        return left->rank < right->rank ? -1 : 1;
+    }
+    return (int)left->at - (int)right->at;
+}
+
+/* In what order the choices stand in subsets, to be freed: as they are when one subset has all;
+ * else mixed, but so that two choices stay as they are when a third one goes or comes: most subsets
+ * are then the same as before, and signed. */
+static uint16_t *subset_order(const struct zone_database *database,
+                              const struct zone_answer *answer)
+{
+    uint16_t *order = memory_array(answer->count, sizeof *order);
+    struct ranked *ranked CLEANUP(memory_cleanup) = memory_array(answer->count, sizeof *ranked);
+    for (uint16_t i = 0; i < answer->count; i++) {
+        const struct zone_answer *choice = zone_mix(answer)->choices[i].answer;
+        bool leaf = choice != NULL && choice->kind == ZONE_LEAF;
+        ranked[i].at = i;
+        ranked[i].rank =
+            leaf ? database_hash(database, zone_leaf(choice)->rrs, choice->size) : UINT64_MAX;
+    }
+    if (answer->count > ZONE_MULTIVALUE_LIMIT) {
+        qsort(ranked, answer->count, sizeof *ranked, compare_ranks);
+    }
+    for (size_t i = 0; i < answer->count; i++) {
+        order[i] = ranked[i].at;
+    }
+    return order;
+}
+
+static size_t subset_count(const struct zone_answer *answer)
+{
+    return answer->count <= ZONE_MULTIVALUE_LIMIT ? 1 : MIN((size_t)answer->count, SUBSETS);
 }
 
 /* All of it when that is few enough; else a number of subsets, so that each record is in about as
@@ -365,27 +434,18 @@ static const struct zone_answer *derive_subset(struct derivation *derivation,
 static const struct zone_answer *derive_multivalue(struct derivation *derivation,
                                                    const struct zone_answer *answer)
 {
-    size_t count = answer->count;
-    uint16_t *order CLEANUP(memory_cleanup) = memory_array(count, sizeof *order);
-    for (size_t i = 0; i < count; i++) {
-        order[i] = (uint16_t)i;
-    }
-    if (count <= ZONE_MULTIVALUE_LIMIT) {
+    uint16_t *order CLEANUP(memory_cleanup) = subset_order(derivation->database, answer);
+    size_t subsets = subset_count(answer);
+    if (subsets == 1) {
         return derive_subset(derivation, answer, order, 0);
     }
-    for (size_t i = count; i-- > 1;) {
-        size_t other = random_below(&derivation->signer->random, (uint32_t)i + 1);
-        uint16_t kept = order[i];
-        order[i] = order[other];
-        order[other] = kept;
-    }
-    size_t subsets = MIN(count, SUBSETS);
     struct zone_mix *mix = new_mix(derivation, mix_size(subsets));
     mix->head.kind = ZONE_WEIGHTED;
     mix->head.count = (uint16_t)subsets;
     mix->head.size = (uint32_t)subsets;
     for (size_t i = 0; i < subsets; i++) {
-        mix->choices[i].answer = derive_subset(derivation, answer, order, i * count / subsets);
+        mix->choices[i].answer =
+            derive_subset(derivation, answer, order, i * answer->count / subsets);
         mix->choices[i].below = (uint32_t)i + 1;
     }
     return &mix->head;
@@ -479,4 +539,130 @@ const struct zone_answer *signer_answer(struct zone_database *database, struct z
     const struct zone_answer *answer = derive(&derivation, group->answer);
     trim_cache(&derivation);
     return answer;
+}
+
+/* ---- before it is asked for ---- */
+
+/* Whether all that `answer` takes is in the cache. */
+static bool is_ready(const struct derivation *derivation, const struct zone_answer *answer)
+{
+    if (answer == NULL || answer->kind == ZONE_LEAF) {
+        return answer == NULL ||
+               find_leaf(derivation, answer, 0) != derivation->group->derived->count;
+    }
+    bool ready = true;
+    if (answer->kind == ZONE_MULTIVALUE) {
+        uint16_t *order CLEANUP(memory_cleanup) = subset_order(derivation->database, answer);
+        size_t subsets = subset_count(answer);
+        for (size_t i = 0; ready && i < subsets; i++) {
+            struct zone_leaf *plain CLEANUP(memory_cleanup) =
+                subset_new(answer, order, i * answer->count / subsets);
+            ready = plain == NULL ||
+                    find_leaf(derivation, &plain->head, 0) != derivation->group->derived->count;
+        }
+        return ready;
+    }
+    for (size_t i = 0; ready && i < answer->count; i++) {
+        /* NOLINTNEXTLINE(misc-no-recursion): ZONE_ALIAS_LIMIT bounds it */
+        ready = is_ready(derivation, zone_mix(answer)->choices[i].answer);
+    }
+    return ready;
+}
+
+bool signer_waits(struct zone_database *database, struct zone_group *group)
+{
+    struct zone_signer *signer = group->zone->signer;
+    if (signer == NULL || signer->state == SIGNER_WALK || !is_derived(group) ||
+        group->derived == NULL) {
+        return false;
+    }
+    struct derivation derivation = {.database = database, .group = group, .signer = signer};
+    return !is_ready(&derivation, group->answer);
+}
+
+static void ahead_leaf(struct derivation *derivation, const struct zone_answer *leaf, size_t *left)
+{
+    if (*left == 0 || leaf == NULL || leaf->kind != ZONE_LEAF) {
+        return;
+    }
+    (*left)--;
+    if (find_leaf(derivation, leaf, 0) == derivation->group->derived->count) {
+        add_leaf(derivation, leaf);
+    }
+}
+
+/* All, and all but one. */
+static void ahead_multivalue(struct derivation *derivation, const struct zone_group *group,
+                             size_t *left)
+{
+    const struct zone_answer *choices[ZONE_MULTIVALUE_LIMIT];
+    uint16_t order[ZONE_MULTIVALUE_LIMIT];
+    size_t count = 0;
+    for (const struct zone_record *record = group->records; record != NULL; record = record->next) {
+        if (record->policy != MODEL_MULTIVALUE || record->leaf == NULL) {
+            continue;
+        }
+        if (count == ZONE_MULTIVALUE_LIMIT) {
+            return;
+        }
+        order[count] = (uint16_t)count;
+        choices[count++] = record->leaf;
+    }
+    if (count == 1) {
+        ahead_leaf(derivation, choices[0], left);
+    }
+    for (size_t without = 0; without <= count && count > 1; without++) {
+        uint32_t shares[ZONE_MULTIVALUE_LIMIT];
+        for (size_t i = 0; i < count; i++) {
+            shares[i] = i != without ? 1 : 0;
+        }
+        if (count == 2 && without < count) {
+            ahead_leaf(derivation, choices[1 - without], left);
+            continue;
+        }
+        struct zone_answer *mix = mix_compile(false, choices, shares, count);
+        struct zone_leaf *plain CLEANUP(memory_cleanup) = subset_new(mix, order, 0);
+        free(mix);
+        if (plain != NULL) {
+            ahead_leaf(derivation, &plain->head, left);
+        }
+    }
+}
+
+static void ahead_group(struct derivation *derivation, const struct zone_group *group,
+                        unsigned depth, size_t *left)
+{
+    if (group->policy == MODEL_MULTIVALUE) {
+        ahead_multivalue(derivation, group, left);
+        return;
+    }
+    for (const struct zone_record *record = group->records; record != NULL && *left != 0;
+         record = record->next) {
+        if (record->target_name == NULL) {
+            ahead_leaf(derivation, record->leaf, left);
+            continue;
+        }
+        (*left)--; /* aliases may form circles */
+        const struct zone_slot *slot = target_slot(derivation->database, record);
+        if (slot != NULL && slot->group == 0) {
+            ahead_leaf(derivation, zone_slot_answer(slot), left);
+        } else if (slot != NULL && depth < ZONE_ALIAS_LIMIT) {
+            /* NOLINTNEXTLINE(misc-no-recursion): ZONE_ALIAS_LIMIT bounds it */
+            ahead_group(derivation, derivation->database->groups[slot->group], depth + 1, left);
+        }
+    }
+}
+
+void signer_ahead(struct zone_database *database, struct zone_group *group)
+{
+    struct zone_signer *signer = group->zone->signer;
+    size_t left = AHEAD_LIMIT;
+    if (signer == NULL || signer->state == SIGNER_WALK || !is_derived(group) ||
+        group->derived == NULL) {
+        return;
+    }
+    struct derivation derivation = {.database = database, .group = group, .signer = signer};
+    owner_wire(group->zone, group->node, derivation.owner);
+    trim_cache(&derivation);
+    ahead_group(&derivation, group, 0, &left);
 }

@@ -85,6 +85,12 @@ bool signer_current(struct zone_database *database, struct zone_signer *signer,
 bool signer_signs(const struct zone_signer *signer, const struct signer_key *key, bool entry_keys);
 /* What readers get for the group. Called when its answer changed. */
 const struct zone_answer *signer_answer(struct zone_database *database, struct zone_group *group);
+/* Whether that takes signatures that are not there yet. */
+bool signer_waits(struct zone_database *database, struct zone_group *group);
+/* Signs what the group may answer after the next changes of health, as far as that is few: each
+ * record on its own; of a multivalue group of up to ZONE_MULTIVALUE_LIMIT records all of them, and
+ * all but one. */
+void signer_ahead(struct zone_database *database, struct zone_group *group);
 void derived_free(struct zone_database *database, struct zone_derived *take_derived);
 /* True when no delegation stands above the name. (denial.c) */
 bool signer_authoritative(const struct zone_database *database, const struct zone_owner *zone,

@@ -262,9 +262,147 @@ static void a_silent_key_is_shown_and_signs_nothing(void **state)
     verify_all(fixture);
 }
 
+#define ALIASES 300U
+
+/* fail.example. of two records, ALIASES aliases of it, and a multivalue name of 20. */
+static void put_routed(struct fixture *fixture)
+{
+    struct err err = ERR_INIT;
+    for (unsigned i = 0; i < 20; i++) {
+        char set[16];
+        char address[32];
+        (void)snprintf(set, sizeof set, "s%02u", i);
+        (void)snprintf(address, sizeof address, "192.0.2.%u", 100 + i);
+        const char *value = address;
+        struct model_record_set record = {.zone_id = "Z1",
+                                          .name = i < 2 ? "fail.example." : "many.example.",
+                                          .type = RR_A,
+                                          .set_identifier = set,
+                                          .health_check_id = i % 2 == 0 ? "c1" : "",
+                                          .region = "",
+                                          .policy = i < 2 ? MODEL_FAILOVER : MODEL_MULTIVALUE,
+                                          .failover = i == 0 ? MODEL_PRIMARY : MODEL_SECONDARY,
+                                          .values = &value,
+                                          .value_count = 1};
+        assert_int_equal(0, zone_database_put_record(fixture->database, &record, &err));
+    }
+    for (unsigned i = 0; i < ALIASES; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "a%u.example.", i);
+        struct model_alias alias = {.zone_id = "Z1",
+                                    .name = i % 10 == 0 ? "many.example." : "fail.example.",
+                                    .evaluate_target_health = true};
+        struct model_record_set record = {.zone_id = "Z1",
+                                          .name = name,
+                                          .type = RR_A,
+                                          .set_identifier = "",
+                                          .health_check_id = "",
+                                          .region = "",
+                                          .alias = &alias};
+        assert_int_equal(0, zone_database_put_record(fixture->database, &record, &err));
+    }
+    zone_database_publish(fixture->database);
+}
+
+static void set_health(struct fixture *fixture, bool healthy)
+{
+    struct model_status *status = calloc(1, sizeof *status + sizeof status->entries[0]);
+    assert_non_null(status);
+    status->count = 1;
+    status->entries[0] = (struct model_status_entry){.check_id = "c1", .healthy = healthy};
+    (void)zone_database_set_status(fixture->database, status);
+    free(status);
+}
+
+static void verify_choice(const struct fixture *fixture, const uint8_t *owner,
+                          const struct zone_answer *answer)
+{
+    if (answer->kind == ZONE_LEAF) {
+        verify(fixture, owner, answer);
+        return;
+    }
+    for (unsigned i = 0; i < answer->count; i++) {
+        verify(fixture, owner, zone_mix(answer)->choices[i].answer);
+    }
+}
+
+/* Every alias verifies; how many answer with that address's last byte. */
+static unsigned verify_aliases(const struct fixture *fixture, uint8_t last)
+{
+    uint8_t wire[NAME_WIRE_LIMIT];
+    unsigned count = 0;
+    for (unsigned i = 0; i < ALIASES; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "a%u.example.", i);
+        const struct zone_answer *answer = answer_of(fixture, name, wire);
+        verify_choice(fixture, wire, answer);
+        if (answer->kind == ZONE_LEAF) {
+            count += zone_leaf(answer)->rrs[answer->size - 1] == last ? 1 : 0;
+        }
+    }
+    return count;
+}
+
+static void a_flip_that_is_signed_ahead_is_shown_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    put_routed(fixture);
+    finish(fixture);
+    for (unsigned flip = 0; flip < 4; flip++) {
+        set_health(fixture, flip % 2 != 0);
+        assert_int_equal(ALIASES - ALIASES / 10,
+                         verify_aliases(fixture, flip % 2 != 0 ? 100 : 101));
+    }
+}
+
+static void a_flip_that_is_not_signed_yet_is_valid_at_every_moment(void **state)
+{
+    struct fixture *fixture = *state;
+    put_routed(fixture);
+    /* Nothing was signed ahead: this and the flips that come in between wait for signatures. */
+    unsigned slices = 0;
+    set_health(fixture, false);
+    assert_true(verify_aliases(fixture, 101) < ALIASES / 2);
+    set_health(fixture, true);
+    (void)verify_aliases(fixture, 101);
+    set_health(fixture, false);
+    while (verify_aliases(fixture, 101) < ALIASES - ALIASES / 10) {
+        (void)zone_database_refresh(fixture->database, start);
+        assert_true(++slices < 1000);
+    }
+    assert_true(slices > 5);
+    /* Names and keys that go while they wait. */
+    set_health(fixture, true);
+    zone_database_delete_record(fixture->database, "Z1", "a1.example.", RR_A, "");
+    zone_database_publish(fixture->database);
+    finish(fixture);
+}
+
+static void groups_that_wait_may_go_with_their_zone(void **state)
+{
+    struct fixture *fixture = *state;
+    put_routed(fixture);
+    set_health(fixture, false);
+    for (unsigned i = 0; i < ALIASES; i += 2) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "a%u.example.", i);
+        zone_database_delete_record(fixture->database, "Z1", name, RR_A, "");
+    }
+    zone_database_publish(fixture->database);
+    (void)zone_database_refresh(fixture->database, start);
+    zone_database_delete_zone(fixture->database, "Z1");
+    zone_database_publish(fixture->database);
+    finish(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_flip_that_is_signed_ahead_is_shown_at_once, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_flip_that_is_not_signed_yet_is_valid_at_every_moment,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(groups_that_wait_may_go_with_their_zone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             keys_replaced_in_one_call_leave_no_moment_that_does_not_validate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
