@@ -71,6 +71,21 @@ static inline uint32_t bytes_get_u32(struct bytes_reader *reader)
                      : 0;
 }
 
+/* memcpy, for what is mostly 16 to 48 bytes: without a call then. */
+static inline void bytes_copy(uint8_t *to, const uint8_t *from, size_t size)
+{
+    enum { BLOCK = 16 };
+    if (UNLIKELY(size - BLOCK > 2 * BLOCK)) {
+        (void)memcpy(to, from, size);
+        return;
+    }
+    (void)memcpy(to, from, BLOCK);
+    if (size > 2 * BLOCK) {
+        (void)memcpy(to + BLOCK, from + BLOCK, BLOCK);
+    }
+    (void)memcpy(to + size - BLOCK, from + size - BLOCK, BLOCK);
+}
+
 /* Room for size bytes at the write position; NULL (and failed) when there is none. */
 static inline uint8_t *bytes_put_room(struct bytes_writer *writer, size_t size)
 {

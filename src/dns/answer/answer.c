@@ -635,6 +635,9 @@ static uint16_t judge(const struct message_query *query)
     if (UNLIKELY(query->class != CLASS_IN)) {
         return RCODE_REFUSED;
     }
+    if (LIKELY(query->type < TYPE_TKEY && query->type != RR_OPT)) {
+        return RCODE_NOERROR;
+    }
     switch (query->type) {
     case TYPE_MAILB:
     case TYPE_MAILA:

@@ -154,14 +154,14 @@ static bool put_multivalue(struct message_writer *writer, enum message_section s
     return true;
 }
 
-bool rrset_put(struct message_writer *writer, enum message_section section,
-               const struct zone_answer *picked, size_t owner_at, struct answer_client *client)
+bool rrset_put_other(struct message_writer *writer, enum message_section section,
+                     const struct zone_answer *picked, size_t owner_at,
+                     struct answer_client *client)
 {
     if (UNLIKELY(owner_at >= RRSET_POINTER_LIMIT)) {
         picked = rrset_pick_leaf(picked, client);
         return picked == NULL || put_leaf_named(writer, section, picked, owner_at);
     }
-    return LIKELY(picked->kind == ZONE_LEAF)
-               ? put_leaf(writer, section, picked, owner_at)
-               : put_multivalue(writer, section, picked, owner_at, client);
+    return picked->kind == ZONE_LEAF ? put_leaf(writer, section, picked, owner_at)
+                                     : put_multivalue(writer, section, picked, owner_at, client);
 }

@@ -32,10 +32,21 @@ static ALWAYS_INLINE const struct zone_answer *rrset_pick(const struct zone_answ
 /* As rrset_pick, but always a leaf or NULL. */
 const struct zone_answer *rrset_pick_leaf(const struct zone_answer *answer,
                                           struct answer_client *client);
+/* The rest of rrset_put: another owner than the question's name, or several leaves. */
+bool rrset_put_other(struct message_writer *writer, enum message_section section,
+                     const struct zone_answer *picked, size_t owner_at,
+                     struct answer_client *client);
 /* Writes what rrset_pick gave; owner_at: where in the message the owner's name stands. Where that
  * is beyond RRSET_POINTER_LIMIT its name is written whole (of a multivalue answer one record).
  * False when it did not fit; nothing was written then. */
-bool rrset_put(struct message_writer *writer, enum message_section section,
-               const struct zone_answer *picked, size_t owner_at, struct answer_client *client) HOT;
+static ALWAYS_INLINE bool rrset_put(struct message_writer *writer, enum message_section section,
+                                    const struct zone_answer *picked, size_t owner_at,
+                                    struct answer_client *client)
+{
+    return LIKELY(picked->kind == ZONE_LEAF && owner_at == MESSAGE_QUESTION_AT)
+               ? message_put_compiled(writer, section, picked->count, zone_leaf(picked)->rrs,
+                                      picked->size)
+               : rrset_put_other(writer, section, picked, owner_at, client);
+}
 
 #endif

@@ -83,8 +83,20 @@ uint64_t counters_zone(const struct worker_counters *counters, uint32_t number)
     return atomic_load_explicit(&counter->queries, memory_order_relaxed);
 }
 
+/* The usual ones are what the others leave of all. */
+static void settle(struct worker_counters *counters)
+{
+    uint64_t all = counters->noted;
+    atomic_store_explicit(&counters->edns[0], all - counters->noted_edns, memory_order_relaxed);
+    atomic_store_explicit(&counters->cookies[0], all - counters->noted_cookies,
+                          memory_order_relaxed);
+    atomic_store_explicit(&counters->opcodes[0], all - counters->noted_opcodes,
+                          memory_order_relaxed);
+}
+
 void counters_latency(struct worker_counters *counters, unsigned count, int64_t ns)
 {
+    settle(counters);
     if (count == 0) {
         return;
     }

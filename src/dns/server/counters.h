@@ -27,6 +27,11 @@ struct worker_counters {
     _Atomic uint64_t latency[DNS_LATENCY_BUCKETS];
     _Atomic uint64_t latency_ns;
     struct zone_counter *zones; /* ZONE_NUMBERS of them */
+    /* All that was noted, and what of it was not usual. */
+    uint64_t noted;
+    uint64_t noted_edns;
+    uint64_t noted_cookies;
+    uint64_t noted_opcodes;
 };
 
 /* One writer, so no locked instruction is needed. */
@@ -41,16 +46,27 @@ extern const uint8_t counters_type_slots[DNS_TYPE_SLOTS];
 /* The first query of a zone since another one's number stood there. */
 void counters_new_zone(struct zone_counter *counter, uint32_t number) COLD;
 
-/* One answered query, inside the read section that it was answered in. */
+/* One answered query, inside the read section that it was answered in. What is usual (slot 0 of
+ * edns, cookies, opcodes) waits for counters_latency. */
 static inline void counters_note(struct worker_counters *counters,
                                  const struct answer_outcome *outcome)
 {
     unsigned type = outcome->type < DNS_TYPE_SLOTS ? counters_type_slots[outcome->type] : 0;
     worker_count(&counters->types[type], 1);
     worker_count(&counters->rcodes[MIN(outcome->rcode, DNS_RCODES - 1U)], 1);
-    worker_count(&counters->edns[outcome->has_edns + outcome->dnssec_ok], 1);
-    worker_count(&counters->cookies[outcome->cookie], 1);
-    worker_count(&counters->opcodes[outcome->opcode], 1);
+    counters->noted++;
+    if (outcome->has_edns) {
+        counters->noted_edns++;
+        worker_count(&counters->edns[1U + outcome->dnssec_ok], 1);
+    }
+    if (UNLIKELY(outcome->cookie != COOKIE_NONE)) {
+        counters->noted_cookies++;
+        worker_count(&counters->cookies[outcome->cookie], 1);
+    }
+    if (UNLIKELY(outcome->opcode != 0)) {
+        counters->noted_opcodes++;
+        worker_count(&counters->opcodes[outcome->opcode], 1);
+    }
     if (LIKELY(outcome->zone != NULL)) {
         uint32_t number = outcome->zone->number;
         struct zone_counter *counter = &counters->zones[number % ZONE_NUMBERS];
@@ -61,7 +77,7 @@ static inline void counters_note(struct worker_counters *counters,
     }
 }
 
-/* A batch of count queries took so long. */
+/* A batch of count queries took so long; all that was noted of it is visible from here on. */
 void counters_latency(struct worker_counters *counters, unsigned count, int64_t ns);
 
 void counters_init(struct worker_counters *counters);

@@ -126,8 +126,8 @@ struct message_query {
 
     struct message_subnet subnet;
     struct message_cookie cookie;
-    uint8_t name[NAME_WIRE_LIMIT + 1];   /* the question's, lower case */
-    uint8_t label_at[NAME_LABELS_LIMIT]; /* where in name each of the labels starts */
+    uint8_t name[NAME_WIRE_LIMIT + NAME_PADDING]; /* the question's, lower case, padded */
+    uint8_t label_at[NAME_LABELS_LIMIT];          /* where in name each of the labels starts */
 };
 
 /* Reads a packet. False: nothing may be sent back (shorter than a header, or itself a response).
@@ -178,8 +178,19 @@ bool message_put_record(struct message_writer *writer, enum message_section sect
                         size_t size);
 /* count records made ahead, owners and all; compression pointers in them may only point at the
  * question's name or its parents. False when they did not fit. */
-bool message_put_compiled(struct message_writer *writer, enum message_section section,
-                          uint16_t count, const uint8_t *records, size_t size) HOT;
+static ALWAYS_INLINE bool message_put_compiled(struct message_writer *writer,
+                                               enum message_section section, uint16_t count,
+                                               const uint8_t *records, size_t size)
+{
+    uint8_t *room = bytes_put_room(&writer->out, size);
+    if (UNLIKELY(room == NULL)) {
+        writer->out.failed = false;
+        return false;
+    }
+    bytes_copy(room, records, size);
+    writer->counts[section] = (uint16_t)(writer->counts[section] + count);
+    return true;
+}
 /* A record whose RDATA is written piece by piece into writer->out (message_put_name for names that
  * may be compressed, RFC 3597 section 4): open, write, close. The mark says where it began. Close
  * is false, and the record gone, when it did not fit. */

@@ -30,7 +30,7 @@ void message_begin(struct message_writer *writer, const struct message_query *qu
     writer->options_size = 0;
     /* Header and question; message_finish fills the header in. */
     size_t size = MESSAGE_HEADER_SIZE + (size_t)query->question_size;
-    (void)memcpy(bytes_put_room(&writer->out, size), query->packet, size);
+    bytes_copy(bytes_put_room(&writer->out, size), query->packet, size);
 }
 
 /* Bytes of the padding option so that the message becomes a multiple of the block. */
@@ -194,19 +194,6 @@ bool message_put_record(struct message_writer *writer, enum message_section sect
     struct message_mark mark = message_open_record(writer, owner, type, ttl);
     bytes_put(&writer->out, rdata, size);
     return message_close_record(writer, section, mark);
-}
-
-bool message_put_compiled(struct message_writer *writer, enum message_section section,
-                          uint16_t count, const uint8_t *records, size_t size)
-{
-    uint8_t *room = bytes_put_room(&writer->out, size);
-    if (room == NULL) {
-        writer->out.failed = false;
-        return false;
-    }
-    (void)memcpy(room, records, size);
-    writer->counts[section] = (uint16_t)(writer->counts[section] + count);
-    return true;
 }
 
 /* Room for one more option's data; NULL when there is none. */

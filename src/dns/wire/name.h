@@ -16,6 +16,7 @@
 #define NAME_TEXT_LIMIT 1024U /* every byte as \ooo, dots and NUL */
 #define NAME_LABEL_LIMIT 63U
 #define NAME_LABELS_LIMIT 128U
+#define NAME_PADDING 8U /* bytes of zero behind a name that is hashed a word at a time */
 
 /* Presentation form (RFC 1035 section 5.1; escapes \DDD decimal are NOT used by Route 53: there
  * \ooo is octal) to lower-case wire form. `octal`: how \ddd is read. A missing trailing dot is

@@ -2,7 +2,9 @@
  * owner of the database for its own lookups; no allocation, no lock.
  *
  * A name is hashed from its root to its front, a label at a time, so that one pass gives the hash
- * of every suffix: the zones', the closest encloser's, the name's. The hash is keyed with a secret
+ * of every suffix: the zones', the closest encloser's, the name's. A label's last word reaches into
+ * the labels behind it, which are part of the suffix too, or into the zeroes behind the name: so no
+ * word is cut. The hash is keyed with a secret
  * of the process; only names that authenticated clients put in are ever inserted. */
 #include "dns/zone/zone_set.h"
 
@@ -34,20 +36,6 @@ static ALWAYS_INLINE uint64_t mix(uint64_t hash, uint64_t word, uint64_t factor)
     return (uint64_t)WIDE_PRODUCT(hash, factor) ^ (uint64_t)(WIDE_PRODUCT(hash, factor) >> 64U);
 }
 
-/* The label, length byte and all, that ends at wire + end. Its last word stands at the top of what
- * is mixed in last; read from behind where that does not leave the name. */
-static ALWAYS_INLINE uint64_t hash_label(uint64_t hash, const uint8_t *wire, size_t start,
-                                         size_t end, uint64_t factor)
-{
-    for (; end - start > WORD; start += WORD) {
-        hash = mix(hash, load64(wire + start), factor);
-    }
-    unsigned surplus = 8U * (unsigned)(WORD - (end - start));
-    uint64_t last = LIKELY(end >= WORD) ? load64(wire + end - WORD) >> surplus << surplus
-                                        : load64(wire + start) << surplus;
-    return mix(hash, last, factor);
-}
-
 /* ASCII upper case to lower case in eight bytes at once; bytes of 0x80 and above stay. */
 static ALWAYS_INLINE uint64_t lower64(uint64_t word)
 {
@@ -71,7 +59,11 @@ void zone_name_set(struct zone_name *name, const struct zone_set *set, const uin
     size_t end = length - 1;
     while (labels-- > 0) {
         size_t start = offset[labels];
-        hash = hash_label(hash, wire, start, end, set->hash_factor);
+        size_t at = start;
+        do {
+            hash = mix(hash, load64(wire + at), set->hash_factor);
+            at += WORD;
+        } while (at < end);
         name->hash[labels] = hash;
         end = start;
     }
@@ -114,6 +106,7 @@ size_t zone_name_read(struct zone_name *name, const struct zone_set *set, const 
         at += 1U + length;
     }
     fold(name->own_wire, data, at + 1, size);
+    (void)memset(name->own_wire + at + 1, 0, NAME_PADDING);
     zone_name_set(name, set, name->own_wire, at + 1, name->own_offset, labels);
     return at + 1;
 }
@@ -121,8 +114,8 @@ size_t zone_name_read(struct zone_name *name, const struct zone_set *set, const 
 uint64_t zone_name_wildcard_hash(const struct zone_name *name, const struct zone_set *set,
                                  unsigned label)
 {
-    static const uint8_t star[ZONE_NAME_READABLE] = {1, '*'};
-    return hash_label(name->hash[label], star, 0, 2, set->hash_factor);
+    uint64_t behind = load64(name->wire + name->offset[label]);
+    return mix(name->hash[label], behind << 16U | (unsigned)'*' << 8U | 1U, set->hash_factor);
 }
 
 struct bytes_key {
@@ -168,22 +161,38 @@ static ALWAYS_INLINE bool same_node(const void *object, const void *key)
            same_bytes(zone_node_name(node), wanted->bytes, wanted->length);
 }
 
+static ALWAYS_INLINE const struct zone *find_apex(const struct zone_set *set,
+                                                  const struct zone_name *name, unsigned label)
+{
+    unsigned offset = name->offset[label];
+    struct bytes_key key = {name->wire + offset, name->length - offset};
+    return zone_table_find(SNAPSHOT_LOAD(&set->zones), name->hash[label], same_zone, &key);
+}
+
 const struct zone *zone_set_find(const struct zone_set *set, const struct zone_name *name,
                                  unsigned first)
 {
-    const struct zone_table *table = SNAPSHOT_LOAD(&set->zones);
-    for (unsigned label = first; label <= name->labels; label++) {
+    unsigned label = first;
+    for (; UNLIKELY(name->labels - label >= 64); label++) {
         unsigned depth = name->labels - label;
         uint64_t bits = atomic_load_explicit(&set->depths[depth / 64], memory_order_relaxed);
-        if ((bits >> depth % 64 & 1U) == 0) {
-            continue;
-        }
-        unsigned offset = name->offset[label];
-        struct bytes_key key = {name->wire + offset, name->length - offset};
-        const struct zone *zone = zone_table_find(table, name->hash[label], same_zone, &key);
+        const struct zone *zone =
+            (bits >> depth % 64 & 1U) != 0 ? find_apex(set, name, label) : NULL;
         if (zone != NULL) {
             return zone;
         }
+    }
+    /* The depth of the label is at the top; each round goes on to the next that has a zone. */
+    uint64_t bits = atomic_load_explicit(&set->depths[0], memory_order_relaxed)
+                    << (63 - (name->labels - label));
+    while (bits != 0) {
+        unsigned skip = (unsigned)__builtin_clzll(bits);
+        const struct zone *zone = find_apex(set, name, label + skip);
+        if (zone != NULL) {
+            return zone;
+        }
+        label += skip + 1;
+        bits = bits << skip << 1U;
     }
     return NULL;
 }

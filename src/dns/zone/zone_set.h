@@ -211,13 +211,11 @@ struct zone_name {
     uint8_t length;                   /* with the root label */
     uint64_t hash[NAME_LABELS_LIMIT]; /* of the suffix that starts with label i; [labels]: root */
     uint8_t own_offset[NAME_LABELS_LIMIT];
-    uint8_t own_wire[NAME_WIRE_LIMIT + 9];
+    uint8_t own_wire[NAME_WIRE_LIMIT + 1 + NAME_PADDING];
 };
 
-#define ZONE_NAME_READABLE 16U
-
-/* Of a valid name in lower case whose labels are known already; wire and offset are borrowed, with
- * ZONE_NAME_READABLE bytes at wire whatever the name's length. */
+/* Of a valid name in lower case whose labels are known already; wire and offset are borrowed;
+ * NAME_PADDING bytes of zero stand behind the name. */
 void zone_name_set(struct zone_name *name, const struct zone_set *set, const uint8_t *wire,
                    size_t length, const uint8_t *offset, unsigned labels) HOT;
 /* Reads an uncompressed name of any case from the front of data. Returns its length, 0 when it is
