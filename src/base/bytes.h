@@ -74,16 +74,16 @@ static inline uint32_t bytes_get_u32(struct bytes_reader *reader)
 /* memcpy, for what is mostly 16 to 48 bytes: without a call then. */
 static inline void bytes_copy(uint8_t *to, const uint8_t *from, size_t size)
 {
-    enum { BLOCK = 16 };
-    if (UNLIKELY(size - BLOCK > 2 * BLOCK)) {
+    const size_t block = 16;
+    if (UNLIKELY(size - block > 2 * block)) {
         (void)memcpy(to, from, size);
         return;
     }
-    (void)memcpy(to, from, BLOCK);
-    if (size > 2 * BLOCK) {
-        (void)memcpy(to + BLOCK, from + BLOCK, BLOCK);
+    (void)memcpy(to, from, block);
+    if (size > 2 * block) {
+        (void)memcpy(to + block, from + block, block);
     }
-    (void)memcpy(to + size - BLOCK, from + size - BLOCK, BLOCK);
+    (void)memcpy(to + size - block, from + size - block, block);
 }
 
 /* Room for size bytes at the write position; NULL (and failed) when there is none. */

@@ -356,14 +356,11 @@ bool message_parse(struct message_query *ret_query, const uint8_t *packet, size_
     if (questions > 1 || answers != 0) {
         return true;
     }
-    if (authority == 0 && additional == 0 && bytes_left(&in) == 0) {
-        query->rcode = RCODE_NOERROR;
-    } else if (authority == 0 && additional == 1 && bytes_left(&in) == BARE_OPT &&
-               parse_bare_opt(query, &in)) {
-        query->rcode = RCODE_NOERROR;
-    } else {
-        query->rcode = parse_rest(query, &in, authority, additional);
-    }
+    bool usual =
+        authority == 0 && (additional == 0 ? bytes_left(&in) == 0
+                                           : additional == 1 && bytes_left(&in) == BARE_OPT &&
+                                                 parse_bare_opt(query, &in));
+    query->rcode = usual ? RCODE_NOERROR : parse_rest(query, &in, authority, additional);
     if (query->rcode == RCODE_NOERROR && questions == 0 && !query->has_cookie) {
         query->rcode = RCODE_FORMERR;
     }
