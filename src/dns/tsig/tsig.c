@@ -539,6 +539,7 @@ struct tsig_stream {
     struct tsig_signer *signer;
     EVP_MAC_CTX *running; /* over what no signature has covered yet; NULL: nothing */
     unsigned waiting;     /* unsigned messages in it */
+    bool broken;          /* a message was refused: nothing behind it counts */
 };
 
 struct tsig_stream *tsig_stream_new(struct tsig_signer *signer)
@@ -559,7 +560,7 @@ void tsig_stream_free(struct tsig_stream *take_stream)
 
 bool tsig_stream_verified(const struct tsig_stream *stream)
 {
-    return stream->signer->answered && stream->waiting == 0;
+    return stream->signer->answered && stream->waiting == 0 && !stream->broken;
 }
 
 static bool stream_begin(struct tsig_stream *stream)
@@ -588,14 +589,13 @@ static bool stream_compute(struct tsig_stream *stream, const uint8_t *packet, si
     return done && size == signer->key->mac_size;
 }
 
-int tsig_stream_take(struct tsig_stream *stream, const uint8_t *packet, size_t length,
-                     int64_t now_s, uint16_t *ret_error)
+static int stream_take(struct tsig_stream *stream, const uint8_t *packet, size_t length,
+                       int64_t now_s, uint16_t *ret_error)
 {
     struct tsig_signer theirs = {.key = NULL};
     struct tsig_signer *signer = stream->signer;
     const struct tsig_key *key = signer->key;
     struct record record;
-    *ret_error = 0;
     size_t at = length > MESSAGE_HEADER_SIZE ? find_record(packet, length) : 0;
     if (at == 0) {
         bool may_wait = signer->answered && stream->waiting < TSIG_UNSIGNED_LIMIT &&
@@ -619,4 +619,13 @@ int tsig_stream_take(struct tsig_stream *stream, const uint8_t *packet, size_t l
     (void)memcpy(signer->mac, record.mac, record.mac_size);
     signer->answered = true;
     return 0;
+}
+
+int tsig_stream_take(struct tsig_stream *stream, const uint8_t *packet, size_t length,
+                     int64_t now_s, uint16_t *ret_error)
+{
+    *ret_error = 0;
+    int rc = stream->broken ? -EBADMSG : stream_take(stream, packet, length, now_s, ret_error);
+    stream->broken = rc != 0;
+    return rc;
 }

@@ -102,7 +102,7 @@ struct tsig_stream *tsig_stream_new(struct tsig_signer *signer) MUST_CHECK;
 /* NULL is fine. */
 void tsig_stream_free(struct tsig_stream *take_stream);
 /* The first message has to be signed, later ones may wait for a signature: up to
- * TSIG_UNSIGNED_LIMIT in a row. Errors as tsig_verify_response. */
+ * TSIG_UNSIGNED_LIMIT in a row. Errors as tsig_verify_response; then every further one fails. */
 #define TSIG_UNSIGNED_LIMIT 99U
 int tsig_stream_take(struct tsig_stream *stream, const uint8_t *packet, size_t length,
                      int64_t now_s, uint16_t *ret_error) MUST_CHECK;
