@@ -188,7 +188,7 @@ static bool read_timers(struct job *job, struct timers *ret_timers)
     (void)bytes_get_u32(&in);
     ret_timers->refresh_s = within(bytes_get_u32(&in), REFRESH_LEAST, REFRESH_MOST);
     ret_timers->retry_s = within(bytes_get_u32(&in), RETRY_LEAST, RETRY_MOST);
-    ret_timers->expire_s = MAX((int64_t)bytes_get_u32(&in), (int64_t)EXPIRE_LEAST);
+    ret_timers->expire_s = within(bytes_get_u32(&in), EXPIRE_LEAST, UINT32_MAX);
     return true;
 }
 
