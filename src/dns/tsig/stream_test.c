@@ -2,7 +2,6 @@
  * 5.3.1). The other side is this room's own signer. Messages are headers alone: what they say does
  * not matter here. */
 #include "dns/tsig/tsig.h"
-
 #include "dns/wire/message.h"
 
 #include <errno.h>
