@@ -229,7 +229,9 @@ static struct zone_node *assemble(struct zone_database *database, struct zone_ow
         uint16_t type = items->list[at].type;
         struct zone_group *group = group_of_slot(database, old, type);
         fill_slot(database, zone, draft, &draft->slots[i], group, &items->list[at], end - at);
-        if (group != NULL && draft->slots[i].group == group->number && group->derived != NULL) {
+        /* The group is gone where a plain leaf took its place. */
+        bool kept = group != NULL && draft->slots[i].group != 0;
+        if (kept && group->derived != NULL) {
             /* Readers get what the group derived, signed under its own name. */
             atomic_init(&draft->slots[i].answer, zone_slot_answer(zone_node_slot(old, type)));
         }
