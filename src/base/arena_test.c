@@ -135,16 +135,15 @@ static void dispose_hooks_run_newest_first_before_memory_goes(void **state)
 /* The linker gives us the calls of secret_wipe_memory (meson.build). */
 static size_t wiped;
 
-void __real_secret_wipe_memory(
-    void *data, size_t size); /* NOLINT(bugprone-reserved-identifier): the linker's name */
-void __wrap_secret_wipe_memory(
-    void *data, size_t size); /* NOLINT(bugprone-reserved-identifier): the linker's name */
-void __wrap_secret_wipe_memory(
-    void *data, size_t size) /* NOLINT(bugprone-reserved-identifier): the linker's name */
+/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names */
+void __real_secret_wipe_memory(void *data, size_t size);
+void __wrap_secret_wipe_memory(void *data, size_t size);
+void __wrap_secret_wipe_memory(void *data, size_t size)
 {
     wiped += size;
     __real_secret_wipe_memory(data, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
 
 static void secret_memory_is_wiped_before_it_goes(void **state)
 {

@@ -101,16 +101,15 @@ static void take_hands_the_memory_over(void **state)
 /* The linker gives us the calls of secret_wipe_memory (meson.build). */
 static size_t wiped;
 
-void __real_secret_wipe_memory(
-    void *data, size_t size); /* NOLINT(bugprone-reserved-identifier): the linker's name */
-void __wrap_secret_wipe_memory(
-    void *data, size_t size); /* NOLINT(bugprone-reserved-identifier): the linker's name */
-void __wrap_secret_wipe_memory(
-    void *data, size_t size) /* NOLINT(bugprone-reserved-identifier): the linker's name */
+/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names */
+void __real_secret_wipe_memory(void *data, size_t size);
+void __wrap_secret_wipe_memory(void *data, size_t size);
+void __wrap_secret_wipe_memory(void *data, size_t size)
 {
     wiped += size;
     __real_secret_wipe_memory(data, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
 
 static void a_secret_buffer_is_wiped_where_it_grows_and_goes(void **state)
 {

@@ -76,6 +76,8 @@ static void a_sealed_key_shows_no_secret(void **state)
 static void damaged_keys_are_refused(void **state)
 {
     (void)state;
+    static const char both[] = "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAA\",\"Secret\":\"x\","
+                               "\"Sealed\":\"v1:k:A\",\"Role\":\"admin\"}";
     static const char *const values[] = {
         "",
         "[]",
@@ -88,8 +90,7 @@ static void damaged_keys_are_refused(void **state)
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAAAAAA\",\"Secret\":\"x\",\"Role\":\"root\"}",
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAAAAAA\",\"Secret\":7,\"Role\":\"admin\"}",
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAA\",\"Secret\":\"x\",\"Role\":\"admin\",\"Created\":-1}",
-        "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAA\",\"Secret\":\"x\",\"Sealed\":\"v1:k:A\",\"Role\":"
-        "\"admin\"}",
+        both,
         "{\"v\":1,\"Id\":\"LWAKAAAAAAAAAAAA\",\"Sealed\":7,\"Role\":\"admin\"}",
     };
     struct arena arena;
