@@ -156,15 +156,15 @@ static int sync_folder(const char *path)
 static int write_new(const char *path)
 {
     struct seal_key key;
-    struct buf base64 CLEANUP(buf_done);
     char text[NEW_FILE_LIMIT];
+    struct buf base64 CLEANUP(buf_done);
+    buf_init(&base64, BASE64_LIMIT);
+    buf_keep_secret(&base64);
     int fd CLEANUP(close_descriptor) =
         open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return -errno;
     }
-    buf_init(&base64, BASE64_LIMIT);
-    buf_keep_secret(&base64);
     random_bytes(key.bytes, sizeof key.bytes);
     seal_derive_id(key.bytes, key.id);
     text_base64(&base64, key.bytes, sizeof key.bytes);
