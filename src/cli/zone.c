@@ -298,11 +298,11 @@ static enum cli_exit report_json(const struct import *import, bool dry)
 
 static enum cli_exit report(const struct import *import, bool dry)
 {
-    struct buf out CLEANUP(buf_done);
     const struct zonefile *file = &import->file;
     if (cli_switch(import->cli, "json")) {
         return report_json(import, dry);
     }
+    struct buf out CLEANUP(buf_done);
     buf_init(&out, 0);
     buf_printf(&out, "%s %zu record sets (%zu records) into %s%s%s%s", dry ? "Would put" : "Put",
                import->sets, import->records, import->name,
