@@ -241,6 +241,14 @@ def test_a_function_that_is_too_long(tree):
     assert tree.findings("files") == []
 
 
+def test_what_is_cleaned_up_has_a_value_first(tree):
+    body = "int f(void)\n{\n    struct buf one CLEANUP(buf_done);\n%s    buf_init(&one);\n    return 0;\n}\n"
+    tree.write("src/high/clean.c", "/* Clean. */\n" + body % "")
+    assert tree.findings("cleanup") == []
+    tree.write("src/high/clean.c", "/* Clean. */\n" + body % "    if (g) {\n        return 1;\n    }\n")
+    only(tree.findings("cleanup"), "src/high/clean.c", "one is cleaned up without")
+
+
 @pytest.mark.parametrize("comment, good", [
     ("// NOLINT", False),
     ("// NOLINT(bugprone-x)", False),
