@@ -324,6 +324,7 @@ static bool read_options(int argc, char **argv, struct options *options)
         {"window", &options->window, 1, 1000000}, {"sockets", &options->sockets, 1, SOCKETS},
         {"rate", &options->rate, 1, 100000000},   {"bucket-us", &options->bucket_us, 1, 1000000},
         {"fresh", &options->fresh, 0, 255},       {"plain", &options->plain, 0, 1},
+        {"share", &options->share, 0, 1},
     };
     for (int i = 3; i < argc; i++) {
         size_t found = 0;

@@ -1,5 +1,5 @@
 /* Publication: see publisher.h. Timers run before the loop polls and socket events after it, so a
- * pending change for the worse is looked for at both ends of the poll (prepare and check handles):
+ * pending change is looked for at both ends of the poll (prepare and check handles):
  * the flips of one turn are one publication. */
 #include "health/publisher.h"
 
@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* How long improvements are gathered. */
+/* How far apart publications are that bring nothing but improvements. */
 #define IMPROVEMENT_MS 10
 
 struct publisher {
@@ -16,7 +16,8 @@ struct publisher {
     struct model_status *current;
     uint64_t generation;
     struct mono decided;
-    bool worse;
+    struct mono last; /* publication */
+    bool soon;        /* at the end of this turn */
     uv_timer_t timer;
     uv_prepare_t prepare;
     uv_check_t check;
@@ -27,7 +28,8 @@ void publisher_now(struct publisher *publisher)
 {
     const struct publisher_config *config = &publisher->config;
     (void)uv_timer_stop(&publisher->timer); /* always 0 */
-    publisher->worse = false;
+    publisher->soon = false;
+    publisher->last = mono_now();
     struct model_status *fresh = config->build(config->context);
     fresh->generation = ++publisher->generation;
     fresh->decided = publisher->decided;
@@ -45,21 +47,21 @@ static void on_timer(uv_timer_t *timer)
     publisher_now(timer->data);
 }
 
-static void publish_worse(struct publisher *publisher)
+static void publish_soon(struct publisher *publisher)
 {
-    if (publisher->worse) {
+    if (publisher->soon) {
         publisher_now(publisher);
     }
 }
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-    publish_worse(prepare->data);
+    publish_soon(prepare->data);
 }
 
 static void on_check(uv_check_t *check)
 {
-    publish_worse(check->data);
+    publish_soon(check->data);
 }
 
 struct publisher *publisher_new(const struct publisher_config *config)
@@ -83,11 +85,13 @@ struct publisher *publisher_new(const struct publisher_config *config)
 void publisher_changed(struct publisher *publisher, bool worse, struct mono decided)
 {
     publisher->decided = decided;
-    if (worse) {
-        publisher->worse = true;
+    int64_t since = mono_since(mono_now(), publisher->last);
+    if (worse || since >= IMPROVEMENT_MS * TIME_MS) {
+        publisher->soon = true;
     } else if (!uv_is_active((const uv_handle_t *)&publisher->timer)) {
+        uint64_t wait = (uint64_t)(IMPROVEMENT_MS - since / TIME_MS);
         uv_update_time(publisher->config.loop);
-        (void)uv_timer_start(&publisher->timer, on_timer, IMPROVEMENT_MS, 0); /* has a callback */
+        (void)uv_timer_start(&publisher->timer, on_timer, wait, 0); /* has a callback */
     }
 }
 

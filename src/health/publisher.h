@@ -1,5 +1,5 @@
-/* When the status table is published: a change for the worse before the loop waits again, an
- * improvement within 10 ms, together with others.
+/* When the status table is published: before the loop waits again; but an improvement that comes
+ * within 10 ms of the last publication waits for the end of these, together with others.
  *
  * Called by check_table.c on the health loop. Ownership: the published table belongs to the
  * publisher until it is retired (base/snapshot.h). Invariant: generations go up by one; the loop
