@@ -152,11 +152,13 @@ static void handle_one(struct compiler *compiler)
     }
 }
 
-/* On a busy processor a flip comes in between the workers' turns, and a long one lets them in often:
- * Linux 6.12 and later take what a thread asks for as its slice. Elsewhere nothing changes. */
+/* On a busy processor a flip comes in between the workers' turns, and a long one lets them in
+ * often: Linux 6.12 and later take what a thread asks for as its slice. Elsewhere nothing changes.
+ */
 static void ask_for_short_slices(void)
 {
-    /* struct sched_attr, which sched.h and linux/sched/types.h cannot both give: sched_setattr(2). */
+    /* struct sched_attr, which sched.h and linux/sched/types.h cannot both give: sched_setattr(2).
+     */
     struct {
         uint32_t size;
         uint32_t policy;
