@@ -1,6 +1,6 @@
-/* Arena: see arena.h. A list of blocks, the newest in front; large requests get a block of their
- * own behind it. Called by every room on the thread that owns the arena. Invariant: block->used <=
- * block->size. */
+/* Arena: see arena.h. A list of blocks, the newest in front, each as large as all before it
+ * together within bounds; larger requests get a block of their own behind it. Called by every room
+ * on the thread that owns the arena. Invariant: block->used <= block->size. */
 #include "base/arena.h"
 
 #include "base/memory.h"
@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_BLOCK 4096U
+#define ARENA_BLOCK 4096U       /* the first */
+#define ARENA_BLOCK_MOST 65536U /* the largest */
 #define ARENA_ALIGN 16U
 
 struct arena_block {
@@ -72,13 +73,14 @@ static void *take(struct arena *arena, size_t size)
     size = rounded(size);
     struct arena_block *block = arena->blocks;
     if (block == NULL || block->size - block->used < size) {
-        size_t room = MAX(size, ARENA_BLOCK - sizeof *block);
+        size_t usual = MIN(MAX(arena->used, ARENA_BLOCK), ARENA_BLOCK_MOST) - sizeof *block;
+        size_t room = MAX(size, usual);
         struct arena_block *fresh = calloc(1, sizeof *fresh + room);
         if (fresh == NULL) {
             return NULL;
         }
         fresh->size = room;
-        if (block != NULL && room > ARENA_BLOCK) { /* keep filling the block in front */
+        if (block != NULL && size > usual) { /* keep filling the block in front */
             fresh->next = block->next;
             block->next = fresh;
         } else {

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOAD_PAGE 2000U /* records */
-#define LOAD_HELPERS 1U /* threads beside the caller's */
+#define LOAD_PAGE 10000U /* records: fewer publications make up for the memory */
+#define LOAD_HELPERS 1U  /* threads beside the caller's */
 
 struct load {
     struct store *store;
