@@ -2,10 +2,10 @@
  *
  * One thread with one event loop owns every probe. It watches r53/check/ and r53/tags/healthcheck/
  * in the store itself (a thread of its own feeds the loop), keeps going on the last known list when
- * the store fails, and publishes struct model_status. A change to unhealthy is published at once
- * (within the same turn of the loop); improvements are batched for up to 10 ms. What this node
- * holds for unhealthy is kept in the store and known again after a restart, before the first table
- * is published. */
+ * the store fails, and publishes struct model_status. A change is published within the same
+ * turn of the loop; but improvements within 10 ms of the last table wait for the end of these. What
+ * this node holds for unhealthy is kept in the store and known again after a restart, before the
+ * first table is published. */
 #ifndef HEALTH_HEALTH_H
 #define HEALTH_HEALTH_H
 
