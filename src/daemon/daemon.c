@@ -17,6 +17,7 @@
 #include "store/sqlite.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,10 +64,13 @@ static int start_health(struct daemon *daemon, struct err *err)
     return health_start(&config, &daemon->health, err);
 }
 
+/* Those that this process may use. */
 static unsigned processors(void)
 {
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : (unsigned)MIN(count, 64L);
+    cpu_set_t set;
+    bool known = sched_getaffinity(0, sizeof set, &set) == 0; /* no more than 1,024 */
+    long count = known ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (unsigned)MIN(count, (long)DNS_WORKERS_LIMIT);
 }
 
 static void set_exempt(struct daemon *daemon)
@@ -167,6 +171,7 @@ static int open_dns(struct daemon *daemon, struct err *err)
         .certificate_pem = certificate,
         .key_pem = key,
         .workers = config->dns_workers != 0 ? (unsigned)config->dns_workers : processors(),
+        .pin_workers = config->dns_pin_workers,
         .udp_limit = (uint16_t)config->dns_udp_limit,
         .tcp_connections = (unsigned)config->dns_tcp_connections,
         .tcp_idle_ms = (unsigned)config->dns_tcp_idle_ms,

@@ -45,6 +45,9 @@
          "where DNS answers, over UDP and TCP")                                                    \
     NUMBER(dns_workers, "dns.workers", "dns-workers", 0, 0, 64, false,                             \
            "DNS threads; 0: one a processor")                                                      \
+    FLAG(dns_pin_workers, "dns.pin-workers", "dns-pin-workers", false, false,                      \
+         "keep each DNS thread on a processor of its own, and let it answer what arrives there: "  \
+         "for machines that do little else, whose network card has a queue for each processor")    \
     NUMBER(dns_udp_limit, "dns.udp-limit", "dns-udp-limit", 1232, 512, 4096, false,                \
            "largest UDP response, bytes")                                                          \
     TEXT(dns_location_database, "dns.location-database", "dns-location-database", "FILE", "",      \

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "dns/server/socket.h"
+#include "dns/server/steer.h"
 #include "dns/server/tls.h"
 #include "dns/server/worker.h"
 
@@ -28,6 +29,8 @@ struct dns_server {
     struct dns_certificate certificate;
     struct worker **workers; /* each in an allocation of its own: no cache line is shared */
     size_t worker_count;
+    struct sock_filter steer[STEER_PROGRAM_LIMIT]; /* steer.h */
+    size_t steer_length;                           /* 0: none */
     _Atomic unsigned tcp_open;
 };
 
@@ -112,6 +115,25 @@ static int worker_prepare(struct worker *worker, struct err *err)
     return result == 0 ? 0 : err_set_errno(err, -result, "preparing a DNS worker");
 }
 
+/* Workers that stay on processors get what those receive. */
+static void prepare_steering(struct dns_server *server)
+{
+    int processors[DNS_WORKERS_LIMIT];
+    for (size_t i = 0; i < server->worker_count; i++) {
+        processors[i] = server->workers[i]->processor;
+    }
+    server->steer_length = steer_program(processors, server->worker_count, server->steer);
+}
+
+/* fds are the workers' sockets on one port, in their order. */
+static void steer(const struct dns_server *server, const int *fds)
+{
+    if (server->steer_length != 0) {
+        /* Refused: the kernel spreads packets as it does without, and all are answered. */
+        (void)steer_attach(fds[0], server->steer, server->steer_length);
+    }
+}
+
 static int open_address(struct dns_server *server, size_t index, struct err *err)
 {
     struct sockaddr_storage *address = &server->addresses[index];
@@ -121,6 +143,8 @@ static int open_address(struct dns_server *server, size_t index, struct err *err
     if (result != 0) {
         return result;
     }
+    steer(server, udp);
+    steer(server, tcp);
     for (size_t i = 0; i < server->worker_count; i++) {
         add_endpoint(server->workers[i], ENDPOINT_UDP, udp[i], socket_is_wildcard(address));
         add_endpoint(server->workers[i], ENDPOINT_LISTENER, tcp[i], false);
@@ -133,6 +157,9 @@ static int open_tls_address(struct dns_server *server, struct sockaddr_storage *
 {
     int tcp[DNS_WORKERS_LIMIT];
     int result = socket_open_tcp(address, server->worker_count, tcp, err);
+    if (result == 0) {
+        steer(server, tcp);
+    }
     for (size_t i = 0; i < server->worker_count && result == 0; i++) {
         struct worker *worker = server->workers[i];
         add_endpoint(worker, ENDPOINT_LISTENER, tcp[i], false);
@@ -206,6 +233,7 @@ int dns_server_open(const struct dns_server_config *config, struct dns_server **
         server->workers[server->worker_count] =
             worker_new(server, config, (unsigned)server->worker_count);
     }
+    prepare_steering(server);
     int result = open_all(server, config, err);
     for (size_t i = 0; i < server->worker_count && result == 0; i++) {
         result = worker_prepare(server->workers[i], err);

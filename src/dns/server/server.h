@@ -37,7 +37,9 @@ struct dns_server_config {
     const char *certificate_pem; /* the chain, and its key; needed where there are any of these */
     const char *key_pem;
     unsigned workers; /* 1 to DNS_WORKERS_LIMIT */
-    bool pin_workers; /* worker n stays on the n-th processor this process may use */
+    /* Worker n stays on the n-th processor this process may use, and where each has one of its own,
+     * it gets what that processor receives. */
+    bool pin_workers;
     uint16_t udp_limit;
     /* In all. Beyond it the connection that has been silent longest makes room, or the new one is
      * closed at once. */

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ enum want {
     WANT_TRUNCATED = 't', /* TC over UDP, itself over TCP */
     WANT_BIG = 'b',       /* BIG bytes over TCP */
     WANT_NOTHING = 'n',
+    WANT_PROCESSOR = 'p', /* where it was answered, in the last byte */
 };
 
 /* No transfers here: answer_query never asks for one. */
@@ -64,6 +66,9 @@ size_t answer_query(struct answer_context *context, const uint8_t *query, size_t
         return tcp ? BIG : length;
     case WANT_NOTHING:
         return 0;
+    case WANT_PROCESSOR:
+        out[length - 1] = (uint8_t)sched_getcpu();
+        return length;
     default:
         return length;
     }
@@ -649,6 +654,57 @@ static void several_addresses_and_workers_share_the_load(void **state)
     dns_server_stop(server);
 }
 
+static void go_to(int processor)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)processor, &set);
+    assert_int_equal(sched_setaffinity(0, sizeof set, &set), 0);
+}
+
+/* From many ports, so that by addresses and ports alone either worker could have been chosen;
+ * counts the answers of each worker, where `processors` are. */
+static void ask_from(const struct dns_server *server, const int *processors, unsigned *answered)
+{
+    for (uint16_t id = 0; id < 64; id++) {
+        uint8_t answer[MESSAGE];
+        int fd = dial_to(SOCK_DGRAM, dns_server_address(server, id % 2));
+        ask_udp(fd, id, WANT_PROCESSOR, answer, MESSAGE);
+        (void)close(fd);
+        answered[answer[MESSAGE - 1] == processors[0] ? 0 : 1]++;
+    }
+}
+
+static void pinned_workers_answer_what_their_processors_receive(void **state)
+{
+    (void)state;
+    cpu_set_t all;
+    int processors[2];
+    int count = 0;
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    for (int i = 0; i < 255 && count < 2; i++) {
+        if (CPU_ISSET((size_t)i, &all)) {
+            processors[count++] = i;
+        }
+    }
+    if (count < 2) {
+        skip();
+    }
+    struct sockaddr_storage addresses[2] = {address_of("127.0.0.1", 0), address_of("0.0.0.0", 0)};
+    struct dns_server_config config = config_of(addresses);
+    config.address_count = 2;
+    config.pin_workers = true;
+    struct dns_server *server = start(&config);
+    for (int turn = 0; turn < 2; turn++) {
+        unsigned answered[2] = {0, 0};
+        go_to(processors[turn]);
+        ask_from(server, processors, answered);
+        assert_int_equal(answered[turn], 64); /* it receives what it sends over loopback */
+    }
+    dns_server_stop(server);
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -667,6 +723,7 @@ int main(void)
         cmocka_unit_test(running_out_of_descriptors_is_survived),
         cmocka_unit_test(a_port_in_use_is_refused_by_name),
         cmocka_unit_test(several_addresses_and_workers_share_the_load),
+        cmocka_unit_test(pinned_workers_answer_what_their_processors_receive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
