@@ -129,8 +129,7 @@ static void prepare_steering(struct dns_server *server)
 static void steer(const struct dns_server *server, const int *fds)
 {
     if (server->steer_length != 0) {
-        /* Refused: the kernel spreads packets as it does without, and all are answered. */
-        (void)steer_attach(fds[0], server->steer, server->steer_length);
+        steer_attach(fds[0], server->steer, server->steer_length);
     }
 }
 

@@ -5,7 +5,6 @@
 #ifndef DNS_SERVER_STEER_H
 #define DNS_SERVER_STEER_H
 
-#include "base/macro.h"
 #include "dns/server/server.h"
 
 #include <linux/filter.h>
@@ -22,7 +21,8 @@ size_t steer_program(const int *processors, size_t count,
                      struct sock_filter program[STEER_PROGRAM_LIMIT]);
 
 /* fd is any of the sockets that share a port, all of them bound (listeners: listening), in the
- * order of the workers. 0 or -errno. */
-int steer_attach(int fd, const struct sock_filter *program, size_t length) MUST_CHECK;
+ * order of the workers. Where the kernel refuses, it spreads packets as it does without a program,
+ * and all of them are answered. */
+void steer_attach(int fd, const struct sock_filter *program, size_t length);
 
 #endif

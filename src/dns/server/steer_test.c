@@ -2,6 +2,8 @@
  * instruction, for any processor. server_test.c has it in the kernel. */
 #include "dns/server/steer.h"
 
+#include "base/macro.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
