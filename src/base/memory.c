@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -65,6 +66,17 @@ char *memory_printf(const char *format, ...)
         memory_exhausted(0);
     }
     return text;
+}
+
+void memory_settle(void)
+{
+#ifdef __GLIBC__
+    /* Either of these stops the limits from following the largest block that is freed; blocks of
+     * this size have a mapping of their own. They cannot fail. Other allocators need no telling. */
+    (void)mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT / 2);
+    (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+    (void)malloc_trim(0); /* nothing to give back is fine */
+#endif
 }
 
 void memory_cleanup(void *pointer_to_pointer)

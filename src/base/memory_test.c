@@ -1,6 +1,7 @@
 /* Tests of memory.h. */
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -92,6 +93,44 @@ static void the_process_ends_when_memory_is_out_or_sizes_overflow(void **state)
     assert_int_equal(signal_of(overflow_in_resize), SIGABRT);
 }
 
+#define BLOCK 50000U
+#define BLOCKS 200U
+
+/* What lies free at the end of the heap after as much as a large request takes was freed. */
+static size_t kept_after_use(void)
+{
+    char *blocks[BLOCKS];
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = memory_new(BLOCK);
+    }
+    for (size_t i = 0; i < BLOCKS; i++) {
+        free(blocks[i]);
+    }
+#ifdef __GLIBC__
+    return mallinfo2().keepcost;
+#else
+    return 0;
+#endif
+}
+
+/* Forks, for it changes the allocator of the whole program. */
+static void after_settling_little_is_kept(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        free(memory_new((size_t)8 << 20U)); /* from here on the allocator would keep 16 MB */
+        (void)kept_after_use();
+        memory_settle();
+        _exit(kept_after_use() <= MEMORY_KEPT ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +138,7 @@ int main(void)
         cmocka_unit_test(resize_keeps_what_was_there),
         cmocka_unit_test(copies_and_formats_are_strings),
         cmocka_unit_test(the_process_ends_when_memory_is_out_or_sizes_overflow),
+        cmocka_unit_test(after_settling_little_is_kept),
     };
     return cmocka_run_group_tests_name("base memory", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* leewardd: parse, build the root object, run until a signal, tear down. See README for what it is.
  */
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "daemon/daemon.h"
 #include "daemon/notify.h"
@@ -134,6 +135,7 @@ static int run(const struct config *config, int argc, char *const *argv)
         log_error("daemon.start_failed", F("reason", &err));
         return EXIT_FAILURE;
     }
+    memory_settle();
     announce(daemon);
     int signal_number = wait_for_signal(&signals, daemon);
     while (signal_number == SIGHUP) {
