@@ -18,6 +18,10 @@
 /* WAL space that is kept after a checkpoint; more is given back. */
 #define WAL_KEEP_BYTES "67108864"
 
+/* Pages that a connection keeps in memory, most of them of the history; the kernel has them all,
+ * and commits to a million records are as fast as with four times as many. */
+#define CACHE_KIB "512"
+
 static const char *const statement_texts[] = {
 #define X(name, sql) [SQL_##name] = (sql),
     SQLITE_STATEMENTS(X)
@@ -128,6 +132,7 @@ int sqlite_connection_open(struct sqlite_connection *connection, const char *fil
         rc = run_script(connection,
                         "PRAGMA synchronous = FULL;"
                         "PRAGMA journal_size_limit = " WAL_KEEP_BYTES ";"
+                        "PRAGMA cache_size = -" CACHE_KIB ";"
                         "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;",
                         err);
     }
