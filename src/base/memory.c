@@ -73,8 +73,10 @@ void memory_settle(void)
 #ifdef __GLIBC__
     /* Either of these stops the limits from following the largest block that is freed; blocks of
      * this size have a mapping of their own. They cannot fail. Other allocators need no telling. */
+    /* NOLINTBEGIN(concurrency-mt-unsafe): words that malloc writes, as others read them, itself */
     (void)mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT / 2);
     (void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+    /* NOLINTEND(concurrency-mt-unsafe) */
     (void)malloc_trim(0); /* nothing to give back is fine */
 #endif
 }
