@@ -143,7 +143,7 @@ class Daemon(Process):
         return self.start(seconds)
 
     def reload(self):
-        self.popen.send_signal(signal.SIGHUP)
+        self.hang_up()
 
     @property
     def endpoint(self):

@@ -1,16 +1,17 @@
 """Programs under test: started in a temporary folder, watched, ended by their own process id and no other.
 
 Used by leeward.py and servers.py. Each runs in a process group of its own, so that a server with children (nginx) dies,
-stops and continues as a whole. Where the test run itself is killed, the kernel kills what it started.
+stops and continues as a whole. Where the test run itself is killed, a keeper kills the groups that it started.
 """
 
 import atexit
+import contextlib
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -95,9 +96,41 @@ _started = []
 
 @atexit.register
 def _end_what_is_left():
-    """A server's children outlive a master that the kernel killed; whatever a broken test left goes here."""
     for process in list(_started):
         process.end()
+
+
+# Hears of every group's start and end; when the test run is gone, however it went, what is left goes as well.
+KEEPER = """
+import os, signal, sys
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+for group in groups:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        pass
+"""
+
+
+class Keeper:
+    """Started with the first program; in a session of its own, so that what kills the run does not kill it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.popen = None
+
+    def tell(self, line):
+        with self.lock:
+            if self.popen is None:
+                self.popen = subprocess.Popen([sys.executable, "-I", "-S", "-c", KEEPER], stdin=subprocess.PIPE, text=True,
+                                              bufsize=1, start_new_session=True, stdout=subprocess.DEVNULL)
+            with contextlib.suppress(OSError):  # somebody ended it: tests go on without
+                self.popen.stdin.write(line + "\n")
+
+
+_keeper = Keeper()
 
 
 class Process:
@@ -134,12 +167,10 @@ class Process:
             self.end()
         self.runs += 1
         self.wanted_dead = False
-        # The kernel ties this to the thread that starts the program, so only the main thread can ask for it.
-        main = threading.current_thread() is threading.main_thread() and shutil.which("setpriv")
-        tied = ["setpriv", "--pdeathsig", "KILL", "--"] if main else []
         with open(self.output, "wb") as out, open(self.log, "wb") as err:
-            self.popen = subprocess.Popen(tied + self.command, cwd=self.folder, env=self.environment,
+            self.popen = subprocess.Popen(self.command, cwd=self.folder, env=self.environment,
                                           stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+        _keeper.tell(f"+{self.popen.pid}")
         _started.append(self)
         return self
 
@@ -152,10 +183,11 @@ class Process:
     def end(self):
         """Kills what is left of the group and reaps the program; its exit code."""
         self.signal(signal.SIGKILL)
-        if self in _started:
-            _started.remove(self)
         first = self.popen.returncode is None
         code = self.popen.wait()
+        if self in _started:
+            _started.remove(self)
+            _keeper.tell(f"-{self.popen.pid}")
         if first and code != 0 and not self.wanted_dead:
             self.faults.append(f"{self.name} ended with {code}:\n{self.tail()}")
         return code
@@ -182,6 +214,11 @@ class Process:
                 os.killpg(self.popen.pid, number)
             except ProcessLookupError:
                 pass
+
+    def hang_up(self):
+        """SIGHUP to the program alone. (Popen's own way would reap one that has died, and lose its group.)"""
+        if self.running():
+            os.kill(self.popen.pid, signal.SIGHUP)
 
     def kill(self):
         """SIGKILL to all of it, as when the machine's power goes. Returns the monotonic time just before."""

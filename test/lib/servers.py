@@ -85,7 +85,7 @@ http {{
         """Changes a page of the running server; the change shows within milliseconds, wait for what it causes."""
         self.pages[path] = (status, body if body is not None else f"{self.region} is healthy")
         self.write()
-        self.popen.send_signal(1)  # SIGHUP to the master
+        self.hang_up()  # the master
 
     def answers(self):
         context = ssl.create_default_context()
