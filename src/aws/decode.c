@@ -312,23 +312,13 @@ static int read_document(const struct codec_decoder *decoder, const struct codec
     return codec_json_read(decoder, member->shape, request->body, request->body_size, ret_value);
 }
 
-static bool has_body_members(const struct codec_shape *shape)
-{
-    for (size_t i = 0; i < shape->count; i++) {
-        if (shape->members[i].location == CODEC_BODY) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The members of a REST body, into a new tree. */
 static int read_rest_body(const struct codec_decoder *decoder, json_t **ret_tree)
 {
     const struct codec_operation *operation = decoder->route->operation;
     const struct codec_member *payload = operation->input_payload;
     bool empty = decoder->request->body_size == 0;
-    if (!empty && payload == NULL && has_body_members(operation->input)) {
+    if (!empty && payload == NULL && codec_has_body(operation->input)) {
         /* A document without a name for its root carries nothing in rest-xml. */
         struct codec_member root = {.wire = operation->input_root, .shape = operation->input};
         return read_document(decoder, &root, ret_tree);

@@ -272,16 +272,6 @@ int codec_take_body(struct buf *body, struct arena *arena, struct http_response 
     return 0;
 }
 
-static bool has_body_members(const struct codec_shape *shape)
-{
-    for (size_t i = 0; i < shape->count; i++) {
-        if (shape->members[i].location == CODEC_BODY) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A blob or string that is the whole body. */
 static int write_raw(struct buf *body, const struct codec_member *payload, const json_t *value,
                      struct err *err)
@@ -306,7 +296,7 @@ static int write_rest_xml(struct buf *body, const struct codec_route *route, con
     if (payload != NULL) {
         root = *payload;
         out = json_object_get(out, payload->name);
-    } else if (!has_body_members(root.shape)) {
+    } else if (!codec_has_body(root.shape)) {
         return 0;
     }
     if (out == NULL) {

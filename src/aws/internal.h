@@ -47,6 +47,8 @@ static inline json_t *codec_iterable(const json_t *value)
 /* The member with that wire name among those of one location; NULL when there is none. */
 const struct codec_member *codec_member_by_wire(const struct codec_shape *shape, const char *wire,
                                                 size_t length);
+/* Whether a member of it stands in the body: the others are in path, query or headers. */
+bool codec_has_body(const struct codec_shape *shape);
 const struct codec_error *codec_error_find(const struct codec_service *service, const char *name);
 
 /* --- scalars: text on the wire to a tree's value and back */

@@ -413,3 +413,13 @@ const struct codec_member *codec_member_by_wire(const struct codec_shape *shape,
     }
     return NULL;
 }
+
+bool codec_has_body(const struct codec_shape *shape)
+{
+    for (size_t i = 0; i < shape->count; i++) {
+        if (shape->members[i].location == CODEC_BODY) {
+            return true;
+        }
+    }
+    return false;
+}
