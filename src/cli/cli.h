@@ -159,6 +159,21 @@ const char *cli_duration(struct arena *arena, int64_t ns);
 /* "3 m 12 s (since 2026-11-21T09:48:44Z)" of an ISO 8601 text; "" when there is none. */
 const char *cli_since(struct cli *cli, const char *text);
 
+/* ---- listing.c ---- */
+
+/* Things that the API lists as an array "Keys" of objects, and deletes by the text that the command
+ * line names: what they are called, and a column for each member. */
+struct cli_listing {
+    const char *path;
+    const char *what;
+    const char *const *members;
+    const char *const *heads;
+    size_t columns;
+};
+
+enum cli_exit cli_list(struct cli *cli, const struct cli_listing *listing);
+enum cli_exit cli_delete(struct cli *cli, const struct cli_listing *listing);
+
 /* ---- the nouns ---- */
 
 enum cli_exit cli_status(struct cli *cli);

@@ -27,58 +27,33 @@ enum cli_exit cli_tsig_create(struct cli *cli)
         cli_print_json(cli, answer);
         return CLI_EXIT_OK;
     }
-    static const char *const members[] = {"Name", "Algorithm", "Secret"};
-    static const char *const heads[] = {"  name       ", "  algorithm  ", "  secret     "};
+    static const char *const rows[][2] = {
+        {"  name       ", "Name"}, {"  algorithm  ", "Algorithm"}, {"  secret     ", "Secret"}};
     struct buf out CLEANUP(buf_done);
     buf_init(&out, 0);
     buf_puts(&out, "A new TSIG key. The secret is shown only now.\n\n");
-    for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-        buf_puts(&out, heads[i]);
-        table_put(&out, false, TABLE_PLAIN, cli_text(answer, members[i]));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        buf_puts(&out, rows[i][0]);
+        table_put(&out, false, TABLE_PLAIN, cli_text(answer, rows[i][1]));
         buf_puts(&out, "\n");
     }
     return cli_print(cli, &out);
 }
 
+static const char *const members[] = {"Name", "Algorithm", "Created"};
+static const char *const heads[] = {"NAME", "ALGORITHM", "CREATED"};
+static const struct cli_listing listing = {.path = "/leeward/tsig",
+                                           .what = "TSIG key",
+                                           .members = members,
+                                           .heads = heads,
+                                           .columns = ARRAY_SIZE(heads)};
+
 enum cli_exit cli_tsig_list(struct cli *cli)
 {
-    json_t *answer = NULL;
-    enum cli_exit code = cli_call(cli, "GET", "/leeward/tsig", NULL, &answer);
-    if (code != CLI_EXIT_OK) {
-        return code;
-    }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
-        return CLI_EXIT_OK;
-    }
-    static const char *const heads[] = {"NAME", "ALGORITHM", "CREATED"};
-    const json_t *keys = json_object_get(answer, "Keys");
-    struct buf out CLEANUP(buf_done);
-    struct table table;
-    buf_init(&out, 0);
-    table_init(&table, cli->arena, "", cli_colours(cli), ARRAY_SIZE(heads), heads);
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        const json_t *key = json_array_get(keys, i);
-        const char *const cells[] = {cli_text(key, "Name"), cli_text(key, "Algorithm"),
-                                     cli_text(key, "Created")};
-        table_add(&table, cells, NULL);
-    }
-    table_write(&table, &out);
-    return cli_print(cli, &out);
+    return cli_list(cli, &listing);
 }
 
 enum cli_exit cli_tsig_delete(struct cli *cli)
 {
-    const char *name = cli->line.arguments[0];
-    enum cli_exit code =
-        cli_call(cli, "DELETE", cli_target(cli, "/leeward/tsig/", name, ""), NULL, NULL);
-    if (code != CLI_EXIT_OK) {
-        return code;
-    }
-    struct buf out CLEANUP(buf_done);
-    buf_init(&out, 0);
-    buf_puts(&out, "Deleted the TSIG key ");
-    table_put(&out, false, TABLE_PLAIN, name);
-    buf_puts(&out, ".\n");
-    return cli_print(cli, &out);
+    return cli_delete(cli, &listing);
 }
