@@ -1,7 +1,7 @@
 /* Tests of arena.h. */
 #include "base/arena.h"
 
-#include "base/secret.h"
+#include "base/test_wipe.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -132,28 +132,15 @@ static void dispose_hooks_run_newest_first_before_memory_goes(void **state)
     assert_string_equal(trace.order, "cba");
 }
 
-/* The linker gives us the calls of secret_wipe_memory (meson.build). */
-static size_t wiped;
-
-/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names */
-void __real_secret_wipe_memory(void *data, size_t size);
-void __wrap_secret_wipe_memory(void *data, size_t size);
-void __wrap_secret_wipe_memory(void *data, size_t size)
-{
-    wiped += size;
-    __real_secret_wipe_memory(data, size);
-}
-/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
-
 static void secret_memory_is_wiped_before_it_goes(void **state)
 {
     (void)state;
     struct arena arena;
     arena_init(&arena, 0);
     IGNORE_RESULT(arena_strdup(&arena, "no secret"));
-    wiped = 0;
+    test_wiped = 0;
     arena_done(&arena);
-    assert_int_equal(wiped, 0);
+    assert_int_equal(test_wiped, 0);
     arena_keep_secret(&arena);
     for (int i = 0; i < 100; i++) { /* several blocks, one larger than a block */
         IGNORE_RESULT(arena_memdup(&arena, "secret", 6));
@@ -161,7 +148,7 @@ static void secret_memory_is_wiped_before_it_goes(void **state)
     }
     size_t used = arena.used;
     arena_done(&arena);
-    assert_int_equal(wiped, used);
+    assert_int_equal(test_wiped, used);
 }
 
 int main(void)

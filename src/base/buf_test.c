@@ -1,7 +1,7 @@
 /* Tests of buf.h. */
 #include "base/buf.h"
 
-#include "base/secret.h"
+#include "base/test_wipe.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,36 +98,23 @@ static void take_hands_the_memory_over(void **state)
     free(taken);
 }
 
-/* The linker gives us the calls of secret_wipe_memory (meson.build). */
-static size_t wiped;
-
-/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names */
-void __real_secret_wipe_memory(void *data, size_t size);
-void __wrap_secret_wipe_memory(void *data, size_t size);
-void __wrap_secret_wipe_memory(void *data, size_t size)
-{
-    wiped += size;
-    __real_secret_wipe_memory(data, size);
-}
-/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
-
 static void a_secret_buffer_is_wiped_where_it_grows_and_goes(void **state)
 {
     (void)state;
     struct buf buf;
     buf_init(&buf, 0);
     buf_keep_secret(&buf);
-    wiped = 0;
+    test_wiped = 0;
     for (int i = 0; i < 200; i++) {
         buf_putc(&buf, 's');
     }
     assert_int_equal(buf.length, 200);
     assert_int_equal(strspn(buf_text(&buf), "s"), 200);
-    assert_in_range(wiped, 100, 200); /* of the first memory */
+    assert_in_range(test_wiped, 100, 200); /* of the first memory */
     size_t capacity = buf.capacity;
-    wiped = 0;
+    test_wiped = 0;
     buf_done(&buf);
-    assert_int_equal(wiped, capacity);
+    assert_int_equal(test_wiped, capacity);
 }
 
 int main(void)
