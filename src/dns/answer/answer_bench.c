@@ -19,6 +19,7 @@
 #include "dns/answer/test_packet.h"
 #include "dns/answer/test_zones.h"
 #include "dns/wire/rdata.h"
+#include "dns/zone/test_record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,23 +51,6 @@ static size_t resident_bytes(void)
     return pages != NULL ? strtoul(pages, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static void put(struct zone_database *database, const char *name, uint16_t type, const char *value)
-{
-    struct model_record_set record = {.zone_id = "Z1",
-                                      .name = name,
-                                      .type = type,
-                                      .set_identifier = "",
-                                      .health_check_id = "",
-                                      .region = "",
-                                      .ttl_s = 60,
-                                      .values = &value,
-                                      .value_count = 1};
-    struct err err = ERR_INIT;
-    if (zone_database_put_record(database, &record, &err) < 0) {
-        abort();
-    }
-}
-
 static void put_pair(struct zone_database *database, const char *name)
 {
     const char *values[] = {"192.0.2.1", "192.0.2.2"};
@@ -94,8 +78,8 @@ static struct zone_database *new_database(void)
     struct zone_database *database = zone_database_new();
     struct model_zone zone = {.id = "Z1", .name = "example.com.", .created_revision = 1};
     zone_database_put_zone(database, &zone);
-    put(database, "example.com.", RR_SOA,
-        "ns1.example.com. host.example.com. 1 7200 900 1209600 300");
+    test_record_put(database, "example.com.", RR_SOA,
+                    "ns1.example.com. host.example.com. 1 7200 900 1209600 300");
     return database;
 }
 
@@ -106,12 +90,12 @@ static void queries(size_t count, bool edns, bool signed_zone)
     for (unsigned i = 0; i < NAMES; i++) {
         (void)snprintf(name, sizeof name, "h%07u.example.com.", i);
         if (i % 2 == 0) {
-            put(database, name, RR_A, "192.0.2.1");
+            test_record_put(database, name, RR_A, "192.0.2.1");
         } else {
             put_pair(database, name);
         }
         (void)snprintf(name, sizeof name, "c%07u.example.com.", i);
-        put(database, name, RR_CNAME, "h0000001.example.com.");
+        test_record_put(database, name, RR_CNAME, "h0000001.example.com.");
     }
     if (signed_zone && test_zones_line(database, "sign Z1") < 0) {
         abort();
@@ -162,7 +146,7 @@ static void load(size_t count)
         (void)snprintf(name, sizeof name, "h%07zu.example.com.", i);
         (void)snprintf(value, sizeof value, "10.%zu.%zu.%zu", i >> 16U & 255U, i >> 8U & 255U,
                        i & 255U);
-        put(database, name, RR_A, value);
+        test_record_put(database, name, RR_A, value);
     }
     double putting = seconds_since(start);
     zone_database_publish(database);
@@ -171,13 +155,13 @@ static void load(size_t count)
     (void)printf("%zu records: put %.3f s, published after %.3f s, %.1f resident bytes each\n",
                  count, putting, all, (double)(resident_bytes() - before) / (double)count);
     start = mono_now();
-    put(database, "h0000001.example.com.", RR_A, "192.0.2.99");
+    test_record_put(database, "h0000001.example.com.", RR_A, "192.0.2.99");
     zone_database_publish(database);
     (void)printf("one record changed: %.1f us\n", seconds_since(start) * 1e6);
     start = mono_now();
     for (unsigned i = 0; i < 1000; i++) {
         (void)snprintf(name, sizeof name, "new%u.example.com.", i);
-        put(database, name, RR_A, "192.0.2.99");
+        test_record_put(database, name, RR_A, "192.0.2.99");
     }
     zone_database_publish(database);
     (void)printf("1,000 records added: %.1f us\n", seconds_since(start) * 1e6);
@@ -212,7 +196,7 @@ static void sign(size_t count)
     char name[64];
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(name, sizeof name, "h%07zu.example.com.", i);
-        put(database, name, RR_A, "192.0.2.1");
+        test_record_put(database, name, RR_A, "192.0.2.1");
     }
     put_pair(database, "f.example.com.");
     zone_database_publish(database);
@@ -245,13 +229,13 @@ static void sign(size_t count)
     }
     (void)printf("a round with nothing to do: %.0f ms\n", seconds_since(start) * 1e3);
     start = mono_now();
-    put(database, "new.example.com.", RR_A, "192.0.2.99");
+    test_record_put(database, "new.example.com.", RR_A, "192.0.2.99");
     zone_database_publish(database);
     (void)printf("one record added: %.0f us\n", seconds_since(start) * 1e6);
     start = mono_now();
     for (unsigned i = 0; i < 1000; i++) {
         (void)snprintf(name, sizeof name, "n%u.example.com.", i);
-        put(database, name, RR_A, "192.0.2.99");
+        test_record_put(database, name, RR_A, "192.0.2.99");
     }
     zone_database_publish(database);
     (void)printf("1,000 records added: %.1f ms\n", seconds_since(start) * 1e3);

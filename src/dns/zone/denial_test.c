@@ -7,6 +7,7 @@
 #include "dns/wire/name.h"
 #include "dns/wire/rdata.h"
 #include "dns/zone/database.h"
+#include "dns/zone/test_record.h"
 #include "dns/zone/zone_set.h"
 
 #include <setjmp.h>
@@ -52,31 +53,17 @@ static void keys_are_in_the_canonical_order_of_rfc_4034(void **state)
     }
 }
 
-static void put(struct zone_database *database, const char *name, uint16_t type, const char *value)
-{
-    struct model_record_set record = {.zone_id = "Z1",
-                                      .name = name,
-                                      .type = type,
-                                      .set_identifier = "",
-                                      .health_check_id = "",
-                                      .region = "",
-                                      .ttl_s = 60,
-                                      .values = &value,
-                                      .value_count = 1};
-    struct err err = ERR_INIT;
-    assert_int_equal(0, zone_database_put_record(database, &record, &err));
-}
-
 static struct zone_database *new_database(unsigned names)
 {
     struct zone_database *database = zone_database_new();
     struct model_zone zone = {.id = "Z1", .name = "example.", .created_revision = 1};
     zone_database_put_zone(database, &zone);
-    put(database, "example.", RR_SOA, "ns.example. host.example. 1 7200 900 1209600 300");
+    test_record_put(database, "example.", RR_SOA,
+                    "ns.example. host.example. 1 7200 900 1209600 300");
     for (unsigned i = 0; i < names; i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "n%u.example.", i);
-        put(database, name, RR_A, "192.0.2.1");
+        test_record_put(database, name, RR_A, "192.0.2.1");
     }
     zone_database_publish(database);
     return database;

@@ -7,6 +7,7 @@
 #include "dns/wire/name.h"
 #include "dns/wire/rdata.h"
 #include "dns/zone/database.h"
+#include "dns/zone/test_record.h"
 #include "dns/zone/zone_set.h"
 
 #include <setjmp.h>
@@ -28,21 +29,6 @@ struct fixture {
     struct sign_key *zone[ZSKS];
     const struct zone *shown;
 };
-
-static void put(struct zone_database *database, const char *name, uint16_t type, const char *value)
-{
-    struct model_record_set record = {.zone_id = "Z1",
-                                      .name = name,
-                                      .type = type,
-                                      .set_identifier = "",
-                                      .health_check_id = "",
-                                      .region = "",
-                                      .ttl_s = 60,
-                                      .values = &value,
-                                      .value_count = 1};
-    struct err err = ERR_INIT;
-    assert_int_equal(0, zone_database_put_record(database, &record, &err));
-}
 
 static void set_keys(struct fixture *fixture, const unsigned *zone_keys, size_t count,
                      unsigned silent)
@@ -69,11 +55,12 @@ static int set_up(void **state)
         assert_int_equal(0, sign_key_generate(SIGN_ZONE_KEY, &fixture->zone[i], &err));
     }
     zone_database_put_zone(fixture->database, &zone);
-    put(fixture->database, "example.", RR_SOA, "ns.example. host.example. 1 7200 900 1209600 300");
+    test_record_put(fixture->database, "example.", RR_SOA,
+                    "ns.example. host.example. 1 7200 900 1209600 300");
     for (unsigned i = 0; i < NAMES; i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "n%u.example.", i);
-        put(fixture->database, name, RR_A, "192.0.2.1");
+        test_record_put(fixture->database, name, RR_A, "192.0.2.1");
     }
     set_keys(fixture, (const unsigned[]){0}, 1, 0);
     struct zone_name name;
@@ -388,7 +375,7 @@ static void groups_that_wait_may_go_with_their_zone(void **state)
         (void)snprintf(name, sizeof name, "a%u.example.", i);
         zone_database_delete_record(fixture->database, "Z1", name, RR_A, "");
     }
-    put(fixture->database, "a3.example.", RR_A, "192.0.2.9"); /* no alias any more */
+    test_record_put(fixture->database, "a3.example.", RR_A, "192.0.2.9"); /* no alias any more */
     zone_database_publish(fixture->database);
     (void)zone_database_refresh(fixture->database, start);
     zone_database_delete_zone(fixture->database, "Z1");
