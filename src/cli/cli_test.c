@@ -321,6 +321,24 @@ static void colours_are_for_terminals_that_want_them(void **state)
     done(&run);
 }
 
+static void a_status_that_was_cut_says_so(void **state)
+{
+    (void)state;
+    static const char note[] = "and more: these are 1 of them, `leeward dig NAME TYPE` shows any";
+    reply_body = status_json;
+    struct run run = RUN("status");
+    assert_null(strstr(run.out, "and more"));
+    done(&run);
+    char cut[sizeof status_json + 64];
+    (void)snprintf(cut, sizeof cut, "%.*s,\"RoutedRecordsTruncated\":true}",
+                   (int)(sizeof status_json - 2), status_json);
+    reply_body = cut;
+    run = RUN("status");
+    assert_int_equal(run.code, CLI_EXIT_OK);
+    assert_non_null(strstr(run.out, note));
+    done(&run);
+}
+
 static void an_empty_status_says_what_to_do_first(void **state)
 {
     (void)state;
@@ -511,6 +529,7 @@ int main(void)
         TEST(status_is_readable_without_colours),
         TEST(zones_from_another_primary_have_a_state),
         TEST(colours_are_for_terminals_that_want_them),
+        TEST(a_status_that_was_cut_says_so),
         TEST(an_empty_status_says_what_to_do_first),
         TEST(json_is_passed_through),
         TEST(dig_asks_for_the_name_as_it_was_given),

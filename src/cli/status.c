@@ -162,7 +162,7 @@ static void write_checks(struct cli *cli, struct buf *out, const json_t *checks)
     }
 }
 
-static void write_routed(struct cli *cli, struct buf *out, const json_t *records)
+static void write_routed(struct cli *cli, struct buf *out, const json_t *records, bool more)
 {
     write_title(cli, out, "Records with a policy");
     if (json_array_size(records) == 0) {
@@ -179,6 +179,10 @@ static void write_routed(struct cli *cli, struct buf *out, const json_t *records
                                *note != '\0' ? ": " : "", note));
         buf_putc(out, '\n');
         cli_write_candidates(cli, out, record);
+    }
+    if (more) {
+        buf_printf(out, "    and more: these are %zu of them, `leeward dig NAME TYPE` shows any\n",
+                   json_array_size(records));
     }
 }
 
@@ -203,6 +207,7 @@ enum cli_exit cli_status(struct cli *cli)
     write_zones(cli, &out, json_object_get(answer, "Zones"));
     write_secondaries(cli, &out, json_object_get(answer, "SecondaryZones"));
     write_checks(cli, &out, json_object_get(answer, "HealthChecks"));
-    write_routed(cli, &out, json_object_get(answer, "RoutedRecords"));
+    write_routed(cli, &out, json_object_get(answer, "RoutedRecords"),
+                 cli_truth(answer, "RoutedRecordsTruncated"));
     return cli_print(cli, &out);
 }

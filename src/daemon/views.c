@@ -164,18 +164,24 @@ struct routed_question {
     struct routed_name *first;
     struct routed_name **last;
     size_t count;
+    bool more; /* than ROUTED_LIMIT */
 };
 
 static bool visit_routed(void *context, const char *zone_id, const char *name, uint16_t type)
 {
     struct routed_question *question = context;
+    if (question->count == ROUTED_LIMIT) {
+        question->more = true;
+        return false;
+    }
     struct routed_name *routed = arena_alloc(question->arena, sizeof *routed);
     (void)zone_id; /* the explanation names it */
     routed->name = arena_strdup(question->arena, name);
     routed->type = type;
     *question->last = routed;
     question->last = &routed->next;
-    return ++question->count < ROUTED_LIMIT;
+    question->count++;
+    return true;
 }
 
 static void routed_work(struct zone_database *database, void *argument)
@@ -184,7 +190,7 @@ static void routed_work(struct zone_database *database, void *argument)
 }
 
 /* One question a group: between them the compiler takes what has come from health. */
-static int view_routed(void *context, json_t **ret_list, struct err *err)
+static int view_routed(void *context, json_t **ret_list, bool *ret_more, struct err *err)
 {
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
@@ -205,6 +211,7 @@ static int view_routed(void *context, json_t **ret_list, struct err *err)
         }
     }
     *ret_list = list;
+    *ret_more = question.more;
     return 0;
 }
 

@@ -64,7 +64,7 @@ def test_status_and_dig_tell_a_failover(pair):
 
     wait_for(lambda: status()["HealthChecks"][0].get("Status", {}).get("Observations"), 5, "a first result")
     seen = status()
-    assert set(seen) == {"Node", "Zones", "HealthChecks", "RoutedRecords", "SecondaryZones"}
+    assert set(seen) == {"Node", "Zones", "HealthChecks", "RoutedRecords", "RoutedRecordsTruncated", "SecondaryZones"}
     node = seen["Node"]
     assert (node["Regions"], node["ApiAddress"]) == ([REGION], daemon.api)
     assert node["DnsAddresses"] == ["%s:%d" % daemon.dns]
@@ -79,6 +79,7 @@ def test_status_and_dig_tell_a_failover(pair):
     assert (view["Region"], view["Healthy"], one["Status"]["Healthy"]) == (REGION, True, True)
     assert moment(one["Status"]["Since"]) <= moment(view["Checked"])
     (routed,) = seen["RoutedRecords"]
+    assert seen["RoutedRecordsTruncated"] is False
     assert routed == of_json(daemon.leeward("dig", "www.example.com", "A", "--json"))
     assert (routed["ZoneId"], routed["Policy"]) == (zone, "failover")
     assert [(c["Role"], c["SetIdentifier"], c["Chosen"], c["Values"]) for c in routed["Candidates"]] == [
@@ -106,6 +107,25 @@ def test_status_and_dig_tell_a_failover(pair):
     reset = daemon.leeward("check", "reset", check)
     assert reset.stdout == f"The health check {check} follows its results again.\n"
     daemon.wait_for_answer("www.example.com", "A", ["192.0.2.1"])
+
+
+def test_a_status_that_is_cut_says_so(daemon):
+    zone = daemon.create_zone("example.com")
+
+    def add(first, end):
+        daemon.change(zone, *[record(f"n{i}.example.com", "A", "192.0.2.1", SetIdentifier="one", Weight=1)
+                              for i in range(first, end)])
+
+    def status():
+        seen = of_json(daemon.leeward("status", "--json"))
+        return len(seen["RoutedRecords"]), seen["RoutedRecordsTruncated"]
+
+    add(0, 500)
+    add(500, 1000)
+    wait_for(lambda: status() == (1000, False), 10, "all records are shown")
+    add(1000, 1001)
+    wait_for(lambda: status() == (1000, True), 10, "one too many is noticed")
+    assert "and more: these are 1000 of them" in daemon.leeward("status").stdout
 
 
 def test_dig_says_why_there_is_no_answer(shared):

@@ -36,8 +36,9 @@ struct service_views {
      * "Checked","LastFailure","LastFailureAt","LatencyMicroseconds"}]}. ERR_NOT_FOUND. */
     int (*check_status)(void *context, const char *check_id, json_t **ret_status, struct err *err);
     int (*reset_latch)(void *context, const char *check_id, struct err *err);
-    /* Routed groups and which candidate is served: array of AnswerExplanation. */
-    int (*routed)(void *context, json_t **ret_list, struct err *err);
+    /* Routed groups and which candidate is served: array of AnswerExplanation. *ret_more: there are
+     * more of them than are shown at once. */
+    int (*routed)(void *context, json_t **ret_list, bool *ret_more, struct err *err);
     /* Zones that have a primary, as the leeward model's SecondaryZone shapes. */
     int (*secondaries)(void *context, json_t **ret_list, struct err *err);
     /* Version, uptime, revision applied, DNS counters, health loop lag ...: NodeStatus shape. */

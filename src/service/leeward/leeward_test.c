@@ -59,11 +59,12 @@ static int view_reset_latch(void *context, const char *check_id, struct err *err
     return text_equal(check_id, "known") ? 0 : err_set(err, ERR_NOT_FOUND, "no such check");
 }
 
-static int view_routed(void *context, json_t **ret_list, struct err *err)
+static int view_routed(void *context, json_t **ret_list, bool *ret_more, struct err *err)
 {
     (void)context;
     (void)err;
     *ret_list = json_pack("[{s:s}]", "Name", "www.example.com.");
+    *ret_more = true;
     return 0;
 }
 
@@ -347,6 +348,7 @@ static void status_shows_zones_checks_records_and_node(void **state)
     assert_null(json_object_get(json_array_get(checks, 2), "Status"));
     assert_string_equal(text(json_object_get(fixture->out, "Node"), "Name"), "n1");
     assert_int_equal(json_array_size(json_object_get(fixture->out, "RoutedRecords")), 1);
+    assert_true(json_is_true(json_object_get(fixture->out, "RoutedRecordsTruncated")));
     assert_int_equal(json_array_size(json_object_get(fixture->out, "SecondaryZones")), 1);
 }
 

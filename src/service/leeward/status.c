@@ -133,14 +133,17 @@ static int add_views(struct aws_call *call, json_t *status, struct err *err)
     json_t *node = NULL;
     json_t *routed = NULL;
     json_t *secondaries = NULL;
+    bool more = false;
     int rc = views->node(views->context, &node, err);
     if (rc == 0 && json_object_set_new(status, "Node", node) != 0) {
         rc = err_set(err, ERR_MEMORY, "out of memory describing the node");
     }
     if (rc == 0) {
-        rc = views->routed(views->context, &routed, err);
+        rc = views->routed(views->context, &routed, &more, err);
     }
-    if (rc == 0 && json_object_set_new(status, "RoutedRecords", routed) != 0) {
+    if (rc == 0 &&
+        (json_object_set_new(status, "RoutedRecords", routed) != 0 ||
+         json_object_set_new(status, "RoutedRecordsTruncated", json_boolean(more)) != 0)) {
         rc = err_set(err, ERR_MEMORY, "out of memory describing the records");
     }
     if (rc == 0) {
