@@ -11,6 +11,7 @@
 #include "dns/answer/answer.h"
 
 #include "dns/answer/client.h"
+#include "dns/answer/lookup.h"
 #include "dns/answer/options.h"
 #include "dns/answer/rrset.h"
 #include "dns/answer/secure.h"
@@ -26,18 +27,10 @@
 #define ADDITIONAL_LIMIT 16U /* names whose addresses are added as a courtesy */
 #define ANY_TTL 3600U        /* RFC 8482 section 4.2: "SHOULD be set to a large value" */
 
-/* Types that are never in a zone of ours. */
-enum meta_type {
-    TYPE_HINFO = 13,
-    TYPE_TKEY = 249,
-    TYPE_TSIG = 250,
-    TYPE_MAILB = 253,
-    TYPE_MAILA = 254,
-};
-
 enum answer_state {
     ANSWER_FIND_ZONE,
     ANSWER_FIND_NODE,
+    ANSWER_FOUND_NODE,
     ANSWER_CHOOSE,
     ANSWER_CHAIN,
     ANSWER_REFERRAL,
@@ -65,26 +58,19 @@ struct answer {
     struct answer_client client;
     uint64_t seen[CHAIN_LIMIT]; /* hashes of the names that were CNAMEs */
     struct secure secure;       /* signatures and proofs, where they are wanted */
-    struct zone_name name;      /* looked for now: the question's, or a CNAME's target */
+    struct zone_name *name;     /* looked for now: the question's, or a CNAME's target */
 };
 
 /* ---- find zone ---- */
 
 static enum answer_state find_zone(struct answer *answer)
 {
-    const struct zone_set *set = answer->context->zones;
-    const struct zone_name *name = &answer->name;
-    const struct zone *zone = zone_set_find(set, name, 0);
+    const struct zone *zone =
+        lookup_zone(answer->context->zones, answer->name, answer->query->type);
     if (UNLIKELY(zone == NULL)) {
         /* A CNAME that leaves our zones is the whole answer (RFC 1034 section 4.3.2). */
         answer->rcode = answer->chain == 0 ? RCODE_REFUSED : answer->rcode;
         return ANSWER_DONE;
-    }
-    if (UNLIKELY(answer->query->type == RR_DS) && zone->labels == name->labels &&
-        name->labels != 0) {
-        /* DS belongs to the parent's side of the cut (RFC 4035 section 3.1.4.1). */
-        const struct zone *parent = zone_set_find(set, name, 1);
-        zone = parent != NULL ? parent : zone;
     }
     answer->zone = zone;
     if (UNLIKELY(answer->query->dnssec_ok)) {
@@ -99,7 +85,7 @@ static enum answer_state find_zone(struct answer *answer)
 /* True when the name is at or below a delegation; the highest one counts. */
 static bool find_cut(struct answer *answer)
 {
-    const struct zone_name *name = &answer->name;
+    const struct zone_name *name = answer->name;
     for (unsigned label = (unsigned)name->labels - answer->zone->labels; label-- > 0;) {
         const struct zone_node *node = zone_find(answer->zone, name, label);
         if (node == NULL) {
@@ -117,7 +103,7 @@ static bool find_cut(struct answer *answer)
 /* The wildcard below the closest encloser (RFC 4592 section 3.3.1); NULL when there is none. */
 static const struct zone_node *find_wildcard(struct answer *answer)
 {
-    const struct zone_name *name = &answer->name;
+    const struct zone_name *name = answer->name;
     unsigned apex = (unsigned)name->labels - answer->zone->labels;
     for (unsigned label = 1; label <= apex; label++) {
         const struct zone_node *encloser = zone_find(answer->zone, name, label);
@@ -134,11 +120,16 @@ static const struct zone_node *find_wildcard(struct answer *answer)
 
 static enum answer_state find_node(struct answer *answer)
 {
-    if (atomic_load_explicit(&answer->zone->cuts, memory_order_acquire) != 0 && find_cut(answer)) {
+    if (lookup_has_cuts(answer->zone) && find_cut(answer)) {
         return ANSWER_REFERRAL;
     }
+    answer->node = zone_find(answer->zone, answer->name, 0);
+    return ANSWER_FOUND_NODE;
+}
+
+static ALWAYS_INLINE enum answer_state found_node(struct answer *answer)
+{
     answer->writer->flags |= MESSAGE_AA;
-    answer->node = zone_find(answer->zone, &answer->name, 0);
     if (UNLIKELY(answer->node == NULL)) {
         answer->node = find_wildcard(answer);
         if (answer->node == NULL) {
@@ -154,24 +145,24 @@ static enum answer_state find_node(struct answer *answer)
 static size_t apex_at(const struct answer *answer)
 {
     return answer->owner_at +
-           answer->name.offset[(unsigned)answer->name.labels - answer->zone->labels];
+           answer->name->offset[(unsigned)answer->name->labels - answer->zone->labels];
 }
 
 /* Where the suffix of the name that starts with that label is, or would be, in the chain. */
 static void prove_name(struct answer *answer, unsigned label)
 {
-    size_t at = answer->name.offset[label];
-    secure_prove(&answer->secure, answer->name.wire + at,
-                 (size_t)answer->name.length - at - answer->zone->apex_length, apex_at(answer));
+    size_t at = answer->name->offset[label];
+    secure_prove(&answer->secure, answer->name->wire + at,
+                 (size_t)answer->name->length - at - answer->zone->apex_length, apex_at(answer));
 }
 
 /* The same for the wildcard at the closest encloser. */
 static void prove_wildcard(struct answer *answer)
 {
     uint8_t relative[NAME_WIRE_LIMIT + 2] = {1, '*'};
-    size_t at = answer->name.offset[answer->encloser];
-    size_t length = (size_t)answer->name.length - at - answer->zone->apex_length;
-    (void)memcpy(relative + 2, answer->name.wire + at, length);
+    size_t at = answer->name->offset[answer->encloser];
+    size_t length = (size_t)answer->name->length - at - answer->zone->apex_length;
+    (void)memcpy(relative + 2, answer->name->wire + at, length);
     secure_prove(&answer->secure, relative, length + 2, apex_at(answer));
 }
 
@@ -297,7 +288,7 @@ static bool has_additional(uint16_t type)
     return type == RR_NS || type == RR_MX || type == RR_SRV || is_service(type);
 }
 
-static enum answer_state choose_answer(struct answer *answer)
+static ALWAYS_INLINE enum answer_state choose_answer(struct answer *answer)
 {
     uint16_t type = answer->query->type;
     const struct zone_slot *slot = zone_node_slot(answer->node, type);
@@ -324,15 +315,15 @@ static enum answer_state choose_answer(struct answer *answer)
 static enum answer_state follow_chain(struct answer *answer)
 {
     const struct bytes_writer *out = &answer->writer->out;
-    answer->seen[answer->chain++] = answer->name.hash[0];
+    answer->seen[answer->chain++] = answer->name->hash[0];
     size_t target = answer->rrs_at + ZONE_RR_FIXED;
     if (target >= RRSET_POINTER_LIMIT || answer->chain == CHAIN_LIMIT ||
-        zone_name_read(&answer->name, answer->context->zones, out->data + target,
+        zone_name_read(answer->name, answer->context->zones, out->data + target,
                        out->at - target) == 0) {
         return ANSWER_DONE;
     }
     for (unsigned i = 0; i < answer->chain; i++) {
-        if (answer->seen[i] == answer->name.hash[0]) {
+        if (answer->seen[i] == answer->name->hash[0]) {
             return ANSWER_DONE;
         }
     }
@@ -382,7 +373,7 @@ static enum address_need address_need(const struct answer *answer, const struct 
         return ADDRESS_FOREIGN;
     }
     if (answer->cut_size != 0 && target->length >= answer->cut_size &&
-        name_is_under(target->wire, answer->name.wire + answer->name.offset[answer->cut])) {
+        name_is_under(target->wire, answer->name->wire + answer->name->offset[answer->cut])) {
         return ADDRESS_REQUIRED;
     }
     return ADDRESS_WELCOME;
@@ -399,7 +390,7 @@ static size_t read_target(const struct answer *answer, uint16_t type, struct byt
         return 0;
     }
     if (priority != 0 && rdata.data[rdata.at] == 0) {
-        *ret_target = answer->name;
+        *ret_target = *answer->name;
         return answer->owner_at;
     }
     return zone_name_read(ret_target, answer->context->zones, rdata.data + rdata.at,
@@ -477,8 +468,8 @@ static enum answer_state write_referral(struct answer *answer)
         answer->rcode = RCODE_SERVFAIL; /* a delegation to nobody */
         return ANSWER_DONE;
     }
-    size_t cut_at = answer->owner_at + answer->name.offset[answer->cut];
-    answer->cut_size = (size_t)answer->name.length - answer->name.offset[answer->cut];
+    size_t cut_at = answer->owner_at + answer->name->offset[answer->cut];
+    answer->cut_size = (size_t)answer->name->length - answer->name->offset[answer->cut];
     answer->rrs_at = answer->writer->out.at;
     if (cut_at >= RRSET_POINTER_LIMIT ||
         !rrset_put(answer->writer, MESSAGE_AUTHORITY, picked, cut_at, &answer->client)) {
@@ -528,9 +519,8 @@ static enum answer_state write_negative(struct answer *answer)
 
 /* ---- the pipeline ---- */
 
-static void run(struct answer *answer)
+static void run(struct answer *answer, enum answer_state state)
 {
-    enum answer_state state = ANSWER_FIND_ZONE;
     while (state != ANSWER_DONE) {
         switch (state) {
         case ANSWER_FIND_ZONE:
@@ -538,6 +528,9 @@ static void run(struct answer *answer)
             break;
         case ANSWER_FIND_NODE:
             state = find_node(answer);
+            break;
+        case ANSWER_FOUND_NODE:
+            state = found_node(answer);
             break;
         case ANSWER_CHOOSE:
             state = choose_answer(answer);
@@ -560,17 +553,14 @@ static void run(struct answer *answer)
     }
 }
 
-static void start(struct answer *answer)
+static ALWAYS_INLINE void start(struct answer *answer)
 {
-    const struct message_query *query = answer->query;
     answer->owner_at = MESSAGE_QUESTION_AT;
     answer->cut_size = 0;
     answer->chain = 0;
     answer->rcode = RCODE_NOERROR;
     answer->zone = NULL;
     secure_init(&answer->secure);
-    zone_name_set(&answer->name, answer->context->zones, query->name, query->name_size,
-                  query->label_at, query->label_count);
 }
 
 /* With proofs, and once more for as long as the zone changes under it. */
@@ -582,7 +572,20 @@ static COLD void run_again(struct answer *answer)
         message_rollback(answer->writer, none);
         answer->writer->flags &= (uint16_t) ~(MESSAGE_AA | MESSAGE_TC);
         start(answer);
-        run(answer);
+        lookup_set_name(answer->name, answer->context->zones, answer->query);
+        run(answer, ANSWER_FIND_ZONE);
+    }
+}
+
+/* From a node that was looked up. Most answers are whole after these two stages. */
+static ALWAYS_INLINE void run_on(struct answer *answer)
+{
+    enum answer_state state = found_node(answer);
+    if (LIKELY(state == ANSWER_CHOOSE)) {
+        state = choose_answer(answer);
+    }
+    if (UNLIKELY(state != ANSWER_DONE)) {
+        run(answer, state);
     }
 }
 
@@ -601,17 +604,30 @@ void answer_note(struct answer_context *context, const struct message_query *que
 }
 
 /* Fills the message; returns the rcode. */
-static ALWAYS_INLINE uint16_t make(struct answer_context *context,
-                                   const struct message_query *query, struct message_writer *writer,
+static ALWAYS_INLINE uint16_t make(struct answer_context *context, struct answer_lookup *lookup,
+                                   bool looked_up, struct message_writer *writer,
                                    const struct sockaddr *source)
 {
+    const struct message_query *query = &lookup->query;
     struct answer answer;
     answer.context = context;
     answer.query = query;
     answer.writer = writer;
+    answer.name = &lookup->name;
     answer_client_init(&answer.client, context, query, source);
     start(&answer);
-    run(&answer);
+    if (looked_up) {
+        answer.zone = lookup->zone;
+        answer.node = lookup->node;
+        if (UNLIKELY(query->dnssec_ok)) {
+            answer.wildcard = false;
+            answer.secure.zone = lookup->security;
+            answer.secure.version = lookup->version;
+        }
+        run_on(&answer);
+    } else {
+        run(&answer, ANSWER_FIND_ZONE);
+    }
     if (UNLIKELY(answer.secure.proving)) {
         run_again(&answer);
         if ((writer->flags & MESSAGE_TC) == 0 && !secure_put_proofs(&answer.secure, writer)) {
@@ -651,12 +667,14 @@ static uint16_t judge(const struct message_query *query)
     }
 }
 
-uint16_t answer_plain(struct answer_context *context, struct message_query *query,
-                      const struct sockaddr *source, bool tcp, struct message_writer *writer)
+/* The rest of an answer about a name that may be looked for. */
+static ALWAYS_INLINE uint16_t answer_name(struct answer_context *context,
+                                          struct answer_lookup *lookup, bool looked_up,
+                                          const struct sockaddr *source,
+                                          struct message_writer *writer, uint16_t rcode)
 {
-    uint16_t rcode = options_apply(context, writer, source, tcp, judge(query));
-    if (UNLIKELY(rcode != RCODE_NOERROR || query->question_size == 0 ||
-                 (writer->flags & MESSAGE_TC) != 0)) {
+    const struct message_query *query = &lookup->query;
+    if (UNLIKELY(rcode != RCODE_NOERROR || (writer->flags & MESSAGE_TC) != 0)) {
         answer_note(context, query, NULL, rcode);
         return rcode;
     }
@@ -664,21 +682,57 @@ uint16_t answer_plain(struct answer_context *context, struct message_query *quer
         /* Its scope is known when the answer is. */
         (void)message_add_subnet(writer, 0); /* left out when there is no room */
     }
-    query->label_at[query->label_count] = (uint8_t)(query->name_size - 1U);
-    return make(context, query, writer, source);
+    return make(context, lookup, looked_up, writer, source);
+}
+
+uint16_t answer_plain(struct answer_context *context, struct answer_lookup *lookup,
+                      const struct sockaddr *source, bool tcp, struct message_writer *writer)
+{
+    const struct message_query *query = &lookup->query;
+    uint16_t rcode = options_apply(context, writer, source, tcp, judge(query));
+    if (query->question_size == 0) {
+        answer_note(context, query, NULL, rcode);
+        return rcode;
+    }
+    return answer_name(context, lookup, false, source, writer, rcode);
+}
+
+/* What was not looked up. */
+static COLD size_t write_unusual(struct answer_context *context, struct answer_lookup *lookup,
+                                 const struct sockaddr *source, bool tcp, uint8_t *out, size_t size)
+{
+    struct message_query *query = &lookup->query;
+    if (lookup->progress == ANSWER_UNREADABLE) {
+        return 0;
+    }
+    if (special_needed(query)) {
+        return special_answer(context, lookup, source, tcp, out, size);
+    }
+    struct message_writer writer;
+    message_begin(&writer, query, out, message_limit(query, tcp, context->udp_limit, size));
+    return message_finish(&writer, answer_plain(context, lookup, source, tcp, &writer));
+}
+
+size_t answer_write(struct answer_context *context, struct answer_lookup *lookup,
+                    const struct sockaddr *source, bool tcp, uint8_t *out, size_t size)
+{
+    if (UNLIKELY(lookup->progress != ANSWER_LOOKED_UP)) {
+        return write_unusual(context, lookup, source, tcp, out, size);
+    }
+    const struct message_query *query = &lookup->query;
+    struct message_writer writer;
+    message_begin(&writer, query, out, message_limit(query, tcp, context->udp_limit, size));
+    uint16_t rcode = options_apply(context, &writer, source, tcp, RCODE_NOERROR);
+    rcode = answer_name(context, lookup, true, source, &writer, rcode);
+    return message_finish(&writer, rcode);
 }
 
 size_t answer_query(struct answer_context *context, const uint8_t *query, size_t length,
                     const struct sockaddr *source, bool tcp, uint8_t *out, size_t size)
 {
-    struct message_query parsed;
-    if (UNLIKELY(!message_parse(&parsed, query, length))) {
-        return 0;
-    }
-    if (UNLIKELY(special_needed(&parsed))) {
-        return special_answer(context, &parsed, source, tcp, out, size);
-    }
-    struct message_writer writer;
-    message_begin(&writer, &parsed, out, message_limit(&parsed, tcp, context->udp_limit, size));
-    return message_finish(&writer, answer_plain(context, &parsed, source, tcp, &writer));
+    struct answer_lookup lookup;
+    lookup.packet = query;
+    lookup.length = length;
+    answer_look_up(context, &lookup, 1);
+    return answer_write(context, &lookup, source, tcp, out, size);
 }

@@ -10,15 +10,15 @@
 #include "base/random.h"
 #include "dns/answer/cookie.h"
 #include "dns/transfer/transfer.h"
+#include "dns/wire/message.h"
 #include "dns/zone/database.h"
+#include "dns/zone/zone_set.h"
 #include "model/location.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-struct zone;
 
 /* What the last query was and how it was answered: for counting and limiting. Meaningful when
  * answer_query gave a response. */
@@ -60,11 +60,47 @@ struct answer_context {
  * transfer_submit. Only over TCP; nothing was written. */
 #define ANSWER_STREAM SIZE_MAX
 
-/* query/length: the packet. source: where it came from. tcp: no truncation below 65,535. Returns
- * the response's length in out, 0 for "send nothing" (not a query, too short to answer). out needs
- * `size` bytes: 65,535 for TCP, at least 4,096 for UDP. Never more than size, and for UDP never
- * more than what the client accepts. Or ANSWER_STREAM. A query that is signed (TSIG) is verified
- * and answered signed. */
+/* How far a lookup came. */
+enum answer_progress {
+    ANSWER_UNREADABLE, /* nothing may be sent back */
+    ANSWER_READ,       /* something about it is to be judged before its name is looked for, or its
+                          name is not simply one of ours */
+    ANSWER_IN_ZONE,    /* the zone is known */
+    ANSWER_LOOKED_UP,
+};
+
+/* A packet that was read and looked up, and waits for its answer to be written. The caller sets
+ * packet and length, the rest is answer_look_up's. It is large and need not be initialised. */
+struct answer_lookup {
+    const uint8_t *packet;
+    size_t length;
+    enum answer_progress progress;
+    struct message_query query;
+    struct zone_name name;                /* of the question */
+    const struct zone *zone;              /* IN_ZONE; it has no delegations */
+    const _Atomic uint64_t *entry;        /* IN_ZONE: of the zone's table, being fetched */
+    const struct zone_security *security; /* IN_ZONE and DO: the zone's at the time ... */
+    uint32_t version;                     /* ... and its version */
+    const struct zone_node *node;         /* LOOKED_UP: NULL when the name does not exist */
+};
+
+/* Packets looked up together: as many as keep their lookups in the first level cache. */
+#define ANSWER_GROUP 8U
+
+/* Reads `count` packets, at most ANSWER_GROUP, and looks their names up. What the tables need from
+ * memory for one is fetched while others are read, so a group costs less than its packets one by
+ * one: with names asked for at random, waiting for memory is most of what a query costs. */
+void answer_look_up(struct answer_context *context, struct answer_lookup *lookups, size_t count)
+    HOT;
+/* The answer, as answer_query gives it, in the same read section as the lookup. */
+size_t answer_write(struct answer_context *context, struct answer_lookup *lookup,
+                    const struct sockaddr *source, bool tcp, uint8_t *out, size_t size) HOT;
+
+/* Both for one packet. query/length: the packet. source: where it came from. tcp: no truncation
+ * below 65,535. Returns the response's length in out, 0 for "send nothing" (not a query, too short
+ * to answer). out needs `size` bytes: 65,535 for TCP, at least 4,096 for UDP. Never more than size,
+ * and for UDP never more than what the client accepts. Or ANSWER_STREAM. A query that is signed
+ * (TSIG) is verified and answered signed. */
 size_t answer_query(struct answer_context *context, const uint8_t *query, size_t length,
                     const struct sockaddr *source, bool tcp, uint8_t *out, size_t size) HOT;
 

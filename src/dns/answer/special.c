@@ -67,9 +67,10 @@ static uint16_t take_notify(struct answer_context *context, const struct message
     return RCODE_NOERROR;
 }
 
-size_t special_answer(struct answer_context *context, struct message_query *query,
+size_t special_answer(struct answer_context *context, struct answer_lookup *lookup,
                       const struct sockaddr *source, bool tcp, uint8_t *out, size_t size)
 {
+    struct message_query *query = &lookup->query;
     struct tsig_signer signer = {.key = NULL};
     struct message_writer writer;
     size_t limit = message_limit(query, tcp, context->udp_limit, size);
@@ -81,7 +82,7 @@ size_t special_answer(struct answer_context *context, struct message_query *quer
     sign = sign && keep_room(&writer, &signer);
     bool notify = query->opcode == OPCODE_NOTIFY;
     if (rcode == RCODE_NOERROR && !is_transfer(query) && !notify) {
-        rcode = answer_plain(context, query, source, tcp, &writer);
+        rcode = answer_plain(context, lookup, source, tcp, &writer);
     } else {
         rcode = options_apply(context, &writer, source, tcp, rcode);
         if (rcode == RCODE_NOERROR && notify) {

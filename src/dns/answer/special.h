@@ -16,12 +16,12 @@ static inline bool special_needed(const struct message_query *query)
            query->opcode == OPCODE_NOTIFY;
 }
 
-/* As answer_query, for a parsed query. */
-size_t special_answer(struct answer_context *context, struct message_query *query,
+/* As answer_write. */
+size_t special_answer(struct answer_context *context, struct answer_lookup *lookup,
                       const struct sockaddr *source, bool tcp, uint8_t *out, size_t size);
 
 /* answer.c: the answer to an ordinary query into a response that has begun; its RCODE. */
-uint16_t answer_plain(struct answer_context *context, struct message_query *query,
+uint16_t answer_plain(struct answer_context *context, struct answer_lookup *lookup,
                       const struct sockaddr *source, bool tcp, struct message_writer *writer) HOT;
 /* answer.c: fills the outcome in; zone may be NULL. */
 void answer_note(struct answer_context *context, const struct message_query *query,

@@ -86,39 +86,58 @@ static size_t limit(struct worker *worker, const union socket_address *source, u
     }
 }
 
-static struct tally answer_batch(struct worker *worker, const struct endpoint *endpoint,
-                                 unsigned count)
+/* The answers to `count` packets from the first on; returns where in the room they end. */
+static ALWAYS_INLINE uint8_t *answer_group(struct worker *worker, const struct endpoint *endpoint,
+                                           unsigned first, unsigned count, uint8_t *room,
+                                           struct tally *tally)
 {
     struct udp *udp = &worker->udp;
-    struct tally tally = {0};
-    uint8_t *room = udp->responses;
+    struct mmsghdr *received = &udp->in[first];
     for (unsigned i = 0; i < count; i++) {
-        struct msghdr *in = &udp->in[i].msg_hdr;
-        size_t size = 0;
-        if ((in->msg_flags & MSG_TRUNC) == 0) {
-            size = answer_query(&worker->answer, udp->queries[i], udp->in[i].msg_len,
-                                &udp->from[i].any, false, room, UDP_RESPONSE_SIZE);
-        }
+        bool whole = (received[i].msg_hdr.msg_flags & MSG_TRUNC) == 0;
+        udp->lookups[i].packet = udp->queries[first + i];
+        udp->lookups[i].length = whole ? received[i].msg_len : 0;
+    }
+    answer_look_up(&worker->answer, udp->lookups, count);
+    for (unsigned i = 0; i < count; i++) {
+        struct msghdr *in = &received[i].msg_hdr;
+        union socket_address *source = &udp->from[first + i];
+        size_t size = answer_write(&worker->answer, &udp->lookups[i], &source->any, false, room,
+                                   UDP_RESPONSE_SIZE);
         if (size != 0) {
             counters_note(&worker->counters, &worker->answer.outcome);
             if (UNLIKELY(worker->limit.cost_ns != 0)) {
-                size = limit(worker, &udp->from[i], room, size, &tally);
+                size = limit(worker, source, room, size, tally);
             }
         }
         if (size != 0) {
-            struct msghdr *out = &udp->out[tally.answered].msg_hdr;
-            bool control = endpoint->wildcard && source_control(in);
-            out->msg_name = &udp->from[i];
+            struct msghdr *out = &udp->out[tally->answered].msg_hdr;
+            out->msg_name = source;
             out->msg_namelen = in->msg_namelen;
-            out->msg_control = control ? in->msg_control : NULL;
-            out->msg_controllen = control ? in->msg_controllen : 0;
-            udp->out_data[tally.answered] = (struct iovec){room, size};
-            tally.answered++;
-            tally.truncated += (room[FLAGS_BYTE] & TRUNCATED) != 0;
+            out->msg_control = NULL;
+            out->msg_controllen = 0;
+            if (endpoint->wildcard && source_control(in)) {
+                out->msg_control = in->msg_control;
+                out->msg_controllen = in->msg_controllen;
+            }
+            udp->out_data[tally->answered] = (struct iovec){room, size};
+            tally->answered++;
+            tally->truncated += (room[FLAGS_BYTE] & TRUNCATED) != 0;
             room += (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
         }
-        in->msg_namelen = sizeof udp->from[i];
-        in->msg_controllen = sizeof udp->control[i];
+        in->msg_namelen = sizeof *source;
+        in->msg_controllen = sizeof udp->control[0];
+    }
+    return room;
+}
+
+static struct tally answer_batch(struct worker *worker, const struct endpoint *endpoint,
+                                 unsigned count)
+{
+    struct tally tally = {0};
+    uint8_t *room = worker->udp.responses;
+    for (unsigned i = 0; i < count; i += ANSWER_GROUP) {
+        room = answer_group(worker, endpoint, i, MIN(count - i, ANSWER_GROUP), room, &tally);
     }
     return tally;
 }

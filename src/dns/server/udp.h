@@ -3,6 +3,7 @@
 #define DNS_SERVER_UDP_H
 
 #include "base/macro.h"
+#include "dns/answer/answer.h"
 
 #include <netinet/in.h>
 #include <stddef.h>
@@ -37,6 +38,7 @@ struct udp {
     struct iovec out_data[UDP_BATCH];
     union socket_address from[UDP_BATCH];
     union udp_control control[UDP_BATCH];
+    struct answer_lookup lookups[ANSWER_GROUP];
     uint8_t queries[UDP_BATCH][UDP_QUERY_SIZE];
     /* One behind the other, so that short answers stay in the cache. */
     uint8_t responses[UDP_BATCH * UDP_RESPONSE_SIZE];

@@ -366,15 +366,3 @@ bool message_parse(struct message_query *ret_query, const uint8_t *packet, size_
     }
     return true;
 }
-
-size_t message_limit(const struct message_query *query, bool tcp, uint16_t udp_limit, size_t size)
-{
-    if (tcp) {
-        return MIN(size, MESSAGE_LIMIT);
-    }
-    size_t limit = MESSAGE_PLAIN_LIMIT;
-    if (query->has_edns && query->udp_size > MESSAGE_PLAIN_LIMIT) {
-        limit = MIN(query->udp_size, MAX(udp_limit, MESSAGE_PLAIN_LIMIT));
-    }
-    return MIN(limit, size);
-}

@@ -139,7 +139,18 @@ bool message_parse(struct message_query *ret_query, const uint8_t *packet, size_
 
 /* Bytes the response may have: for TCP all of size, for UDP the least of size, udp_limit and what
  * the client takes (at least 512). */
-size_t message_limit(const struct message_query *query, bool tcp, uint16_t udp_limit, size_t size);
+static inline size_t message_limit(const struct message_query *query, bool tcp, uint16_t udp_limit,
+                                   size_t size)
+{
+    if (tcp) {
+        return MIN(size, MESSAGE_LIMIT);
+    }
+    size_t limit = MESSAGE_PLAIN_LIMIT;
+    if (query->has_edns && query->udp_size > MESSAGE_PLAIN_LIMIT) {
+        limit = MIN(query->udp_size, MAX(udp_limit, MESSAGE_PLAIN_LIMIT));
+    }
+    return MIN(limit, size);
+}
 
 /* ---- writing the response ---- */
 

@@ -71,6 +71,13 @@ static ALWAYS_INLINE void *zone_table_find(const struct zone_table *table, uint6
     }
 }
 
+/* Where the search for an object with that hash begins: for fetching ahead. */
+static ALWAYS_INLINE const _Atomic uint64_t *zone_table_entry(const struct zone_table *table,
+                                                              uint64_t hash)
+{
+    return &table->entries[hash & table->mask];
+}
+
 /* Calls visit with every object, in no order. The table must not change meanwhile. */
 void zone_table_each(const struct zone_table *table, void (*visit)(void *object, void *context),
                      void *context);

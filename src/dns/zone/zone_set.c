@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define WORD 8U
+#define DEPTHS_A_WORD 64U
 
 static ALWAYS_INLINE uint64_t load64(const uint8_t *bytes)
 {
@@ -169,26 +170,42 @@ static ALWAYS_INLINE const struct zone *find_apex(const struct zone_set *set,
     return zone_table_find(SNAPSHOT_LOAD(&set->zones), name->hash[label], same_zone, &key);
 }
 
-const struct zone *zone_set_find(const struct zone_set *set, const struct zone_name *name,
-                                 unsigned first)
+/* Among the suffixes of more labels than one word has bits. */
+static COLD const struct zone *find_deep(const struct zone_set *set, const struct zone_name *name,
+                                         unsigned label)
 {
-    unsigned label = first;
-    for (; UNLIKELY(name->labels - label >= 64); label++) {
+    for (; name->labels - label >= DEPTHS_A_WORD; label++) {
         unsigned depth = name->labels - label;
-        uint64_t bits = atomic_load_explicit(&set->depths[depth / 64], memory_order_relaxed);
+        uint64_t bits =
+            atomic_load_explicit(&set->depths[depth / DEPTHS_A_WORD], memory_order_relaxed);
         const struct zone *zone =
-            (bits >> depth % 64 & 1U) != 0 ? find_apex(set, name, label) : NULL;
+            (bits >> depth % DEPTHS_A_WORD & 1U) != 0 ? find_apex(set, name, label) : NULL;
         if (zone != NULL) {
             return zone;
         }
     }
+    return NULL;
+}
+
+const struct zone *zone_set_find(const struct zone_set *set, const struct zone_name *name,
+                                 unsigned first)
+{
+    unsigned depth = name->labels - first;
+    if (UNLIKELY(depth >= DEPTHS_A_WORD)) {
+        const struct zone *zone = find_deep(set, name, first);
+        if (zone != NULL) {
+            return zone;
+        }
+        depth = DEPTHS_A_WORD - 1;
+    }
+    unsigned label = name->labels - depth;
     /* The depth of the label is at the top; each round goes on to the next that has a zone. */
     uint64_t bits = atomic_load_explicit(&set->depths[0], memory_order_relaxed)
-                    << (63 - (name->labels - label));
+                    << (DEPTHS_A_WORD - 1 - depth);
     while (bits != 0) {
         unsigned skip = (unsigned)__builtin_clzll(bits);
         const struct zone *zone = find_apex(set, name, label + skip);
-        if (zone != NULL) {
+        if (LIKELY(zone != NULL)) {
             return zone;
         }
         label += skip + 1;
