@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/snapshot.h"
+#include "daemon/pace.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -19,12 +20,24 @@
 #include <unistd.h>
 
 #define SLICE_NS 300000
+#define FLIP_AT_ONCE 1000U /* names of a change of health that are shown without a rest */
+#define FLIP_PIECE 256U    /* and in one go after these: 0.1 ms */
 
 struct work {
     struct work *next;
     void (*run)(struct zone_database *database, void *argument);
     void *argument;
     bool done;
+};
+
+/* A change of health that is being shown; of several, all of them together. */
+struct flip {
+    bool active;
+    bool had_turn;       /* what was done last was a piece of it */
+    struct mono decided; /* the oldest of them */
+    struct mono next;    /* the compiler rests until then */
+    size_t count;        /* answers chosen anew so far */
+    size_t left;         /* names to come, about */
 };
 
 struct compiler {
@@ -37,6 +50,7 @@ struct compiler {
     struct model_status *status; /* not applied yet; NULL when there is none */
     bool status_was_last;        /* the newest message handled was a status */
     bool stop;
+    struct flip flip; /* the thread's own */
     struct zone_database *database;
     _Atomic int64_t delay_last_us;
     _Atomic int64_t delay_worst_us;
@@ -64,18 +78,75 @@ static struct model_status *copy_status(const struct model_status *status)
     return copy;
 }
 
-static void apply_status(struct compiler *compiler, const struct model_status *status)
+static void note_flips(struct compiler *compiler, size_t flips, struct mono decided)
 {
-    size_t flips = zone_database_set_status(compiler->database, status);
     if (flips == 0) {
         return;
     }
-    int64_t delay = mono_since(mono_now(), status->decided) / TIME_US;
+    int64_t delay = mono_since(mono_now(), decided) / TIME_US;
     atomic_store_explicit(&compiler->delay_last_us, delay, memory_order_relaxed);
     if (delay > atomic_load_explicit(&compiler->delay_worst_us, memory_order_relaxed)) {
         atomic_store_explicit(&compiler->delay_worst_us, delay, memory_order_relaxed);
     }
     atomic_fetch_add_explicit(&compiler->flips, flips, memory_order_relaxed);
+}
+
+static int64_t processor_time(void)
+{
+    struct timespec used = {0};
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used); /* every Linux has it */
+    return used.tv_sec * TIME_S + used.tv_nsec;
+}
+
+/* After a piece of so many names that began when the thread had used `before`. */
+static void end_piece(struct compiler *compiler, size_t names, int64_t before)
+{
+    struct flip *flip = &compiler->flip;
+    if (flip->left == 0) {
+        note_flips(compiler, flip->count, flip->decided);
+        *flip = (struct flip){.had_turn = true};
+        return;
+    }
+    struct mono now = mono_now();
+    struct pace pace = {.since_ns = mono_since(now, flip->decided),
+                        .used_ns = processor_time() - before,
+                        .names = names,
+                        .left = flip->left};
+    flip->next.ns = now.ns + pace_rest(&pace);
+}
+
+/* All of a small change; of a large one the first names, the others piece by piece. */
+static void apply_status(struct compiler *compiler, const struct model_status *status)
+{
+    struct flip *flip = &compiler->flip;
+    size_t left = 0;
+    int64_t before = processor_time();
+    size_t count = zone_database_begin_status(compiler->database, status, FLIP_AT_ONCE, &left);
+    if (left <= flip->left) { /* none of it waits, whatever did before */
+        note_flips(compiler, count, status->decided);
+    } else {
+        flip->count += count;
+        flip->decided = flip->active ? flip->decided : status->decided;
+        flip->active = true;
+    }
+    flip->left = left;
+    if (flip->active) {
+        end_piece(compiler, FLIP_AT_ONCE, before);
+    }
+}
+
+static void continue_flip(struct compiler *compiler)
+{
+    int64_t before = processor_time();
+    compiler->flip.count +=
+        zone_database_continue_status(compiler->database, FLIP_PIECE, &compiler->flip.left);
+    compiler->flip.had_turn = true;
+    end_piece(compiler, FLIP_PIECE, before);
+}
+
+static bool flip_is_due(const struct compiler *compiler, struct mono now)
+{
+    return compiler->flip.active && now.ns >= compiler->flip.next.ns;
 }
 
 static void note_publication(struct compiler *compiler)
@@ -98,6 +169,8 @@ static void apply_waiting_status(void *context)
     if (status != NULL) {
         apply_status(compiler, status);
         free(status);
+    } else if (flip_is_due(compiler, mono_now())) {
+        continue_flip(compiler);
     }
 }
 
@@ -110,6 +183,15 @@ static struct mono sign_slice(struct compiler *compiler)
     snapshot_quiescent();
     (void)pthread_mutex_lock(&compiler->mutex);
     return next;
+}
+
+/* The same for a piece of a change of health. */
+static void flip_slice(struct compiler *compiler)
+{
+    (void)pthread_mutex_unlock(&compiler->mutex);
+    continue_flip(compiler);
+    snapshot_quiescent();
+    (void)pthread_mutex_lock(&compiler->mutex);
 }
 
 static void wait_for_work(struct compiler *compiler, struct mono until)
@@ -129,6 +211,7 @@ static void handle_one(struct compiler *compiler)
     struct work *work = work_has_turn ? compiler->first : NULL;
     struct model_status *status = work == NULL ? compiler->status : NULL;
     compiler->status_was_last = work == NULL;
+    compiler->flip.had_turn = false;
     if (work == NULL) {
         compiler->status = NULL;
     } else {
@@ -141,7 +224,7 @@ static void handle_one(struct compiler *compiler)
     if (status != NULL) {
         apply_status(compiler, status);
         free(status);
-    } else {
+    } else if (work != NULL) {
         work->run(compiler->database, work->argument);
         note_publication(compiler);
     }
@@ -184,14 +267,20 @@ static void *compiler_main(void *argument)
     (void)pthread_mutex_lock(&compiler->mutex);
     struct mono refresh = {0}; /* signatures come behind health and edits */
     while (!compiler->stop || compiler->first != NULL) {
-        if (compiler->first != NULL || compiler->status != NULL) {
+        struct mono now = mono_now();
+        bool message = compiler->first != NULL || compiler->status != NULL;
+        bool flip = flip_is_due(compiler, now);
+        if (message && !(flip && !compiler->flip.had_turn)) {
             handle_one(compiler);
             snapshot_quiescent();
             refresh = mono_now(); /* there may be something new to sign */
-        } else if (mono_now().ns >= refresh.ns) {
+        } else if (flip) {
+            flip_slice(compiler);
+            refresh = mono_now();
+        } else if (!compiler->flip.active && now.ns >= refresh.ns) {
             refresh = sign_slice(compiler);
         } else {
-            wait_for_work(compiler, refresh);
+            wait_for_work(compiler, compiler->flip.active ? compiler->flip.next : refresh);
         }
     }
     (void)pthread_mutex_unlock(&compiler->mutex);

@@ -73,7 +73,7 @@ void collections_publish(struct zone_database *database)
             at->blocks = at->pending;
             at->pending = NULL;
             at->changed = false;
-            const struct zone_subject *subject =
+            struct zone_subject *subject =
                 subject_find(database, SUBJECT_COLLECTION, at->id, strlen(at->id), 0);
             if (subject != NULL) {
                 subject_touch(database, subject);

@@ -45,6 +45,7 @@ struct zone_database *zone_database_new(void)
     database->groups = memory_array(1, sizeof(struct zone_group *));
     database->queue_last = &database->queue_first;
     database->waiting_last = &database->waiting;
+    database->flips_last = &database->flips;
     database->clock = wall_now;
     return database;
 }
@@ -674,20 +675,44 @@ static void update_changed(struct zone_database *database, const struct zone_dow
     }
 }
 
-size_t zone_database_set_status(struct zone_database *database, const struct model_status *status)
+/* The journals follow when all is shown: the serial moves once for one change of health. */
+static size_t end_piece(struct zone_database *database, bool take, size_t *ret_left)
+{
+    size_t count = flip_piece(database, take);
+    if (database->flips == NULL) {
+        journal_publish(database);
+    }
+    flush_retired(database);
+    *ret_left = database->flip_left;
+    return count;
+}
+
+size_t zone_database_begin_status(struct zone_database *database, const struct model_status *status,
+                                  size_t names, size_t *ret_left)
 {
     struct zone_down *old = database->down;
     size_t old_count = database->down_count;
     keep_down(database, status);
-    update_changed(database, old, old_count);
-    free(old);
+    size_t left = database->flip_left;
     database->flipping = true;
-    group_decide_all(database);
-    size_t count = late_commit(database);
+    database->flip_room = names;
+    update_changed(database, old, old_count);
     database->flipping = false;
-    journal_publish(database);
-    flush_retired(database);
-    return count;
+    free(old);
+    /* What waits from before has its own turns, unless nothing may. */
+    return end_piece(database, database->flip_left > left || names == SIZE_MAX, ret_left);
+}
+
+size_t zone_database_continue_status(struct zone_database *database, size_t names, size_t *ret_left)
+{
+    database->flip_room = names;
+    return end_piece(database, true, ret_left);
+}
+
+size_t zone_database_set_status(struct zone_database *database, const struct model_status *status)
+{
+    size_t left = 0;
+    return zone_database_begin_status(database, status, SIZE_MAX, &left);
 }
 
 /* ---- the end ---- */

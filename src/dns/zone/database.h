@@ -71,6 +71,17 @@ void zone_database_delete_collection(struct zone_database *database, const char 
  * changed are current in the readers' zone set when it returns. Returns how many answers were
  * chosen anew. */
 size_t zone_database_set_status(struct zone_database *database, const struct model_status *status);
+/* The same piece by piece, so that what else a processor has to do can come in between. Takes the
+ * table, and shows about so many names: all that the change touches where these are no more. What
+ * is left is shown by the calls that follow; *ret_left is about how many these are, 0 when nothing
+ * is left. Another table may come before: its first names are shown at once, then large changes
+ * take turns, and a name is always answered by the newest table once it is shown. A name is shown
+ * in one step; one that depends on a check in several ways, through aliases, may be answered in
+ * between by what these aliases are answered by. Publishes may come in between. */
+size_t zone_database_begin_status(struct zone_database *database, const struct model_status *status,
+                                  size_t names, size_t *ret_left);
+size_t zone_database_continue_status(struct zone_database *database, size_t names,
+                                     size_t *ret_left);
 /* A reload: everything there is counts as old until it is put again; zone_database_sweep then
  * deletes what is still old (visible at the next publish). Readers keep their answers meanwhile. */
 void zone_database_mark(struct zone_database *database);
@@ -101,7 +112,7 @@ struct zone_signing {
 void zone_database_set_signing(struct zone_database *database, const char *zone_id,
                                const struct zone_signing *signing);
 /* interrupt is called inside a publish of many names of a signed zone, about once a millisecond;
- * it may call zone_database_set_status, and nothing else. NULL: nobody. */
+ * it may call the functions for status tables, and nothing else. NULL: nobody. */
 void zone_database_set_interrupt(struct zone_database *database, void (*interrupt)(void *context),
                                  void *context);
 /* Signs what is not signed yet, or runs out: about a millisecond's work, so that status changes can

@@ -85,6 +85,7 @@ void edge_connect(struct zone_database *database, struct zone_edge *edge, struct
         subject->edges->link = &edge->next;
     }
     subject->edges = edge;
+    subject->edge_count++;
 }
 
 void edge_cut(struct zone_database *database, struct zone_edge *edge)
@@ -97,7 +98,12 @@ void edge_cut(struct zone_database *database, struct zone_edge *edge)
         edge->next->link = edge->link;
     }
     struct zone_subject *subject = edge->subject;
+    subject->edge_count--;
+    if (subject->flip_next == edge) {
+        subject->flip_next = edge->next;
+    }
     if (subject->edges == NULL) {
+        flip_forget(database, subject);
         zone_table_remove(database->subjects, subject->hash, subject);
         database->target_count -= subject->kind == SUBJECT_TARGET ? 1U : 0U;
         free(subject);
@@ -278,8 +284,16 @@ void group_enqueue(struct zone_database *database, struct zone_group *group)
     }
 }
 
-void subject_touch(struct zone_database *database, const struct zone_subject *subject)
+void subject_touch(struct zone_database *database, struct zone_subject *subject)
 {
+    if (database->flipping) {
+        if (subject->edge_count > database->flip_room) {
+            flip_wait(database, subject, subject->kind == SUBJECT_CHECK);
+            return;
+        }
+        database->flip_room -= subject->edge_count;
+    }
+    flip_forget(database, subject);
     for (struct zone_edge *edge = subject->edges; edge != NULL; edge = edge->next) {
         group_enqueue(database, edge->group);
     }

@@ -47,6 +47,11 @@ struct zone_edge {
  * collection. Goes with its last edge. */
 struct zone_subject {
     struct zone_edge *edges;
+    size_t edge_count;
+    struct zone_subject *next_flip;  /* flip.c: in database->flips */
+    struct zone_subject **flip_link; /* what points at it there; NULL: it is not there */
+    struct zone_edge *flip_next;     /* the first edge that was not followed yet */
+    size_t flip_left;                /* about how many these are */
     uint64_t hash;
     enum subject_kind kind;
     bool healthy;  /* checks */
@@ -207,9 +212,13 @@ struct zone_database {
     struct zone_group *changed;
     struct zone_group *waiting; /* late.c: flips that wait for signatures */
     struct zone_group **waiting_last;
-    struct zone_group *ahead; /* and groups whose possible answers are to be signed ahead */
-    bool flipping;            /* in zone_database_set_status */
-    struct zone_down *down;   /* the unhealthy checks of the last status, by id */
+    struct zone_group *ahead;   /* and groups whose possible answers are to be signed ahead */
+    bool flipping;              /* in a piece of a change of health */
+    struct zone_subject *flips; /* flip.c: what is left of changes of health */
+    struct zone_subject **flips_last;
+    size_t flip_left;       /* the sum of theirs */
+    size_t flip_room;       /* groups that this piece may still take */
+    struct zone_down *down; /* the unhealthy checks of the last status, by id */
     size_t down_count;
     void **retired; /* to be freed with free() after a grace period */
     size_t retired_count;
@@ -281,8 +290,9 @@ void group_free(struct zone_database *database, struct zone_group *take_group);
 void group_enqueue(struct zone_database *database, struct zone_group *group);
 /* Its slot is filled again at the next commit, also when its answer stays. */
 void group_mark(struct zone_database *database, struct zone_group *group);
-/* Everything that depends on the subject is decided again. */
-void subject_touch(struct zone_database *database, const struct zone_subject *subject);
+/* Everything that depends on the subject is decided again; within a change of health at a later
+ * piece where it is more than this one has room for. */
+void subject_touch(struct zone_database *database, struct zone_subject *subject);
 /* The same by name, for a name and type whose answer changed. */
 void target_touch(struct zone_database *database, const struct zone_owner *zone,
                   const uint8_t *relative, size_t relative_length, uint16_t type);
@@ -310,6 +320,17 @@ struct zone_target target_resolve(struct zone_database *database, const struct z
 /* The slot that an alias points at; NULL when there is none. */
 const struct zone_slot *target_slot(const struct zone_database *database,
                                     const struct zone_record *record);
+
+/* ---- flip.c: changes of health, piece by piece ---- */
+
+/* The subject's groups are taken by the next pieces, from its first one on; before those of others
+ * that wait when it is urgent. */
+void flip_wait(struct zone_database *database, struct zone_subject *subject, bool urgent);
+/* Nothing of the subject waits any more. Fine when nothing did. */
+void flip_forget(struct zone_database *database, struct zone_subject *subject);
+/* Queues what waits as far as there is room (nothing without `take`), decides all that is queued,
+ * and shows it. Returns how many answers were chosen anew. */
+size_t flip_piece(struct zone_database *database, bool take);
 
 /* ---- late.c: signatures that do not hold up a flip ---- */
 
