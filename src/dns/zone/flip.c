@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#define AHEAD 32U
+
 void flip_forget(struct zone_database *database, struct zone_subject *subject)
 {
     if (subject->flip_link == NULL) {
@@ -50,14 +52,30 @@ void flip_wait(struct zone_database *database, struct zone_subject *subject, boo
     insert(database, subject, urgent);
 }
 
-/* Queues groups of the subject. Returns where it stopped: NULL when there are no more. */
+/* Queues groups of the subject. Returns where it stopped: NULL when there are no more. What
+ * deciding them will read is asked of memory ahead, for several at a time. */
 static struct zone_edge *take_groups(struct zone_database *database, struct zone_edge *edge,
                                      size_t limit, size_t *ret_taken)
 {
     size_t taken = 0;
-    for (; edge != NULL && taken < limit; edge = edge->next) {
-        group_enqueue(database, edge->group);
-        taken++;
+    while (edge != NULL && taken < limit) {
+        struct zone_group *groups[AHEAD];
+        size_t count = 0;
+        for (; edge != NULL && count < MIN(AHEAD, limit - taken); edge = edge->next) {
+            __builtin_prefetch(edge->group, 1);
+            groups[count++] = edge->group;
+        }
+        for (size_t i = 0; i < count; i++) {
+            __builtin_prefetch(groups[i]->records);
+            __builtin_prefetch(groups[i]->node, 1);
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (groups[i]->records != NULL) {
+                __builtin_prefetch(groups[i]->records->next);
+            }
+            group_enqueue(database, groups[i]);
+        }
+        taken += count;
     }
     *ret_taken = taken;
     return edge;
