@@ -190,7 +190,7 @@ static void a_change_that_is_taken_back_turns_back_first_what_it_turned(void **s
     (void)state;
     size_t left = 0;
     (void)begin("a", &left);
-    (void)zone_database_continue_status(database, 2 * PIECE, &left);
+    (void)zone_database_continue_status(database, 2 * (size_t)PIECE, &left);
     assert_int_equal(turned("a", NAMES), 3 * PIECE);
     assert_int_equal(begin("", &left), PIECE);
     assert_int_equal(turned("a", NAMES), 2 * PIECE);
