@@ -41,13 +41,18 @@ void arena_keep_secret(struct arena *arena)
     arena->secret = true;
 }
 
-void arena_done(struct arena *arena)
+static void run_disposes(struct arena *arena)
 {
     while (arena->disposes != NULL) {
         struct arena_dispose *hook = arena->disposes;
         arena->disposes = hook->next;
         hook->dispose(hook->object);
     }
+}
+
+void arena_done(struct arena *arena)
+{
+    run_disposes(arena);
     while (arena->blocks != NULL) {
         struct arena_block *next = arena->blocks->next;
         if (arena->secret) {
@@ -65,6 +70,31 @@ static size_t rounded(size_t size)
     return (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 }
 
+/* NULL when memory is out. */
+static struct arena_block *block_new(size_t room)
+{
+    struct arena_block *block = calloc(1, sizeof *block + room);
+    if (block != NULL) {
+        block->size = room;
+    }
+    return block;
+}
+
+void arena_reset(struct arena *arena)
+{
+    struct arena_block *block = arena->blocks;
+    size_t used = arena->used;
+    if (block == NULL || block->next != NULL || arena->secret) {
+        arena_done(arena);
+        arena->blocks = block_new(used); /* none is fine */
+        return;
+    }
+    run_disposes(arena);
+    (void)memset(block->data, 0, block->used);
+    block->used = 0;
+    arena->used = 0;
+}
+
 static void *take(struct arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2) {
@@ -75,11 +105,10 @@ static void *take(struct arena *arena, size_t size)
     if (block == NULL || block->size - block->used < size) {
         size_t usual = MIN(MAX(arena->used, ARENA_BLOCK), ARENA_BLOCK_MOST) - sizeof *block;
         size_t room = MAX(size, usual);
-        struct arena_block *fresh = calloc(1, sizeof *fresh + room);
+        struct arena_block *fresh = block_new(room);
         if (fresh == NULL) {
             return NULL;
         }
-        fresh->size = room;
         if (block != NULL && size > usual) { /* keep filling the block in front */
             fresh->next = block->next;
             block->next = fresh;

@@ -26,6 +26,8 @@ void arena_init(struct arena *arena, size_t limit);
 void arena_keep_secret(struct arena *arena);
 /* Runs the dispose hooks, newest first, and frees everything. The arena may be used again. */
 void arena_done(struct arena *arena);
+/* The same, but keeps as much memory as was used, in one block: for work that repeats. */
+void arena_reset(struct arena *arena);
 
 /* Zeroed memory, aligned for any type. Aborts when memory is out. */
 void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK;

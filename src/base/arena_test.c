@@ -151,6 +151,40 @@ static void secret_memory_is_wiped_before_it_goes(void **state)
     assert_int_equal(test_wiped, used);
 }
 
+static void count_disposal(void *object)
+{
+    (*(unsigned *)object)++;
+}
+
+static void a_reset_arena_keeps_its_memory_and_gives_it_zeroed(void **state)
+{
+    (void)state;
+    struct arena arena;
+    unsigned disposed = 0;
+    arena_init(&arena, 0);
+    arena_reset(&arena); /* empty */
+    for (unsigned round = 0; round < 5; round++) {
+        arena_defer(&arena, count_disposal, &disposed);
+        for (size_t i = 0; i < 500; i++) {
+            unsigned char *memory = arena_alloc(&arena, 300);
+            for (size_t at = 0; at < 300; at++) {
+                assert_int_equal(memory[at], 0);
+            }
+            (void)memset(memory, 0xa5, 300);
+        }
+        const struct arena_block *blocks = arena.blocks;
+        size_t used = arena.used;
+        arena_reset(&arena);
+        assert_int_equal(arena.used, 0);
+        assert_int_equal(disposed, round + 1);
+        if (round > 0) {
+            assert_ptr_equal(arena.blocks, blocks);
+            assert_true(used > 150000);
+        }
+    }
+    arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +194,7 @@ int main(void)
         cmocka_unit_test(odd_sizes_do_not_pass_the_limit),
         cmocka_unit_test(copies_end_in_a_nul),
         cmocka_unit_test(dispose_hooks_run_newest_first_before_memory_goes),
+        cmocka_unit_test(a_reset_arena_keeps_its_memory_and_gives_it_zeroed),
         cmocka_unit_test(secret_memory_is_wiped_before_it_goes),
     };
     return cmocka_run_group_tests_name("base arena", tests, NULL, NULL);

@@ -306,12 +306,14 @@ static int open_watch(struct feed *feed, int64_t after, struct err *err)
     return 0;
 }
 
-/* Collections, then records, before zones: a zone becomes visible with all it has. */
+/* Zones and collections before records, which are loaded for the zones that are known; nobody sees
+ * a zone before the sweep. */
 static int load_snapshot(struct feed *feed, struct err *err)
 {
     struct load_revisions revisions = {0};
     compiler_run(feed->compiler, begin_reload, feed);
     int rc = load_prefix(feed, PATH_COLLECTIONS, &revisions.first, &revisions.last, err);
+    rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &revisions.first, &revisions.last, err);
     rc =
         rc != 0 ? rc : load_records(feed->store, feed->compiler, report_bad, feed, &revisions, err);
     for (const char *const *prefix = transfers_prefixes;
@@ -321,7 +323,6 @@ static int load_snapshot(struct feed *feed, struct err *err)
     rc = rc != 0 ? rc : load_prefix(feed, PATH_DNSSEC, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc
                  : load_prefix(feed, PATH_TRAFFIC_RECORDS, &revisions.first, &revisions.last, err);
-    rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc : open_watch(feed, revisions.first, err);
     if (rc != 0) {
         return rc;

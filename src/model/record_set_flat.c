@@ -21,7 +21,8 @@ struct flat {
     struct arena *arena;
 };
 
-static bool take(struct flat *flat, const char *text, size_t size)
+/* Inlined, so that the comparison is one of words. */
+static ALWAYS_INLINE bool take(struct flat *flat, const char *text, size_t size)
 {
     if ((size_t)(flat->end - flat->at) < size || memcmp(flat->at, text, size) != 0) {
         return false;
@@ -98,15 +99,10 @@ static bool take_name(struct flat *flat, struct model_record_set *record)
 /* Types of which every value is fine here; the others are rare. */
 static bool take_type(struct flat *flat, struct model_record_set *record)
 {
-    static const char *const types[] = {"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"};
-    const char *type = take_string(flat);
-    for (size_t i = 0; type != NULL && i < ARRAY_SIZE(types); i++) {
-        if (text_equal(type, types[i])) {
-            record->type = rr_type_from_text(type);
-            return true;
-        }
-    }
-    return false;
+#define TYPE(name) (TAKE(flat, #name "\"") && (record->type = RR_##name) != 0)
+    return TYPE(A) || TYPE(AAAA) || TYPE(CNAME) || TYPE(MX) || TYPE(NS) || TYPE(PTR) || TYPE(SRV) ||
+           TYPE(TXT);
+#undef TYPE
 }
 
 /* One bit each, to see what was there, and what was there twice. */

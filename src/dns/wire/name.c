@@ -27,8 +27,15 @@ struct parse {
     size_t length; /* bytes of wire in use, the open label's length byte included */
     size_t label;  /* where the open label's length byte is */
     const char *label_text;
+    bool spelled; /* some character is not as Route 53 writes it, or may not be */
     enum problem problem;
 };
+
+/* Route 53 leaves only these as they are; everything else is shown in octal. */
+static bool is_plain(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
 
 /* Value of the three digits at text in the base, or -1. */
 static int three_digits(const char *text, int base)
@@ -73,6 +80,7 @@ static int next_byte(struct parse *parse)
 static void open_label(struct parse *parse)
 {
     parse->label = parse->length++;
+    parse->wire[parse->label] = 0; /* until it is closed */
     parse->label_text = parse->at;
 }
 
@@ -86,8 +94,19 @@ static enum problem close_label(struct parse *parse)
     return PROBLEM_NONE;
 }
 
+/* Adds the characters at parse->at that stand for themselves, as nearly all do. */
+static void add_plain(struct parse *parse)
+{
+    size_t limit = MIN(parse->label + NAME_LABEL_LIMIT + 1, NAME_WIRE_LIMIT - 1);
+    while (parse->length < limit && is_plain((uint8_t)*parse->at)) {
+        parse->wire[parse->length++] = (uint8_t)*parse->at++;
+    }
+}
+
+/* Any character, and what is too much. */
 static enum problem add_byte(struct parse *parse)
 {
+    parse->spelled = true;
     int value = next_byte(parse);
     if (value < 0) {
         return PROBLEM_CHARACTER;
@@ -116,6 +135,10 @@ static struct parse parse_text(const char *text, bool octal, uint8_t wire[NAME_W
     }
     open_label(&parse);
     while (parse.problem == PROBLEM_NONE && *parse.at != '\0') {
+        add_plain(&parse);
+        if (*parse.at == '\0') {
+            break;
+        }
         if (*parse.at != '.') {
             parse.problem = add_byte(&parse);
             continue;
@@ -143,7 +166,7 @@ static struct parse parse_text(const char *text, bool octal, uint8_t wire[NAME_W
 
 int name_from_text(const char *text, bool octal, uint8_t wire[NAME_WIRE_LIMIT])
 {
-    uint8_t scratch[NAME_WIRE_LIMIT] = {0};
+    uint8_t scratch[NAME_WIRE_LIMIT];
     struct parse parse = parse_text(text, octal, scratch);
     if (parse.problem != PROBLEM_NONE) {
         return -EINVAL;
@@ -154,7 +177,7 @@ int name_from_text(const char *text, bool octal, uint8_t wire[NAME_WIRE_LIMIT])
 
 int name_explain(const char *text, bool octal, struct err *err)
 {
-    uint8_t scratch[NAME_WIRE_LIMIT] = {0};
+    uint8_t scratch[NAME_WIRE_LIMIT];
     struct parse parse = parse_text(text, octal, scratch);
     switch (parse.problem) {
     case PROBLEM_EMPTY_NAME:
@@ -173,12 +196,6 @@ int name_explain(const char *text, bool octal, struct err *err)
     default:
         return 0;
     }
-}
-
-/* Route 53 leaves only these as they are; everything else is shown in octal. */
-static bool is_plain(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
 static size_t put_digits(char *text, uint8_t value, unsigned base)
@@ -235,11 +252,20 @@ void name_to_text(const uint8_t *wire, bool octal, char text[NAME_TEXT_LIMIT])
 int name_canonical(const char *text, char out[NAME_TEXT_LIMIT])
 {
     uint8_t wire[NAME_WIRE_LIMIT];
-    int length = name_from_text(text, true, wire);
-    if (length < 0) {
-        return length;
+    struct parse parse = parse_text(text, true, wire);
+    if (parse.problem != PROBLEM_NONE) {
+        return -EINVAL;
     }
-    name_to_text(wire, true, out);
+    if (parse.spelled) {
+        name_to_text(wire, true, out);
+        return 0;
+    }
+    size_t length = (size_t)(parse.at - text);
+    (void)memcpy(out, text, length);
+    if (length == 0 || out[length - 1] != '.') {
+        out[length++] = '.';
+    }
+    out[length] = '\0';
     return 0;
 }
 

@@ -203,19 +203,21 @@ static int from_address(struct value *value, int family, size_t size, const char
                         const char *sentence)
 {
     uint8_t address[16];
-    char *room = (char *)bytes_put_room(&value->out, size);
     if (inet_pton(family, value->text, address) != 1) {
         return value_refuse(value, code, sentence);
     }
-    if (room != NULL) {
-        (void)memcpy(room, address, size);
-    }
+    bytes_put(&value->out, address, size);
     return 0;
+}
+
+static bool has_blank(const struct value *value)
+{
+    return strpbrk(value->text, " \t") != NULL;
 }
 
 static int from_a(struct value *value)
 {
-    if (strpbrk(value->text, " \t") != NULL) {
+    if (has_blank(value)) {
         return value_refuse(value, "ARRDATANotSingleField", "Value contains spaces");
     }
     return from_address(value, AF_INET, 4, "ARRDATAIllegalIPv4Address",
@@ -224,7 +226,7 @@ static int from_a(struct value *value)
 
 static int from_aaaa(struct value *value)
 {
-    if (strpbrk(value->text, " \t") != NULL) {
+    if (has_blank(value)) {
         return value_refuse(value, "AAAARRDATANotSingleField", "Value contains spaces");
     }
     return from_address(value, AF_INET6, 16, "AAAARRDATAIllegalIPv6Address",
@@ -534,30 +536,40 @@ static const struct {
     {RR_HTTPS, value_from_service},
 };
 
+/* One text, which is not cut. */
+static bool is_whole(uint16_t type)
+{
+    return type == RR_A || type == RR_AAAA || type == RR_CNAME || type == RR_NS || type == RR_PTR;
+}
+
 int rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t size, struct err *err)
 {
     size_t index = 0;
+    char type_text[RR_TYPE_TEXT];
     while (index < ARRAY_SIZE(types) && types[index].type != type) {
         index++;
     }
-    char type_text[RR_TYPE_TEXT];
-    rr_type_to_text(type, type_text);
     if (index == ARRAY_SIZE(types)) {
+        rr_type_to_text(type, type_text);
         return err_set(err, ERR_UNSUPPORTED, "records of type %s have no text form here",
                        type_text);
     }
     struct value value = {.text = text, .out = bytes_writer(out, size), .err = err};
     if (strlen(text) > VALUE_LIMIT) {
         char code[32];
+        rr_type_to_text(type, type_text);
         (void)snprintf(code, sizeof code, "%sRRDATATooLong", type_text);
         return value_refuse(&value, code, "Value is too long");
     }
-    split(&value);
+    if (!is_whole(type)) {
+        split(&value);
+    }
     int result = types[index].from(&value);
     if (result != 0) {
         return result;
     }
     if (value.out.failed) {
+        rr_type_to_text(type, type_text);
         return err_set(err, ERR_LIMIT, "the value of type %s does not fit", type_text);
     }
     return (int)value.out.at;

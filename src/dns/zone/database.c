@@ -20,6 +20,7 @@
 #include <string.h>
 
 #define TRIM_EDITS 50000U               /* names changed by one publish */
+#define NAMES_AHEAD 4000000             /* of a new zone: there is room for so many at the start */
 #define SIGN_AT_ONCE 1000U              /* names of a new zone that are signed before it is shown */
 #define JOURNAL_PAUSE_NS TIME_S         /* between serials that move for new signatures alone */
 #define JOURNAL_RETRY_NS (20 * TIME_MS) /* a serial waits until it may be served */
@@ -122,7 +123,8 @@ void zone_database_put_zone(struct zone_database *database, const struct model_z
         return; /* a zone's name and age never change */
     }
     owner->created_revision = zone->created_revision;
-    owner_name(database, owner, apex, (size_t)length);
+    int64_t names = MIN(MAX(zone->record_count, 1), NAMES_AHEAD); /* a hint, no more */
+    owner_name(database, owner, apex, (size_t)length, (size_t)names);
     owner_mark_dirty(database, owner);
 }
 
@@ -138,8 +140,7 @@ void zone_database_delete_zone(struct zone_database *database, const char *zone_
     owner_mark_dirty(database, zone);
 }
 
-/* No check, no alias, no policy: the leaf is all there is to it. */
-static bool is_plain(const struct model_record_set *record)
+bool put_is_plain(const struct model_record_set *record)
 {
     return record->policy == MODEL_SIMPLE && record->alias == NULL &&
            record->health_check_id[0] == '\0' && record->set_identifier[0] == '\0';
@@ -166,7 +167,8 @@ int zone_put_new(const struct model_record_set *record, struct arena *arena,
     }
     struct zone_answer *leaf = NULL;
     struct zone_record *made = NULL;
-    int r = is_plain(record) ? leaf_compile(record, &leaf, err) : record_new(record, &made, err);
+    int r =
+        put_is_plain(record) ? leaf_compile(record, &leaf, err) : record_new(record, &made, err);
     if (r < 0) {
         return r;
     }
@@ -328,6 +330,7 @@ void zone_database_mark(struct zone_database *database)
 {
     database->generation++;
     database->nothing_old = database->by_id->live == 0;
+    database->loading = true;
 }
 
 /* True when the name has an edit of this generation that puts that record. */
@@ -410,9 +413,20 @@ static void sweep_zone(void *object, void *context)
     }
 }
 
+static void release(void *object, void *context)
+{
+    struct zone_owner *zone = object;
+    if (zone->held) {
+        zone->held = false;
+        owner_mark_dirty(context, zone);
+    }
+}
+
 void zone_database_sweep(struct zone_database *database)
 {
     struct sweep sweep = {.database = database};
+    database->loading = false;
+    zone_table_each(database->by_id, release, database);
     if (database->nothing_old) {
         return; /* the first load: all there is came after the mark */
     }
@@ -475,6 +489,9 @@ static void serve(struct zone_database *database, struct zone_owner *zone)
     struct zone_owner *fresh = owner_served(database, zone);
     struct zone_table *zones = SNAPSHOT_LOAD(&database->set.zones);
     struct zone_owner *old = owner_visible(database, zone);
+    if (fresh != NULL && fresh->held) { /* the one before it is served meanwhile */
+        fresh = old != zone || !zone->doomed ? old : NULL;
+    }
     if (fresh == old) {
         return;
     }
@@ -511,6 +528,7 @@ static void prepare(struct zone_database *database, struct zone_owner *zone)
             zone_table_each(database->subjects, touch_subject, &touch);
         }
     }
+    zone->held = database->loading && !zone->doomed && owner_visible(database, zone) != zone;
     if (zone->doomed && zone->known) {
         zone_table_each(SNAPSHOT_LOAD(&zone->zone.names), discard_node, database);
     } else if (zone->known) {
@@ -601,13 +619,14 @@ void zone_database_publish(struct zone_database *database)
         struct zone_owner *zone = database->dirty;
         database->dirty = zone->next_dirty;
         zone->dirty = false;
-        if (zone->known && !zone->doomed) {
+        bool shown = zone->known && !zone->held;
+        if (shown && !zone->doomed) {
             signer_settle(database, zone);
             if (owner_visible(database, zone) == NULL) {
                 signer_complete(database, zone, SIGN_AT_ONCE);
             }
         }
-        if (zone->known) {
+        if (shown) {
             journal_settle(database, zone); /* its serial is what is seen first */
             serve(database, zone);
         }

@@ -60,6 +60,21 @@ struct zone_put;
 int zone_put_new(const struct model_record_set *record, struct arena *arena,
                  struct zone_put **ret_put, struct err *err) MUST_CHECK;
 void zone_database_put(struct zone_database *database, struct zone_put *take_put);
+/* The same for a load, with next to nothing left to the owner's thread. The zones there are, for
+ * threads that make records ready; in the arena. */
+struct zone_places;
+const struct zone_places *zone_database_places(const struct zone_database *database,
+                                               struct arena *arena) MUST_CHECK;
+/* Up to `capacity` records that are put together, no two with one key; those of one name should
+ * follow one another. In the arena; one thread at a time; the places are borrowed. */
+struct zone_puts;
+struct zone_puts *zone_puts_new(const struct zone_places *places, struct arena *arena,
+                                size_t capacity) MUST_CHECK;
+/* Makes the record ready, as zone_put_new. */
+int zone_puts_add(struct zone_puts *puts, const struct model_record_set *record, struct err *err)
+    MUST_CHECK;
+/* Puts them all, on the owner's thread; takes what they hold on the heap. */
+void zone_database_put_all(struct zone_database *database, struct zone_puts *take_puts);
 void zone_database_delete_record(struct zone_database *database, const char *zone_id,
                                  const char *name, uint16_t type, const char *set_identifier);
 /* CIDR collections, which CIDR records name; copied, and visible like records. A collection that is
@@ -82,8 +97,10 @@ size_t zone_database_begin_status(struct zone_database *database, const struct m
                                   size_t names, size_t *ret_left);
 size_t zone_database_continue_status(struct zone_database *database, size_t names,
                                      size_t *ret_left);
-/* A reload: everything there is counts as old until it is put again; zone_database_sweep then
- * deletes what is still old (visible at the next publish). Readers keep their answers meanwhile. */
+/* A load, or a reload: everything there is counts as old until it is put again;
+ * zone_database_sweep then deletes what is still old (visible at the next publish). Readers keep
+ * their answers meanwhile, and do not see zones that are new: these are shown, with all they have,
+ * at the first publish after the sweep. */
 void zone_database_mark(struct zone_database *database);
 void zone_database_sweep(struct zone_database *database);
 /* Makes all puts and deletes since the last publish visible to readers: each name's records change

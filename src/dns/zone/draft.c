@@ -70,8 +70,7 @@ static struct item *items_find(struct items *items, uint16_t type, const char *s
     return NULL;
 }
 
-/* The answer of a plain slot is a leaf that the slot owns. */
-static struct zone_answer *owned_leaf(const struct zone_slot *slot)
+struct zone_answer *draft_owned_leaf(const struct zone_slot *slot)
 {
     union {
         const struct zone_answer *borrowed;
@@ -86,7 +85,7 @@ static void items_of_node(struct zone_database *database, const struct zone_node
     for (unsigned i = 0; i < node->slot_count; i++) {
         const struct zone_slot *slot = &node->slots[i];
         if (slot->group == 0) {
-            items_add(items, (struct item){.leaf = owned_leaf(slot),
+            items_add(items, (struct item){.leaf = draft_owned_leaf(slot),
                                            .set_identifier = "",
                                            .type = slot->type,
                                            .generation = slot->generation});
@@ -199,13 +198,19 @@ static void fill_slot(struct zone_database *database, struct zone_owner *zone,
     atomic_init(&slot->answer, group->answer);
 }
 
-static struct zone_node *node_new(unsigned slots, const uint8_t *relative, size_t length)
+struct zone_node *draft_node(unsigned slots, const uint8_t *relative, size_t length)
 {
     struct zone_node *node = memory_new(sizeof *node + slots * sizeof node->slots[0] + length);
     node->slot_count = (uint8_t)slots;
     node->name_length = (uint8_t)length;
     (void)memcpy(&node->slots[slots], relative, length);
     return node;
+}
+
+unsigned draft_node_flags(uint16_t type, size_t length)
+{
+    unsigned flags = type == RR_CNAME ? ZONE_NODE_CNAME : 0U;
+    return flags | (type == RR_NS && length != 0 ? ZONE_NODE_CUT : 0U);
 }
 
 static struct zone_node *assemble(struct zone_database *database, struct zone_owner *zone,
@@ -218,7 +223,7 @@ static struct zone_node *assemble(struct zone_database *database, struct zone_ow
     }
     assert(types <= UINT8_MAX);
     size_t length = pending->length - zone->zone.apex_length;
-    struct zone_node *draft = node_new(types, pending->wire, length);
+    struct zone_node *draft = draft_node(types, pending->wire, length);
     unsigned flags = 0;
     size_t at = 0;
     for (unsigned i = 0; i < types; i++) {
@@ -235,8 +240,7 @@ static struct zone_node *assemble(struct zone_database *database, struct zone_ow
             /* Readers get what the group derived, signed under its own name. */
             atomic_init(&draft->slots[i].answer, zone_slot_answer(zone_node_slot(old, type)));
         }
-        flags |= type == RR_CNAME ? ZONE_NODE_CNAME : 0U;
-        flags |= type == RR_NS && length != 0 ? ZONE_NODE_CUT : 0U;
+        flags |= draft_node_flags(type, length);
         at = end;
     }
     atomic_init(&draft->flags, (uint8_t)flags);
@@ -342,8 +346,8 @@ static uint64_t node_hash(const void *object, const void *context)
     return name.hash[0];
 }
 
-static struct zone_table *names_with_room(struct zone_database *database, struct zone_owner *zone,
-                                          size_t more)
+struct zone_table *draft_names_with_room(struct zone_database *database, struct zone_owner *zone,
+                                         size_t more)
 {
     struct zone_table *names = SNAPSHOT_LOAD(&zone->zone.names);
     if (!zone_table_has_room(names, more)) {
@@ -360,7 +364,7 @@ static struct zone_table *names_with_room(struct zone_database *database, struct
     return names;
 }
 
-static void set_flag(struct zone_node *node, enum zone_node_flag flag, bool on)
+void draft_set_flag(struct zone_node *node, enum zone_node_flag flag, bool on)
 {
     unsigned flags = atomic_load_explicit(&node->flags, memory_order_relaxed);
     flags = on ? flags | (unsigned)flag : flags & ~(unsigned)flag;
@@ -373,9 +377,8 @@ static bool is_star(const struct zone_name *name, unsigned label)
     return at[0] == 1 && at[1] == '*';
 }
 
-/* The name at `label` has come to exist: its parents do from now on. */
-static void adopt(struct zone_database *database, struct zone_owner *zone,
-                  const struct zone_name *name, unsigned label)
+void draft_adopt(struct zone_database *database, struct zone_owner *zone,
+                 const struct zone_name *name, unsigned label)
 {
     while (name->labels - label > zone->zone.labels) {
         unsigned above = label + 1;
@@ -383,16 +386,16 @@ static void adopt(struct zone_database *database, struct zone_owner *zone,
         bool made = parent == NULL;
         if (made) {
             size_t length = (size_t)name->length - name->offset[above] - zone->zone.apex_length;
-            parent = node_new(0, name->wire + name->offset[above], length);
+            parent = draft_node(0, name->wire + name->offset[above], length);
         }
         parent->children++;
         if (is_star(name, label)) {
-            set_flag(parent, ZONE_NODE_WILDCARD, true);
+            draft_set_flag(parent, ZONE_NODE_WILDCARD, true);
         }
         if (!made) {
             return;
         }
-        zone_table_insert(names_with_room(database, zone, 1), name->hash[above], parent);
+        zone_table_insert(draft_names_with_room(database, zone, 1), name->hash[above], parent);
         label = above;
     }
 }
@@ -407,7 +410,7 @@ static void disown(struct zone_database *database, struct zone_owner *zone,
         assert(parent != NULL && parent->children != 0);
         parent->children--;
         if (is_star(name, label)) {
-            set_flag(parent, ZONE_NODE_WILDCARD, false);
+            draft_set_flag(parent, ZONE_NODE_WILDCARD, false);
         }
         if (parent->children != 0 || parent->slot_count != 0 || parent->name_length == 0) {
             return;
@@ -462,7 +465,7 @@ static void apply_name(struct zone_database *database, struct zone_owner *zone,
     (void)atomic_fetch_add_explicit(&zone->zone.cuts, cuts, memory_order_acq_rel);
     if (old != NULL) {
         draft->children = old->children;
-        set_flag(draft, ZONE_NODE_WILDCARD, zone_node_has(old, ZONE_NODE_WILDCARD));
+        draft_set_flag(draft, ZONE_NODE_WILDCARD, zone_node_has(old, ZONE_NODE_WILDCARD));
     }
     if (draft->slot_count == 0 && draft->children == 0 && draft->name_length != 0) {
         if (old != NULL) {
@@ -476,8 +479,8 @@ static void apply_name(struct zone_database *database, struct zone_owner *zone,
             owner_set_negative(database, zone, draft);
         }
     } else {
-        zone_table_insert(names_with_room(database, zone, 1), name.hash[0], draft);
-        adopt(database, zone, &name, 0);
+        zone_table_insert(draft_names_with_room(database, zone, 1), name.hash[0], draft);
+        draft_adopt(database, zone, &name, 0);
     }
     (void)atomic_fetch_sub_explicit(&zone->zone.cuts, cuts_before, memory_order_acq_rel);
     if (zone->signer != NULL) {
@@ -490,7 +493,8 @@ static void apply_name(struct zone_database *database, struct zone_owner *zone,
 void draft_apply(struct zone_database *database, struct zone_owner *zone)
 {
     if (zone->pending != NULL && zone->batch == zone->pending_first) {
-        (void)names_with_room(database, zone, zone->pending->live); /* once, not by doubling */
+        (void)draft_names_with_room(database, zone,
+                                    zone->pending->live); /* once, not by doubling */
     }
     const struct zone_pending *ahead = zone->batch;
     for (unsigned i = 0; i < APPLY_AHEAD && ahead != zone->batch_end; i++) {

@@ -160,6 +160,7 @@ struct zone_owner {
     uint64_t apex_hash;
     bool known;  /* put_zone came */
     bool linked; /* in by_apex */
+    bool held;   /* not shown before the sweep that ends a load */
     bool doomed; /* deleted: goes at the next publish */
     bool dirty;
     bool transfers;      /* a journal with records is wanted */
@@ -233,6 +234,7 @@ struct zone_database {
     size_t scratch;
     uint16_t generation; /* goes up with each zone_database_mark */
     bool nothing_old;    /* the database was empty at the last mark */
+    bool loading;        /* between a mark and its sweep */
     struct zone_signer *signers;
     void (*interrupt)(void *context);
     void *interrupt_context;
@@ -371,9 +373,9 @@ void collections_free(struct zone_database *database);
 struct zone_owner *owner_find(const struct zone_database *database, const char *zone_id);
 /* Made, without a name yet, when it is not there. */
 struct zone_owner *owner_get(struct zone_database *database, const char *zone_id);
-/* Its apex, from now on; it has an empty apex node. */
+/* Its apex, from now on; it has an empty apex node, and room for that many names. */
 void owner_name(struct zone_database *database, struct zone_owner *zone, const uint8_t *apex,
-                size_t length);
+                size_t length, size_t names_wanted);
 void owner_mark_dirty(struct zone_database *database, struct zone_owner *zone);
 /* The zone that a name belongs to when none is given: the longest suffix, the oldest of one
  * name. */
@@ -414,6 +416,23 @@ void draft_build(struct zone_database *database, struct zone_owner *zone);
 void draft_apply(struct zone_database *database, struct zone_owner *zone);
 /* Frees the groups and records of a node; retires its leafs and itself. */
 void draft_discard_node(struct zone_database *database, struct zone_node *take_node);
+
+/* The parts of it that bulk.c builds with: a node of so many slots, on any thread; */
+struct zone_node *draft_node(unsigned slots, const uint8_t *relative, size_t length) MUST_CHECK;
+/* what flags a record of the type gives to it; */
+unsigned draft_node_flags(uint16_t type, size_t length) PURE;
+/* the leaf of a plain slot, which the slot owns; */
+struct zone_answer *draft_owned_leaf(const struct zone_slot *slot) PURE;
+/* the zone's table, with room for `more` names; */
+struct zone_table *draft_names_with_room(struct zone_database *database, struct zone_owner *zone,
+                                         size_t more);
+void draft_set_flag(struct zone_node *node, enum zone_node_flag flag, bool on);
+/* and the name at `label` has come to exist: its parents do from now on. */
+void draft_adopt(struct zone_database *database, struct zone_owner *zone,
+                 const struct zone_name *name, unsigned label);
+
+/* No check, no alias, no policy: the leaf is all there is to the record. */
+bool put_is_plain(const struct model_record_set *record) PURE;
 
 /* Negative answers carry the SOA that the apex's node has now. */
 void owner_set_negative(struct zone_database *database, struct zone_owner *zone,

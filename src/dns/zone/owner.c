@@ -57,7 +57,7 @@ struct zone_owner *owner_get(struct zone_database *database, const char *zone_id
 }
 
 void owner_name(struct zone_database *database, struct zone_owner *zone, const uint8_t *apex,
-                size_t length)
+                size_t length, size_t names_wanted)
 {
     struct zone_name name;
     size_t read = zone_name_read(&name, &database->set, apex, length);
@@ -68,7 +68,7 @@ void owner_name(struct zone_database *database, struct zone_owner *zone, const u
     zone->zone.number = number_take(&database->numbers);
     zone->zone.apex_length = name.length;
     (void)memcpy(zone->zone.apex, apex, length);
-    struct zone_table *names = zone_table_new(1);
+    struct zone_table *names = zone_table_new(MAX(names_wanted, 1U));
     struct zone_node *node = memory_new(sizeof *node);
     zone_table_insert(names, zone->apex_hash, node);
     (void)SNAPSHOT_PUBLISH(&zone->zone.names, names); /* there was none */
