@@ -69,8 +69,8 @@ static struct store_list next_page(struct load *load, struct arena *arena)
     struct store_list list = {0};
     (void)pthread_mutex_lock(&load->mutex);
     if (load->more && load->result == 0) {
-        load->result = store_range(load->store, PATH_RECORDS, load->after, LOAD_PAGE, arena, &list,
-                                   &load->err);
+        load->result = store_range_values(load->store, PATH_RECORDS, load->after, LOAD_PAGE, arena,
+                                          &list, &load->err);
         if (load->result == 0) {
             load->more = list.more && list.count != 0;
             load->revisions.last = list.revision;

@@ -12,8 +12,9 @@ struct store_backend {
     const char *name; /* for error messages: "memory", "sqlite" */
     int (*get)(struct store *store, const char *key, struct arena *arena,
                struct store_entry *ret_entry, struct err *err);
+    /* bare: members other than key, value and size may be 0. */
     int (*range)(struct store *store, const char *prefix, const char *after, size_t limit,
-                 struct arena *arena, struct store_list *ret_list, struct err *err);
+                 bool bare, struct arena *arena, struct store_list *ret_list, struct err *err);
     int (*count)(struct store *store, const char *prefix, size_t *ret_count, struct err *err);
     int (*revision)(struct store *store, int64_t *ret_revision, struct err *err);
     int (*commit)(struct store *store, const struct store_txn *txn, int64_t *ret_revision,

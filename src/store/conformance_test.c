@@ -280,7 +280,7 @@ static void a_page_may_start_after_a_key_that_is_not_there(void **state)
     struct fixture *fixture = *state;
     const char *const keys[] = {"p/a", "p/c", "p/e", "q"};
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        (void)conformance_put(fixture, keys[i], "");
+        (void)conformance_put(fixture, keys[i], i % 2 == 0 ? keys[i] : "");
     }
     const struct {
         const char *after;
@@ -298,6 +298,17 @@ static void a_page_may_start_after_a_key_that_is_not_there(void **state)
                                             &fixture->arena, &list, &fixture->err));
         assert_keys(list, cases[i].keys);
         assert_int_equal(list.more, cases[i].more);
+        struct store_list values = {0};
+        conformance_ok(fixture,
+                       store_range_values(fixture->store, "p/", cases[i].after, cases[i].limit,
+                                          &fixture->arena, &values, &fixture->err));
+        assert_keys(values, cases[i].keys);
+        assert_int_equal(values.more, cases[i].more);
+        assert_int_equal(values.revision, list.revision);
+        for (size_t j = 0; j < values.count; j++) {
+            assert_string_equal(values.entries[j].value, list.entries[j].value);
+            assert_int_equal(values.entries[j].size, list.entries[j].size);
+        }
     }
 }
 

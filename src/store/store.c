@@ -24,8 +24,8 @@ int store_get(struct store *store, const char *key, struct arena *arena,
     return rc != 0 ? rc : store->backend->get(store, key, arena, ret_entry, err);
 }
 
-int store_range(struct store *store, const char *prefix, const char *after, size_t limit,
-                struct arena *arena, struct store_list *ret_list, struct err *err)
+static int range(struct store *store, const char *prefix, const char *after, size_t limit,
+                 bool bare, struct arena *arena, struct store_list *ret_list, struct err *err)
 {
     int rc = store_prefix_check(prefix, err);
     if (rc == 0 && after != NULL) {
@@ -36,7 +36,19 @@ int store_range(struct store *store, const char *prefix, const char *after, size
     }
     /* No key sorts before "": paging from there is paging from the first. */
     const char *start = after != NULL && after[0] != '\0' ? after : NULL;
-    return store->backend->range(store, prefix, start, limit, arena, ret_list, err);
+    return store->backend->range(store, prefix, start, limit, bare, arena, ret_list, err);
+}
+
+int store_range(struct store *store, const char *prefix, const char *after, size_t limit,
+                struct arena *arena, struct store_list *ret_list, struct err *err)
+{
+    return range(store, prefix, after, limit, false, arena, ret_list, err);
+}
+
+int store_range_values(struct store *store, const char *prefix, const char *after, size_t limit,
+                       struct arena *arena, struct store_list *ret_list, struct err *err)
+{
+    return range(store, prefix, after, limit, true, arena, ret_list, err);
 }
 
 int store_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err)
@@ -122,13 +134,18 @@ void store_close(struct store *take_store)
 int store_entry_copy(struct arena *arena, const struct store_entry *entry,
                      struct store_entry *ret_entry, struct err *err)
 {
-    struct store_entry copy = *entry;
-    copy.key = arena_try_memdup(arena, entry->key, strlen(entry->key));
-    copy.value = arena_try_memdup(arena, entry->size != 0 ? entry->value : "", entry->size);
-    if (copy.key == NULL || copy.value == NULL) {
+    size_t key_size = strlen(entry->key) + 1;
+    char *copy = arena_try_alloc(arena, key_size + entry->size + 1);
+    if (copy == NULL) {
         return err_set(err, ERR_MEMORY, "out of memory reading %.160s", entry->key);
     }
-    *ret_entry = copy;
+    *ret_entry = *entry;
+    ret_entry->key = copy;
+    ret_entry->value = copy + key_size;
+    (void)memcpy(copy, entry->key, key_size);
+    if (entry->size != 0) {
+        (void)memcpy(copy + key_size, entry->value, entry->size);
+    }
     return 0;
 }
 

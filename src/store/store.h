@@ -57,6 +57,10 @@ int store_get(struct store *store, const char *key, struct arena *arena,
  * first; it need not exist), at most limit (0: all). */
 int store_range(struct store *store, const char *prefix, const char *after, size_t limit,
                 struct arena *arena, struct store_list *ret_list, struct err *err) MUST_CHECK;
+/* The same for who reads much, and nothing but keys and values: the other members are 0. */
+int store_range_values(struct store *store, const char *prefix, const char *after, size_t limit,
+                       struct arena *arena, struct store_list *ret_list, struct err *err)
+    MUST_CHECK;
 /* How many keys start with prefix. */
 int store_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err)
     MUST_CHECK;

@@ -162,8 +162,10 @@ static int range(const struct memory_store *self, const char *prefix, const char
 }
 
 static int memory_range(struct store *store, const char *prefix, const char *after, size_t limit,
-                        struct arena *arena, struct store_list *ret_list, struct err *err)
+                        bool bare, struct arena *arena, struct store_list *ret_list,
+                        struct err *err)
 {
+    (void)bare; /* nothing costs more here */
     struct memory_store *self = self_of(store);
     (void)pthread_mutex_lock(&self->lock);
     int rc = range(self, prefix, after, limit, arena, ret_list, err);

@@ -29,6 +29,8 @@
     X(GET, "SELECT key, value, created, changed, version, lease FROM entry WHERE key = ?1")        \
     X(RANGE, "SELECT key, value, created, changed, version, lease FROM entry"                      \
              " WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3")                                \
+    X(RANGE_VALUES, "SELECT key, value FROM entry WHERE key >= ?1 AND key < ?2 ORDER BY key"       \
+                    " LIMIT ?3")                                                                   \
     X(COUNT, "SELECT count(*) FROM entry WHERE key >= ?1 AND key < ?2")                            \
     X(STAMP, "SELECT created, changed, version FROM entry WHERE key = ?1")                         \
     X(PUT, "INSERT OR REPLACE INTO entry (key, value, created, changed, version, lease)"           \
@@ -138,7 +140,8 @@ int sqlite_prepare_schema(struct sqlite_connection *connection, struct err *err)
 int sqlite_store_get(struct store *store, const char *key, struct arena *arena,
                      struct store_entry *ret_entry, struct err *err);
 int sqlite_store_range(struct store *store, const char *prefix, const char *after, size_t limit,
-                       struct arena *arena, struct store_list *ret_list, struct err *err);
+                       bool bare, struct arena *arena, struct store_list *ret_list,
+                       struct err *err);
 int sqlite_store_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err);
 int sqlite_store_revision(struct store *store, int64_t *ret_revision, struct err *err);
 int sqlite_store_changes(struct store *store, const char *prefix, int64_t after,

@@ -89,15 +89,17 @@ static int row_value(const struct sqlite_connection *reader, sqlite3_stmt *row, 
     return 0;
 }
 
-/* A row of GET or RANGE; the entry borrows from the row and key. */
-static int row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row,
+/* A row of GET, RANGE or, bare, RANGE_VALUES; the entry borrows from the row and key. */
+static int row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row, bool bare,
                      char key[STORE_KEY_LIMIT + 1], struct store_entry *entry, struct err *err)
 {
-    *entry = (struct store_entry){.key = key,
-                                  .created_revision = sqlite3_column_int64(row, 2),
-                                  .changed_revision = sqlite3_column_int64(row, 3),
-                                  .version = sqlite3_column_int64(row, 4),
-                                  .lease = sqlite3_column_int64(row, 5)};
+    *entry = (struct store_entry){.key = key};
+    if (!bare) {
+        entry->created_revision = sqlite3_column_int64(row, 2);
+        entry->changed_revision = sqlite3_column_int64(row, 3);
+        entry->version = sqlite3_column_int64(row, 4);
+        entry->lease = sqlite3_column_int64(row, 5);
+    }
     int rc = row_key(reader, row, 0, key, err);
     return rc == 0 ? row_value(reader, row, 1, entry, err) : rc;
 }
@@ -120,7 +122,7 @@ static int get(struct sqlite_connection *reader, const char *key, struct arena *
     } else if (code != SQLITE_ROW) {
         rc = sqlite_failure(reader, code, "read", err);
     } else {
-        rc = row_entry(reader, statement, copy, &entry, err);
+        rc = row_entry(reader, statement, false, copy, &entry, err);
         if (rc == 0) {
             rc = store_entry_copy(arena, &entry, ret_entry, err);
         }
@@ -142,10 +144,10 @@ int sqlite_store_get(struct store *store, const char *key, struct arena *arena,
     return rc;
 }
 
-/* Reads rows of RANGE up to limit (0: all). */
-static int range_rows(struct sqlite_connection *reader, sqlite3_stmt *statement, size_t limit,
-                      struct arena *arena, struct store_list_builder *builder, bool *ret_more,
-                      struct err *err)
+/* Reads rows of RANGE or, bare, RANGE_VALUES, up to limit (0: all). */
+static int range_rows(struct sqlite_connection *reader, sqlite3_stmt *statement, bool bare,
+                      size_t limit, struct arena *arena, struct store_list_builder *builder,
+                      bool *ret_more, struct err *err)
 {
     char key[STORE_KEY_LIMIT + 1];
     for (;;) {
@@ -161,7 +163,7 @@ static int range_rows(struct sqlite_connection *reader, sqlite3_stmt *statement,
             return 0;
         }
         struct store_entry entry;
-        int rc = row_entry(reader, statement, key, &entry, err);
+        int rc = row_entry(reader, statement, bare, key, &entry, err);
         if (rc == 0) {
             rc = store_list_add(builder, arena, &entry, err);
         }
@@ -172,9 +174,10 @@ static int range_rows(struct sqlite_connection *reader, sqlite3_stmt *statement,
 }
 
 static int range(struct sqlite_connection *reader, const char *prefix, const char *after,
-                 size_t limit, struct arena *arena, struct store_list *list, struct err *err)
+                 size_t limit, bool bare, struct arena *arena, struct store_list *list,
+                 struct err *err)
 {
-    sqlite3_stmt *statement = sqlite_statement(reader, SQL_RANGE, err);
+    sqlite3_stmt *statement = sqlite_statement(reader, bare ? SQL_RANGE_VALUES : SQL_RANGE, err);
     if (statement == NULL) {
         return err->code;
     }
@@ -188,7 +191,7 @@ static int range(struct sqlite_connection *reader, const char *prefix, const cha
     sqlite3_int64 rows = limit == 0 || limit > INT32_MAX ? -1 : (sqlite3_int64)limit + 1;
     (void)sqlite3_bind_int64(statement, 3, rows); /* cannot fail */
     struct store_list_builder builder = {0};
-    int rc = range_rows(reader, statement, limit, arena, &builder, &list->more, err);
+    int rc = range_rows(reader, statement, bare, limit, arena, &builder, &list->more, err);
     (void)sqlite3_reset(statement); /* repeats the code of the step */
     if (rc != 0) {
         store_list_abandon(&builder);
@@ -198,7 +201,7 @@ static int range(struct sqlite_connection *reader, const char *prefix, const cha
 }
 
 int sqlite_store_range(struct store *store, const char *prefix, const char *after, size_t limit,
-                       struct arena *arena, struct store_list *ret_list, struct err *err)
+                       bool bare, struct arena *arena, struct store_list *ret_list, struct err *err)
 {
     struct sqlite_store *self = sqlite_store_of(store);
     struct store_list list = {0};
@@ -207,7 +210,7 @@ int sqlite_store_range(struct store *store, const char *prefix, const char *afte
     if (reader == NULL) {
         return err->code;
     }
-    int rc = range(reader, prefix, after, limit, arena, &list, err);
+    int rc = range(reader, prefix, after, limit, bare, arena, &list, err);
     reader_give(self, reader);
     if (rc == 0) {
         *ret_list = list;
