@@ -184,7 +184,7 @@ static void assert_same_node(void *object, void *context)
         assert_int_equal(node->slots[i].group == 0, other->slots[i].group == 0);
         assert_int_equal(node->slots[i].generation, other->slots[i].generation);
         assert_int_equal(a == NULL, b == NULL);
-        if (a != NULL) {
+        if (a != NULL && b != NULL) {
             assert_int_equal(a->kind, b->kind);
             assert_int_equal(a->count, b->count);
             assert_int_equal(a->size, b->size);
