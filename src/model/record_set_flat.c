@@ -33,18 +33,24 @@ static ALWAYS_INLINE bool take(struct flat *flat, const char *text, size_t size)
 
 #define TAKE(flat, literal) take(flat, literal, sizeof(literal) - 1)
 
+/* Printable ASCII but for '"' and '\\': a bit each. */
+static ALWAYS_INLINE bool is_itself(char c)
+{
+    static const uint64_t bits[] = {UINT64_C(0xfffffffb00000000), UINT64_C(0x7fffffffefffffff), 0,
+                                    0};
+    uint8_t byte = (uint8_t)c;
+    return (bits[byte / 64] >> byte % 64 & 1U) != 0;
+}
+
 /* A string without escapes, the quote in front of it read; also reads the one behind it. */
 static const char *take_string(struct flat *flat)
 {
     const char *start = flat->at;
     const char *at = start;
-    while (at < flat->end && *at != '"') {
-        if (*at < ' ' || *at > '~' || *at == '\\') { /* escapes, UTF-8, what JSON forbids */
-            return NULL;
-        }
+    while (at < flat->end && is_itself(*at)) {
         at++;
     }
-    if (at == flat->end) {
+    if (at == flat->end || *at != '"') { /* escapes, UTF-8, what JSON forbids */
         return NULL;
     }
     size_t size = (size_t)(at - start);

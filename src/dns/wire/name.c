@@ -32,10 +32,15 @@ struct parse {
 };
 
 /* Route 53 leaves only these as they are; everything else is shown in octal. */
-static bool is_plain(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-}
+static const bool plain[UINT8_MAX + 1] = {
+    ['-'] = true, ['_'] = true, ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true,
+    ['4'] = true, ['5'] = true, ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true,
+    ['a'] = true, ['b'] = true, ['c'] = true, ['d'] = true, ['e'] = true, ['f'] = true,
+    ['g'] = true, ['h'] = true, ['i'] = true, ['j'] = true, ['k'] = true, ['l'] = true,
+    ['m'] = true, ['n'] = true, ['o'] = true, ['p'] = true, ['q'] = true, ['r'] = true,
+    ['s'] = true, ['t'] = true, ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true,
+    ['y'] = true, ['z'] = true,
+};
 
 /* Value of the three digits at text in the base, or -1. */
 static int three_digits(const char *text, int base)
@@ -98,7 +103,7 @@ static enum problem close_label(struct parse *parse)
 static void add_plain(struct parse *parse)
 {
     size_t limit = MIN(parse->label + NAME_LABEL_LIMIT + 1, NAME_WIRE_LIMIT - 1);
-    while (parse->length < limit && is_plain((uint8_t)*parse->at)) {
+    while (parse->length < limit && plain[(uint8_t)*parse->at]) {
         parse->wire[parse->length++] = (uint8_t)*parse->at++;
     }
 }
@@ -210,7 +215,7 @@ static size_t put_digits(char *text, uint8_t value, unsigned base)
 static size_t put_octal(char *text, uint8_t c)
 {
     uint8_t lower = (uint8_t)text_lower((char)c);
-    if (is_plain(lower)) {
+    if (plain[lower]) {
         text[0] = (char)lower;
         return 1;
     }
