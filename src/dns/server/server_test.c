@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -17,11 +18,15 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #define PATIENCE_MS 10000
+#define BATCH 64U /* of the server */
+#define FLOOD 192U
+#define IDLE_MS 200
 #define HEADER 12U
 #define MESSAGE 32U
 #define BIG 60000U
@@ -667,6 +672,50 @@ static void several_addresses_and_workers_share_the_load(void **state)
     dns_server_stop(server);
 }
 
+static int64_t processor_ns(void)
+{
+    struct timespec used;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used), 0);
+    return used.tv_sec * TIME_S + used.tv_nsec;
+}
+
+/* Full batches: each is one segmented datagram, whose parts arrive together. */
+static void a_flood_is_answered_and_leaves_the_worker_as_it_was(void **state)
+{
+    (void)state;
+    struct dns_server *server = start_plain();
+    int fd = dial_to(SOCK_DGRAM, dns_server_address(server, 0));
+    int tcp = dial_to(SOCK_STREAM, dns_server_address(server, 0));
+    uint8_t answer[MESSAGE];
+    for (unsigned flood = 0; flood < 3; flood++) {
+        unsigned answered = 0;
+        uint8_t queries[BATCH * MESSAGE];
+        for (uint16_t id = 0; id < BATCH; id++) {
+            make_query(queries + (size_t)id * MESSAGE, id, WANT_ECHO);
+        }
+        int size = MESSAGE;
+        assert_int_equal(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size), 0);
+        for (unsigned i = 0; i < FLOOD / BATCH; i++) {
+            send_all(fd, queries, sizeof queries);
+        }
+        size = 0; /* each by itself again */
+        assert_int_equal(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size), 0);
+        assert_true(ask_tcp(tcp, 1)); /* connections have their turn meanwhile */
+        while (answered < FLOOD && readable(fd, PATIENCE_MS)) {
+            answered += recv(fd, answer, MESSAGE, 0) == MESSAGE;
+        }
+        assert_int_equal(answered, FLOOD);
+        int64_t before = processor_ns();
+        (void)poll(NULL, 0, IDLE_MS);
+        assert_true(processor_ns() - before <
+                    IDLE_MS * TIME_MS / 2); /* it waits, it does not spin */
+        ask_udp(fd, 7, WANT_ECHO, answer, MESSAGE);
+    }
+    (void)close(fd);
+    (void)close(tcp);
+    dns_server_stop(server);
+}
+
 static void go_to(int processor)
 {
     cpu_set_t set;
@@ -736,6 +785,7 @@ int main(void)
         cmocka_unit_test(running_out_of_descriptors_is_survived),
         cmocka_unit_test(a_port_in_use_is_refused_by_name),
         cmocka_unit_test(several_addresses_and_workers_share_the_load),
+        cmocka_unit_test(a_flood_is_answered_and_leaves_the_worker_as_it_was),
         cmocka_unit_test(pinned_workers_answer_what_their_processors_receive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

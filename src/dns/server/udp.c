@@ -170,12 +170,13 @@ static unsigned send_batch(struct udp *udp, int fd, unsigned count)
     return count - failed;
 }
 
-void udp_serve(struct worker *worker, const struct endpoint *endpoint)
+void udp_serve(struct worker *worker, struct endpoint *endpoint)
 {
     struct udp *udp = &worker->udp;
     for (int turn = 0; turn < BATCHES_A_TURN; turn++) {
         int count = recvmmsg(endpoint->fd, udp->in, UDP_BATCH, MSG_DONTWAIT, NULL);
         if (count <= 0) {
+            worker_read_directly(worker, endpoint, false);
             return;
         }
         struct mono start = mono_now();
@@ -195,7 +196,9 @@ void udp_serve(struct worker *worker, const struct endpoint *endpoint)
         if (sent != tally.answered) {
             worker_count(&counters->send_failed, tally.answered - sent);
         }
-        if ((unsigned)count < UDP_BATCH) {
+        if ((unsigned)count == UDP_BATCH) {
+            worker_read_directly(worker, endpoint, true);
+        } else if (!endpoint->direct) {
             return;
         }
     }

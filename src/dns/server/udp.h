@@ -46,6 +46,6 @@ struct udp {
 
 void udp_init(struct udp *udp);
 /* Serves what is waiting on the socket, up to a bound that leaves other sockets their turn. */
-void udp_serve(struct worker *worker, const struct endpoint *endpoint) HOT;
+void udp_serve(struct worker *worker, struct endpoint *endpoint) HOT;
 
 #endif

@@ -19,6 +19,29 @@ static void stay_on(int processor)
     (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+void worker_read_directly(struct worker *worker, struct endpoint *endpoint, bool direct)
+{
+    if (LIKELY(endpoint->direct == direct)) {
+        return;
+    }
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = endpoint};
+    int operation = direct ? EPOLL_CTL_DEL : EPOLL_CTL_ADD;
+    if (epoll_ctl(worker->epoll_fd, operation, endpoint->fd, &event) != 0) {
+        return; /* as it was: answers come either way, and the next round tries again */
+    }
+    endpoint->direct = direct;
+    worker->direct = direct ? worker->direct + 1 : worker->direct - 1;
+}
+
+static void serve_directly(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->endpoint_count; i++) {
+        if (worker->endpoints[i].direct) {
+            udp_serve(worker, &worker->endpoints[i]);
+        }
+    }
+}
+
 /* Anything but packets. */
 static void serve(struct worker *worker, struct endpoint *endpoint, uint32_t events)
 {
@@ -84,9 +107,13 @@ void *worker_run(void *argument)
     worker->now = mono_now();
     while (!worker->stopping) {
         int wait = tcp_tick(worker);
-        int count = epoll_wait(worker->epoll_fd, events, EVENTS_A_ROUND, wait);
+        int count =
+            epoll_wait(worker->epoll_fd, events, EVENTS_A_ROUND, worker->direct != 0 ? 0 : wait);
         worker->now = mono_now();
         worker->answer.now = (uint32_t)(wall_now().ns / TIME_S); /* cookies count modulo 2^32 */
+        if (worker->direct != 0) {
+            serve_directly(worker);
+        }
         serve_all(worker, events, count);
     }
     snapshot_thread_end();
