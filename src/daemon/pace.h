@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* From the decision on. What is late beyond it goes on without rests. */
-#define PACE_GOAL_NS INT64_C(150000000)
+#define PACE_GOAL_NS INT64_C(120000000)
 
 /* The piece that was shown last. */
 struct pace {
