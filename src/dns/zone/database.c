@@ -92,9 +92,11 @@ void database_retire(struct zone_database *database, void *take_memory)
     database->retired[database->retired_count++] = take_memory;
 }
 
+/* Not while a change of health is shown piece by piece: aliases whose turn has not come are still
+ * answered by the mix that their target had. */
 static void flush_retired(struct zone_database *database)
 {
-    if (database->retired_count == 0) {
+    if (database->retired_count == 0 || database->flips != NULL) {
         return;
     }
     size_t size = database->retired_count * sizeof(void *);

@@ -4,7 +4,8 @@
  * A subject whose groups are more than a piece has room for waits in a list with a place in its
  * edges; pieces take groups from the first one, which then goes behind the others. Invariants: the
  * queue of groups is empty between two pieces; a group is decided by the health of that moment, so
- * that a change that is taken back before a group's turn shows nothing of it. */
+ * that a change that is taken back before a group's turn shows nothing of it; nothing that was
+ * replaced is freed while a subject waits, since its groups may still be answered by it. */
 #include "base/macro.h"
 #include "dns/zone/internal.h"
 

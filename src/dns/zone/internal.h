@@ -221,7 +221,7 @@ struct zone_database {
     size_t flip_room;       /* groups that this piece may still take */
     struct zone_down *down; /* the unhealthy checks of the last status, by id */
     size_t down_count;
-    void **retired; /* to be freed with free() after a grace period */
+    void **retired; /* to be freed with free() after a grace period, once no flip is left */
     size_t retired_count;
     size_t retired_capacity;
     struct zone_collection *collections;
