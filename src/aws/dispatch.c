@@ -215,6 +215,7 @@ static void exchange_init(struct exchange *exchange, const struct dispatch *disp
                                        .role = AWS_ROLE_VIEWER,
                                        .request_id = arena_strdup(arena, exchange->request_id),
                                        .source = request->source,
+                                       .path = request->path,
                                        .now = wall_now()};
 }
 
@@ -284,7 +285,8 @@ static bool region_served(const struct exchange *exchange)
         }
     }
     const struct aws_service *service = find_service(config, exchange->call.service);
-    return service != NULL && service->global && text_equal(region, AWS_GLOBAL_REGION);
+    return service != NULL && ((service->global && text_equal(region, AWS_GLOBAL_REGION)) ||
+                               (service->home != NULL && text_equal(region, service->home)));
 }
 
 /* True when the region signed for is one of ours; otherwise the request was answered. The list of

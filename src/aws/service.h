@@ -39,6 +39,7 @@ struct aws_call {
     enum aws_role role;
     const char *request_id; /* UUID */
     const char *source;     /* client's address */
+    const char *path;       /* of the URL, as it came */
     struct wall now;
     /* Set by aws_error() only. */
     const char *error_code;
@@ -73,7 +74,8 @@ struct aws_service {
     const char *name;
     const struct aws_binding *bindings;
     size_t count;
-    bool global; /* one for all regions: AWS_GLOBAL_REGION is served wherever the daemon is */
+    bool global;      /* one for all regions: AWS_GLOBAL_REGION is served wherever the daemon is */
+    const char *home; /* another region that is served wherever the daemon is, or NULL */
 };
 
 #endif

@@ -11,6 +11,8 @@
 #include "daemon/privileges.h"
 #include "daemon/sealing.h"
 #include "daemon/secret_file.h"
+#include "service/arc/arc.h"
+#include "service/common/controls.h"
 #include "service/leeward/leeward.h"
 #include "service/route53/route53.h"
 #include "service/sts/sts.h"
@@ -24,8 +26,8 @@
 
 #define FAILURES_LOGGED_A_SECOND 100U
 
-static const struct aws_service *const services[] = {&service_route53, &service_sts,
-                                                     &service_leeward};
+static const struct aws_service *const services[] = {
+    &service_route53, &service_sts, &service_leeward, &service_arc_config, &service_arc_cluster};
 
 static int open_store(struct daemon *daemon, struct err *err)
 {
@@ -329,6 +331,7 @@ static int start_rooms(struct daemon *daemon, struct err *err)
              : dns_server_run(daemon->dns, compiler_zones(daemon->compiler), daemon->transfer, err);
     daemon->services = (struct service_context){.store = daemon->store,
                                                 .seal = daemon->seal,
+                                                .controls = controls_cache_new(),
                                                 .views = views_of(daemon),
                                                 .name_servers = daemon->config->name_servers.items,
                                                 .regions = daemon->regions,
@@ -409,6 +412,7 @@ void daemon_stop(struct daemon *take_daemon)
     transfer_free(daemon->transfer);
     locate_free(daemon->locate);
     snapshot_drain();
+    controls_cache_free(daemon->services.controls);
     arena_done(&daemon->arena);
     store_close(daemon->store);
     seal_free(daemon->seal);

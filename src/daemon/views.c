@@ -422,6 +422,23 @@ static json_t *problems_json(const struct daemon *daemon)
     return list;
 }
 
+/* Until there are several sites: this daemon's own address, in its first region. */
+static int view_api_endpoints(void *context, json_t **ret_list, struct err *err)
+{
+    struct daemon *daemon = context;
+    char address[CONFIG_ADDRESS_TEXT];
+    config_format_address(aws_server_address(daemon->api), address);
+    json_t *list =
+        json_pack("[{s:o, s:s}]", "Endpoint",
+                  json_sprintf("%s://%s", daemon->certificate != NULL ? "https" : "http", address),
+                  "Region", daemon->config->regions.items[0]);
+    if (list == NULL) {
+        return err_set(err, ERR_MEMORY, "listing the API's addresses");
+    }
+    *ret_list = list;
+    return 0;
+}
+
 static int view_node(void *context, json_t **ret_node, struct err *err)
 {
     struct daemon *daemon = context;
@@ -460,5 +477,6 @@ struct service_views views_of(struct daemon *daemon)
                                   .reset_latch = view_reset_latch,
                                   .routed = view_routed,
                                   .secondaries = view_secondaries,
+                                  .api_endpoints = view_api_endpoints,
                                   .node = view_node};
 }

@@ -51,6 +51,7 @@ struct check_table {
     struct check_table_config config;
     char *region;
     struct publisher *publisher;
+    struct control_map *controls; /* states of routing controls; the loop's alone */
     pthread_mutex_t mutex;
     struct check_entry **entries; /* sorted by id */
     size_t count;

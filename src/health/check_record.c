@@ -19,6 +19,9 @@ int check_record_decode(const void *value, size_t size, const void *tags, size_t
         check_record_free(record);
         return rc;
     }
+    if (model_arc_parse(record->check.routing_control, &record->control) != 0) {
+        record->control.id[0] = '\0';
+    }
     *ret_record = record;
     return 0;
 }

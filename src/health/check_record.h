@@ -6,11 +6,13 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/macro.h"
+#include "model/arc.h"
 #include "model/check.h"
 
 struct check_record {
     struct arena arena;
     struct model_check check;
+    struct model_arc_name control; /* of a RECOVERY_CONTROL check; id "" when there is none */
 };
 
 /* From the stored check and, when tags is not NULL, its stored tags. */

@@ -157,10 +157,41 @@ static bool calculate(const struct check_entry *entry)
 
 /* ---- outcomes ---- */
 
+/* Not probed: it follows other checks, or a routing control. */
+static bool is_derived(const struct check_entry *entry)
+{
+    return entry->record->check.type == MODEL_CHECK_CALCULATED ||
+           entry->record->check.type == MODEL_CHECK_RECOVERY_CONTROL;
+}
+
+/* What a check that is not probed follows says now. A control that is not there leaves its check as
+ * it was; one that never was there makes it unhealthy. */
+static bool derive(struct check_entry *entry, bool before)
+{
+    struct check_table *table = entry->table;
+    if (entry->record->check.type == MODEL_CHECK_CALCULATED) {
+        return calculate(entry);
+    }
+    enum control_state state = control_map_find(table->controls, &entry->record->control);
+    bool on = state == CONTROL_ON || (state == CONTROL_GONE && before);
+    const char *text = state == CONTROL_ON    ? "Success: the routing control is On"
+                       : state == CONTROL_OFF ? "Failure: the routing control is Off"
+                                              : "Failure: the routing control does not exist";
+    thread_lock(&table->mutex);
+    IGNORE_RESULT(text_copy(entry->status, sizeof entry->status, text)); /* all of them fit */
+    entry->checked = wall_now();
+    if (!on) {
+        (void)memcpy(entry->last_failure, entry->status, sizeof entry->last_failure);
+        entry->last_failure_at = entry->checked;
+    }
+    thread_unlock(&table->mutex);
+    return on;
+}
+
 /* This site alone: its ballot is the verdict. */
 static bool verdict_of(const struct check_entry *entry, struct mono now)
 {
-    if (entry->record->check.type == MODEL_CHECK_CALCULATED) {
+    if (is_derived(entry)) {
         return entry->count.raw;
     }
     struct vote_ballot ballot = {.cast = true, .healthy = entry->count.raw, .heard = now};
@@ -182,11 +213,21 @@ static void tell_parents(struct check_entry *entry, enum count_cause cause, stru
     }
 }
 
+/* Whether a restart would lose something. What follows a routing control loses nothing but its
+ * latch: the control's state is in the store. */
+static bool worth_keeping(const struct check_entry *entry, const struct count_state *count,
+                          const struct count_outcome *outcome)
+{
+    return entry->record->check.type == MODEL_CHECK_RECOVERY_CONTROL
+               ? outcome->latched
+               : count_keeps(&entry->rules, count, outcome);
+}
+
 /* Keeps the verdict for the next start, or deletes what was kept. */
 static void keep(struct check_entry *entry)
 {
     struct check_table *table = entry->table;
-    bool keeps = count_keeps(&entry->rules, &entry->count, &entry->outcome);
+    bool keeps = worth_keeping(entry, &entry->count, &entry->outcome);
     struct verdict verdict = {
         .kept = {.vote = entry->count.raw,
                  .healthy = entry->outcome.healthy,
@@ -206,8 +247,8 @@ static void settle(struct check_entry *entry, struct count_state count, enum cou
 {
     struct check_table *table = entry->table;
     struct wall now = wall_now();
-    if (entry->record->check.type == MODEL_CHECK_CALCULATED) {
-        count = (struct count_state){.raw = calculate(entry)};
+    if (is_derived(entry)) {
+        count = (struct count_state){.raw = derive(entry, count.raw)};
     }
     bool vote_changed = count.raw != entry->count.raw;
     thread_lock(&table->mutex);
@@ -220,7 +261,7 @@ static void settle(struct check_entry *entry, struct count_state count, enum cou
     struct count_outcome after =
         count_outcome_step(&entry->rules, &before, verdict_of(entry, at), cause);
     bool turned = after.healthy != before.healthy;
-    bool keeps = count_keeps(&entry->rules, &count, &after);
+    bool keeps = worth_keeping(entry, &count, &after);
     if (!vote_changed && !turned && after.latched == before.latched && keeps == entry->kept) {
         return;
     }
@@ -280,6 +321,7 @@ struct check_table *check_table_new(const struct check_table_config *config)
         .published_context = config->context,
     };
     table->publisher = publisher_new(&publisher);
+    table->controls = control_map_new();
     return table;
 }
 
@@ -315,8 +357,8 @@ static void begin_verdict(struct check_entry *entry, const struct verdict_entry 
     const struct verdict *kept = stored != NULL && stored->readable ? &stored->verdict : NULL;
     struct count_state count =
         kept != NULL ? count_restore(&entry->rules, &kept->kept) : count_begin();
-    if (entry->record->check.type == MODEL_CHECK_CALCULATED) {
-        count = (struct count_state){.raw = calculate(entry)};
+    if (is_derived(entry)) {
+        count = (struct count_state){.raw = derive(entry, false)};
     }
     thread_lock(&table->mutex);
     entry->count = count;
@@ -421,6 +463,19 @@ void check_table_remove(struct check_table *table, const char *check_id)
     drop_unneeded(entry);
 }
 
+void check_table_set_controls(struct check_table *table, const struct control_list *list)
+{
+    struct mono now = mono_now();
+    control_map_apply(table->controls, list);
+    for (size_t i = 0; i < table->count; i++) {
+        struct check_entry *entry = table->entries[i];
+        if (entry->record != NULL && entry->record->check.type == MODEL_CHECK_RECOVERY_CONTROL &&
+            control_list_names(list, &entry->record->control)) {
+            settle(entry, entry->count, COUNT_VERDICT, now);
+        }
+    }
+}
+
 void check_table_reset_latch(struct check_table *table, const char *check_id)
 {
     struct check_entry *entry = check_table_find(table, check_id);
@@ -448,6 +503,7 @@ void check_table_close(struct check_table *take_table)
         free_entry(entry);
     }
     free(take_table->entries);
+    control_map_free(take_table->controls);
     (void)pthread_mutex_destroy(&take_table->mutex); /* nobody reads it any more */
     free(take_table->region);
     free(take_table);

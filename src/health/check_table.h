@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/macro.h"
 #include "health/check_record.h"
+#include "health/control_map.h"
 #include "health/counters.h"
 #include "health/health.h"
 #include "health/probe/probe.h"
@@ -42,6 +43,8 @@ void check_table_put(struct check_table *table, struct check_record *take_record
                      const struct verdict_entry *stored);
 /* The check vanishes: its probe stops, its kept verdict is deleted. */
 void check_table_remove(struct check_table *table, const char *check_id);
+/* Routing controls changed: the checks that follow them do, together. */
+void check_table_set_controls(struct check_table *table, const struct control_list *list);
 void check_table_reset_latch(struct check_table *table, const char *check_id);
 /* Publishes now, changed or not. */
 void check_table_publish(struct check_table *table);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "health/check_table.h"
+#include "health/control_watch.h"
 #include "health/counters.h"
 #include "health/settings.h"
 #include "health/thread.h"
@@ -28,19 +29,27 @@
 #define LAG_PERIOD_MS 10
 #define LOOP_NICE (-10)
 
-enum message_kind { MESSAGE_CHANGED, MESSAGE_REMOVED, MESSAGE_RESET_LATCH, MESSAGE_STOP };
+enum message_kind {
+    MESSAGE_CONTROLS,
+    MESSAGE_CHANGED,
+    MESSAGE_REMOVED,
+    MESSAGE_RESET_LATCH,
+    MESSAGE_STOP
+};
 
 struct message {
     struct message *next;
     enum message_kind kind;
-    struct check_record *record; /* MESSAGE_CHANGED */
-    char *check_id;              /* MESSAGE_REMOVED, MESSAGE_RESET_LATCH */
+    struct check_record *record;   /* MESSAGE_CHANGED */
+    char *check_id;                /* MESSAGE_REMOVED, MESSAGE_RESET_LATCH */
+    struct control_list *controls; /* MESSAGE_CONTROLS */
 };
 
 struct health {
     struct health_config config;
     struct counters counters;
     struct watch *watch;
+    struct control_watch *control_watch;
     struct verdict_writer *verdicts;
     struct arena stored_arena;
     struct verdict_list stored; /* kept from before the start, until the first list is applied */
@@ -88,6 +97,11 @@ static void on_removed(void *context, const char *check_id)
     post(context, (struct message){.kind = MESSAGE_REMOVED, .check_id = memory_strdup(check_id)});
 }
 
+static void on_controls(void *context, struct control_list *take_list)
+{
+    post(context, (struct message){.kind = MESSAGE_CONTROLS, .controls = take_list});
+}
+
 static struct message *take_inbox(struct health *health)
 {
     thread_lock(&health->inbox_mutex);
@@ -103,6 +117,9 @@ static void stop_loop(struct health *health);
 static void handle_message(struct health *health, const struct message *message)
 {
     switch (message->kind) {
+    case MESSAGE_CONTROLS:
+        check_table_set_controls(health->table, message->controls);
+        break;
     case MESSAGE_CHANGED:
         check_table_put(health->table, message->record,
                         verdict_find(&health->stored, message->record->check.id));
@@ -127,6 +144,7 @@ static void take_message(struct health *health, struct message *take_message)
         check_record_free(take_message->record); /* it was stopped */
     }
     free(take_message->check_id);
+    free(take_message->controls);
     free(take_message);
 }
 
@@ -299,6 +317,12 @@ static int start_threads(struct health *health, const struct probe_settings *pro
         .removed = on_removed,
         .context = health,
     };
+    struct control_watch_config controls = {
+        .store = health->config.store,
+        .counters = &health->counters,
+        .changed = on_controls,
+        .context = health,
+    };
     int rc = verdict_writer_start(health->config.store, health->config.node, &health->counters,
                                   &health->verdicts, err);
     if (rc != 0) {
@@ -309,7 +333,11 @@ static int start_threads(struct health *health, const struct probe_settings *pro
         verdict_writer_stop(health->verdicts);
         return rc;
     }
-    rc = watch_new(&watch, &health->watch, err);
+    /* The controls first: the checks that follow them begin with their states. */
+    rc = control_watch_new(&controls, &health->control_watch, err);
+    if (rc == 0) {
+        rc = watch_new(&watch, &health->watch, err);
+    }
     if (rc == 0) {
         rc = pthread_create(&health->thread, NULL, run_loop, health);
         if (rc != 0) {
@@ -318,6 +346,7 @@ static int start_threads(struct health *health, const struct probe_settings *pro
     }
     if (rc != 0) {
         watch_free(health->watch);
+        control_watch_free(health->control_watch);
         stop_loop(health);
         close_loop(health);
         verdict_writer_stop(health->verdicts);
@@ -346,6 +375,7 @@ int health_start_with(const struct health_config *config, const struct probe_set
         return err_wrap(err, "starting health checks");
     }
     rc = watch_start(health->watch, err);
+    rc = rc == 0 ? control_watch_start(health->control_watch, err) : rc;
     if (rc != 0) {
         health_stop(health);
         return err_wrap(err, "starting health checks");
@@ -366,6 +396,7 @@ void health_stop(struct health *take_health)
         return;
     }
     watch_free(take_health->watch);
+    control_watch_free(take_health->control_watch);
     post(take_health, (struct message){.kind = MESSAGE_STOP});
     (void)pthread_join(take_health->thread, NULL); /* ours, joined once */
     (void)uv_loop_close(&take_health->loop);       /* nothing is open any more */

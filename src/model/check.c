@@ -312,7 +312,8 @@ static int check_calculated(const json_t *config, struct model_check *check, int
     return 0;
 }
 
-static int check_indirect(const json_t *config, const struct model_check *check, struct err *err)
+static int check_indirect(const json_t *config, struct arena *arena, struct model_check *check,
+                          struct err *err)
 {
     bool metric = check->type == MODEL_CHECK_CLOUDWATCH_METRIC;
     const char *kind = metric ? "CloudWatch metric" : "Recovery control";
@@ -328,6 +329,12 @@ static int check_indirect(const json_t *config, const struct model_check *check,
         return refuse(err,
                       "Recovery control health checks must have a routing control ARN specified.");
     }
+    if (!metric) {
+        rc = fields_text(config, "RoutingControlArn", arena, &check->routing_control, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
     if (!metric && (check->inverted || json_object_get(config, "FailureThreshold") != NULL)) {
         return refuse(err, "Recovery control health checks cannot be inverted or have thresholds.");
     }
@@ -337,7 +344,7 @@ static int check_indirect(const json_t *config, const struct model_check *check,
 static int read_config(const json_t *config, struct arena *arena, struct model_check *check,
                        struct err *err)
 {
-    *check = (struct model_check){.id = "", .caller_reference = ""};
+    *check = (struct model_check){.id = "", .caller_reference = "", .routing_control = ""};
     struct numbers numbers = {0};
     int rc = read_type(config, &check->type, err);
     if (rc == 0) {
@@ -364,7 +371,7 @@ static int read_config(const json_t *config, struct arena *arena, struct model_c
     if (check->type == MODEL_CHECK_CALCULATED) {
         return check_calculated(config, check, numbers.threshold, err);
     }
-    return check_indirect(config, check, err);
+    return check_indirect(config, arena, check, err);
 }
 
 int model_check_from_json(const json_t *config, struct arena *arena, struct model_check *ret_check,

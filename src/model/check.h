@@ -55,6 +55,7 @@ struct model_check {
     const char **children; /* CALCULATED: check ids */
     size_t child_count;
     uint32_t health_threshold;
+    const char *routing_control; /* RECOVERY_CONTROL: its ARN; "" otherwise */
     struct model_check_options options;
 };
 

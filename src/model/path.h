@@ -31,6 +31,15 @@
  *   r53/dnssec/<zone id>                                 model_dnssec: whether a zone is signed
  *   r53/ksk/<zone id>/<name>                             model_signing_key: a key-signing key
  *   r53/zsk/<zone id>/<key tag>                          model_signing_key: a zone-signing key
+ *   arc/cluster/<cluster id>                             routing controls (model/arc.h): a cluster
+ *   arc/panel/<panel id>                                 a control panel
+ *   arc/control/<panel id>/<control id>                  a routing control's settings
+ *   arc/state/<panel id>/<control id>                    model_arc_state: On or Off, since when
+ *   arc/rule/<panel id>/<rule id>                        model_arc_rule
+ *   arc/guard/<panel id, cluster id or "clusters">       {"v":1}: written by whatever changes what
+ *                                                        belongs to it, compared by whoever judged
+ *   arc/token/<client token>                             idempotency: {"v":1,"Operation","Request",
+ *                                                        "Arn"}; goes with what it made
  *   seal/rewrite                                         {"v":1} while the store's files may hold
  *                                                        secrets of old times in plain
  *   node/<node name>/dns                                 what a DNS node has applied:
@@ -78,6 +87,13 @@
 #define PATH_ZONE_KEYS "r53/zsk/"
 #define PATH_DNSSEC "r53/dnssec/"
 #define PATH_SECONDARIES "r53/secondary/"
+#define PATH_ARC_CLUSTERS "arc/cluster/"
+#define PATH_ARC_PANELS "arc/panel/"
+#define PATH_ARC_CONTROLS "arc/control/"
+#define PATH_ARC_STATES "arc/state/"
+#define PATH_ARC_RULES "arc/rule/"
+#define PATH_ARC_GUARDS "arc/guard/"
+#define PATH_ARC_TOKENS "arc/token/"
 #define PATH_SEAL_REWRITE "seal/rewrite"
 #define PATH_NODES "node/"
 

@@ -516,12 +516,17 @@ def test_a_bad_configuration_is_named(api, case):
                 if c["CallerReference"] == case]
 
 
-@pytest.mark.parametrize("kind", ["CLOUDWATCH_METRIC", "RECOVERY_CONTROL"])
-def test_types_of_later_parts_are_refused_by_name(api, kind):
-    more = {"CLOUDWATCH_METRIC": {"AlarmIdentifier": {"Region": "us-east-1", "Name": "alarm"}},
-            "RECOVERY_CONTROL": {"RoutingControlArn": "arn:aws:route53-recovery-control::123456789012:control/1"}}
-    with refused(api, "InvalidInput", 400, f"Health checks of type {kind} are not offered yet by Leeward"):
-        api.create_health_check(CallerReference=kind, HealthCheckConfig={"Type": kind, **more[kind]})
+def test_types_of_later_parts_are_refused_by_name(api):
+    with refused(api, "InvalidInput", 400, "Health checks of type CLOUDWATCH_METRIC are not offered yet by Leeward"):
+        api.create_health_check(CallerReference="metric", HealthCheckConfig={
+            "Type": "CLOUDWATCH_METRIC", "AlarmIdentifier": {"Region": "us-east-1", "Name": "alarm"}})
+
+
+def test_a_check_cannot_follow_a_routing_control_that_is_not_there(api):
+    arn = "arn:aws:route53-recovery-control::123456789012:control/1"
+    with refused(api, "InvalidInput", 400, f"Invalid parameter : The routing control {arn} does not exist."):
+        api.create_health_check(CallerReference="control", HealthCheckConfig={
+            "Type": "RECOVERY_CONTROL", "RoutingControlArn": arn})
 
 
 def test_an_address_is_neither_added_nor_removed(api):

@@ -16,7 +16,8 @@
 
 #include <jansson.h>
 
-struct model_region; /* model/location.h */
+struct controls_cache; /* service/common/controls.h */
+struct model_region;   /* model/location.h */
 
 struct service_views {
     void *context;
@@ -41,13 +42,17 @@ struct service_views {
     int (*routed)(void *context, json_t **ret_list, bool *ret_more, struct err *err);
     /* Zones that have a primary, as the leeward model's SecondaryZone shapes. */
     int (*secondaries)(void *context, json_t **ret_list, struct err *err);
+    /* Where the API can be called: [{"Endpoint":"http://127.0.0.1:4566","Region":..}], one for each
+     * site; never empty. */
+    int (*api_endpoints)(void *context, json_t **ret_list, struct err *err);
     /* Version, uptime, revision applied, DNS counters, health loop lag ...: NodeStatus shape. */
     int (*node)(void *context, json_t **ret_node, struct err *err);
 };
 
 struct service_context {
     struct store *store;
-    const struct seal *seal; /* what secrets in the store are sealed with */
+    const struct seal *seal;         /* what secrets in the store are sealed with */
+    struct controls_cache *controls; /* of routing controls; NULL: none */
     struct service_views views;
     const char *const *name_servers;    /* host names for delegation sets, four */
     const struct model_region *regions; /* of ours, with coordinates */

@@ -1,17 +1,18 @@
 /* Health checks: create, get, list, count, delete. Called as handlers on API threads.
  *
  * Choices of ours: private and loopback addresses are allowed (Route 53 refuses them; here they are
- * the main use). CLOUDWATCH_METRIC and RECOVERY_CONTROL are refused until alarms and routing
- * controls are there. A check that records name may be deleted, as on Route 53; DNS then takes it
- * for healthy. One that a calculated check names may not (HealthCheckInUse). A deleted check's
- * caller reference stays taken for a day, under a lease, so that a late retry does not make the
- * check again; with very many of them it is free at once, as the store's leases are needed
- * elsewhere too. Invariant: a calculated check's children exist. Whoever adds children writes the
- * guard record, whoever deletes a check compares it. */
+ * the main use). CLOUDWATCH_METRIC is refused until alarms are there. A RECOVERY_CONTROL check's
+ * routing control must exist, and cannot be deleted while the check is there. A check that records
+ * name may be deleted, as on Route 53; DNS then takes it for healthy. One that a calculated check
+ * names may not (HealthCheckInUse). A deleted check's caller reference stays taken for a day, under
+ * a lease, so that a late retry does not make the check again; with very many of them it is free at
+ * once, as the store's leases are needed elsewhere too. Invariant: a calculated check's children
+ * exist. Whoever adds children writes the guard record, whoever deletes a check compares it. */
 #include "service/route53/check.h"
 
 #include "base/random.h"
 #include "base/text.h"
+#include "model/arc.h"
 #include "model/path.h"
 #include "model/zone.h"
 #include "service/route53/handlers.h"
@@ -79,6 +80,9 @@ static void fill_defaults(json_t *config, const struct model_check *check)
         set_default(config, "ChildHealthChecks", json_array());
         return;
     }
+    if (check->type == MODEL_CHECK_RECOVERY_CONTROL) {
+        return;
+    }
     set_default(config, "Port", json_integer(check->port));
     set_default(config, "RequestInterval", json_integer(check->request_interval_s));
     set_default(config, "FailureThreshold", json_integer(check->failure_threshold));
@@ -113,6 +117,30 @@ static int judge_child(struct aws_call *call, struct store_txn *txn, const char 
     return 0;
 }
 
+/* It must be there, and stay: the panel's guard is compared by whoever deletes a control. */
+static int judge_routing_control(struct aws_call *call, struct store_txn *txn, const char *arn,
+                                 struct err *err)
+{
+    static const char value[] = "{\"v\":1}";
+    struct model_arc_name name;
+    struct store_entry entry;
+    int rc = -ENOENT;
+    if (model_arc_parse(arn, &name) == 0 && name.kind == MODEL_ARC_CONTROL &&
+        text_equal(name.account, call->account_id)) {
+        const char *key = model_arc_key(call->arena, name.kind, name.panel, name.id);
+        rc = store_get(service_context(call)->store, key, call->arena, &entry, err);
+        store_txn_require_present(txn, key);
+    }
+    if (rc == -ENOENT) {
+        return aws_error(call, err, "InvalidInput",
+                         "Invalid parameter : The routing control %.256s does not exist.", arn);
+    }
+    if (rc == 0) {
+        store_txn_put(txn, model_arc_guard(call->arena, name.panel), value, sizeof value - 1);
+    }
+    return rc;
+}
+
 int route53_check_judge(struct aws_call *call, struct store_txn *txn, json_t *config,
                         struct err *err)
 {
@@ -121,12 +149,14 @@ int route53_check_judge(struct aws_call *call, struct store_txn *txn, json_t *co
     if (rc != 0) {
         return aws_error(call, err, "InvalidInput", "%s", arena_strdup(call->arena, err->message));
     }
-    if (check.type == MODEL_CHECK_CLOUDWATCH_METRIC || check.type == MODEL_CHECK_RECOVERY_CONTROL) {
+    if (check.type == MODEL_CHECK_CLOUDWATCH_METRIC) {
         return aws_error(call, err, "InvalidInput",
                          "Health checks of type %s are not offered yet by Leeward",
                          model_check_type_name(check.type));
     }
-    rc = 0;
+    rc = check.type == MODEL_CHECK_RECOVERY_CONTROL
+             ? judge_routing_control(call, txn, check.routing_control, err)
+             : 0;
     for (size_t i = 0; rc == 0 && i < check.child_count; i++) {
         rc = judge_child(call, txn, check.children[i], err);
     }

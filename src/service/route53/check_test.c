@@ -90,7 +90,7 @@ static void a_check_that_makes_no_sense_is_refused(void **state)
                       "'a'},'InsufficientDataHealthStatus':'Healthy'}");
     fixture_refused(&f, "InvalidInput", "CLOUDWATCH_METRIC are not offered yet");
     (void)create("r", "{'Type':'RECOVERY_CONTROL','RoutingControlArn':'arn:aws:x'}");
-    fixture_refused(&f, "InvalidInput", "RECOVERY_CONTROL are not offered yet");
+    fixture_refused(&f, "InvalidInput", "The routing control arn:aws:x does not exist");
     assert_int_equal(fixture_revision(&f), revision);
 }
 

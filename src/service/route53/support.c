@@ -11,58 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *route53_text(const json_t *object, const char *member)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-    return text != NULL ? text : "";
-}
-
-static void release(void *tree)
-{
-    json_decref(tree);
-}
-
-json_t *route53_keep(struct aws_call *call, json_t *take_tree)
-{
-    if (take_tree != NULL) {
-        arena_defer(call->arena, release, take_tree);
-    }
-    return take_tree;
-}
-
-int route53_answer(json_t *take_answer, json_t **ret_out, struct err *err)
-{
-    if (take_answer == NULL) {
-        return err_set(err, ERR_MEMORY, "making the answer");
-    }
-    *ret_out = take_answer;
-    return 0;
-}
-
-int route53_parse(struct aws_call *call, const struct store_entry *entry, json_t **ret_tree,
-                  struct err *err)
-{
-    json_error_t error;
-    json_t *tree =
-        route53_keep(call, json_loadb(entry->value, entry->size, JSON_REJECT_DUPLICATES, &error));
-    if (!json_is_object(tree)) {
-        return err_set(err, ERR_CORRUPT, "the value of %s is not a JSON object", entry->key);
-    }
-    *ret_tree = tree;
-    return 0;
-}
-
-int route53_put(struct store_txn *txn, const char *key, const json_t *value, struct err *err)
-{
-    char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
-    if (text == NULL) {
-        return err_set(err, ERR_MEMORY, "writing %s", key);
-    }
-    store_txn_put(txn, key, text, strlen(text));
-    free(text);
-    return 0;
-}
-
 const char *route53_bare_id(const char *id)
 {
     static const char *const prefixes[] = {"hostedzone/", "change/", "delegationset/",

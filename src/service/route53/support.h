@@ -7,6 +7,7 @@
 #include "aws/service.h"
 #include "base/macro.h"
 #include "service/common/context.h"
+#include "service/common/tree.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -33,20 +34,34 @@
 /* Upper-case letters and digits: what Route 53's ids are made of. */
 #define ROUTE53_ID_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-/* ---- trees ---- */
+/* ---- trees: see service/common/tree.h ---- */
 
-/* "" when the member is absent. */
-const char *route53_text(const json_t *object, const char *member);
-/* Releases the tree with the call's arena; gives it back. */
-json_t *route53_keep(struct aws_call *call, json_t *take_tree);
-/* Hands a finished answer out; ERR_MEMORY when it could not be made. */
-int route53_answer(json_t *take_answer, json_t **ret_out, struct err *err) MUST_CHECK;
-/* A store value as a kept tree. ERR_CORRUPT names the key. */
-int route53_parse(struct aws_call *call, const struct store_entry *entry, json_t **ret_tree,
-                  struct err *err) MUST_CHECK;
-/* Puts a tree as the key's value. */
-int route53_put(struct store_txn *txn, const char *key, const json_t *value, struct err *err)
-    MUST_CHECK;
+static inline const char *route53_text(const json_t *object, const char *member)
+{
+    return tree_text(object, member);
+}
+
+static inline json_t *route53_keep(struct aws_call *call, json_t *take_tree)
+{
+    return tree_keep(call, take_tree);
+}
+
+MUST_CHECK static inline int route53_answer(json_t *take_answer, json_t **ret_out, struct err *err)
+{
+    return tree_answer(take_answer, ret_out, err);
+}
+
+MUST_CHECK static inline int route53_parse(struct aws_call *call, const struct store_entry *entry,
+                                           json_t **ret_tree, struct err *err)
+{
+    return tree_parse(call, entry, ret_tree, err);
+}
+
+MUST_CHECK static inline int route53_put(struct store_txn *txn, const char *key,
+                                         const json_t *value, struct err *err)
+{
+    return tree_put(txn, key, value, err);
+}
 
 /* ---- ids ---- */
 

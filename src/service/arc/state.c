@@ -1,0 +1,274 @@
+/* The states of routing controls: route53-recovery-cluster. Called as handlers on API threads.
+ *
+ * An update is one transaction: it writes the states that change and the guards of their panels,
+ * and compares the guards under which it was judged. So it happens as a whole or not at all, two of
+ * them never pass each other, and one that the cache allows costs one round trip to the store. What
+ * the cache forbids, or does not know, is read from the store before it is said.
+ *
+ * A store that cannot be reached is EndpointTemporarilyUnavailableException, which tells clients to
+ * try another endpoint of the cluster; an update may have happened then, and sending it again does
+ * no harm. Invariant: states only ever change in judge_and_commit. */
+#include "base/text.h"
+#include "model/path.h"
+#include "service/arc/handlers.h"
+#include "service/arc/support.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define STATES_PAGE 1000U
+#define STATES_STANDARD 500
+#define CLUSTER_PATH "/cluster/"
+
+/* What the store's failures are to clients of a cluster endpoint. */
+static int endpoint_error(struct aws_call *call, int rc, struct err *err)
+{
+    bool away = rc != 0 && call->error_code == NULL &&
+                (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT || err->kind == ERR_IO);
+    return away ? aws_error(call, err, "EndpointTemporarilyUnavailableException",
+                            "The store cannot be reached from here: %s. Try another cluster "
+                            "endpoint.",
+                            arena_strdup(call->arena, err->message))
+                : rc;
+}
+
+/* ---- update ---- */
+
+static void forget_error(struct aws_call *call, struct err *err)
+{
+    json_decref(call->error_members);
+    call->error_members = NULL;
+    call->error_code = NULL;
+    err_clear(err);
+}
+
+/* Whether one of the part's changes makes a control something else. */
+static void put_part(struct aws_call *call, struct store_txn *txn, const struct change_part *part)
+{
+    static const char value[] = "{\"v\":1}";
+    const struct arc_panel *panel = &part->panel.panel;
+    const char *guard = model_arc_guard(call->arena, part->panel_id);
+    store_txn_require_revision(txn, guard, part->panel.guard);
+    for (size_t i = 0; i < part->count; i++) {
+        const struct arc_control *control = &panel->controls[part->changes[i].control];
+        if (control->state.on != part->changes[i].on) {
+            struct model_arc_state state = {.on = part->changes[i].on, .changed = call->now};
+            const char *text = model_arc_state_encode(call->arena, part->panel_id, &state);
+            store_txn_put(txn, model_arc_state_key(call->arena, part->panel_id, control->id), text,
+                          strlen(text));
+        }
+    }
+    if (part->judgement.changed != 0) {
+        store_txn_put(txn, guard, value, sizeof value - 1);
+    }
+}
+
+/* A change that changes nothing is compared all the same: it is true when it is answered. */
+static int commit(struct aws_call *call, const struct change *change, struct err *err)
+{
+    struct service_context *context = service_context(call);
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    int64_t revision = 0;
+    for (size_t i = 0; i < change->part_count; i++) {
+        put_part(call, txn, &change->parts[i]);
+    }
+    int rc = store_commit(context->store, txn, &revision, err);
+    for (size_t i = 0; rc == 0 && i < change->part_count; i++) {
+        const struct change_part *part = &change->parts[i];
+        if (part->judgement.changed != 0) {
+            controls_changed(context->controls, &part->panel, part->changes, part->count, call->now,
+                             revision);
+        }
+    }
+    return rc;
+}
+
+static int judge_and_commit(struct aws_call *call, struct change *change, struct err *err)
+{
+    bool fresh = false;
+    for (unsigned attempt = 0; attempt < ARC_ATTEMPTS; attempt++) {
+        int rc = change_judge(call, fresh, change, err);
+        bool doubtful = !fresh && (rc == -ENOENT || call->error_code != NULL);
+        if (rc == 0 && change_blocking(change) != 0) {
+            doubtful = change_from_cache(change);
+            rc = doubtful ? 0 : change_refuse(call, change, err);
+        } else if (rc == 0) {
+            rc = commit(call, change, err);
+            doubtful = rc != 0 && err->kind == ERR_CONFLICT;
+        }
+        if (!doubtful) {
+            return rc;
+        }
+        forget_error(call, err);
+        fresh = true;
+    }
+    return aws_error(call, err, "ConflictException",
+                     "The states changed too often meanwhile to be judged. Please retry.");
+}
+
+static int update(struct aws_call *call, const json_t *entries, const json_t *overrides,
+                  json_t **ret_out, struct err *err)
+{
+    struct change *change = arena_alloc(call->arena, sizeof *change);
+    int rc = change_read(call, entries, overrides, change, err);
+    if (rc == 0) {
+        rc = judge_and_commit(call, change, err);
+    }
+    return rc == 0 ? tree_answer(json_object(), ret_out, err) : endpoint_error(call, rc, err);
+}
+
+ARC_HANDLER(update_state)
+{
+    json_t *entries = tree_keep(call, json_pack("[O]", in));
+    return update(call, entries, json_object_get(in, "SafetyRulesToOverride"), ret_out, err);
+}
+
+ARC_HANDLER(update_states)
+{
+    return update(call, json_object_get(in, "UpdateRoutingControlStateEntries"),
+                  json_object_get(in, "SafetyRulesToOverride"), ret_out, err);
+}
+
+/* ---- get ---- */
+
+static int read_state(struct aws_call *call, const struct model_arc_name *name,
+                      struct model_arc_state *ret_state, struct err *err)
+{
+    struct store_entry entry;
+    const char *key = model_arc_state_key(call->arena, name->panel, name->id);
+    int rc = store_get(service_context(call)->store, key, call->arena, &entry, err);
+    if (rc == -ENOENT) {
+        return change_not_found(call, name, err);
+    }
+    return rc == 0 ? model_arc_state_decode(entry.value, entry.size, ret_state, err) : rc;
+}
+
+ARC_HANDLER(get_state)
+{
+    const char *arn = tree_text(in, "RoutingControlArn");
+    struct model_arc_state state;
+    struct arc_item item;
+    int rc = arc_load(call, arn, MODEL_ARC_CONTROL, "RoutingControlArn", &item, err);
+    rc = rc == 0 ? read_state(call, &item.name, &state, err) : rc;
+    return rc == 0 ? tree_answer(json_pack("{s:s, s:s, s:s}", "RoutingControlArn", arn,
+                                           "RoutingControlState", model_arc_state_name(state.on),
+                                           "RoutingControlName", tree_text(item.tree, "Name")),
+                                 ret_out, err)
+                   : endpoint_error(call, rc, err);
+}
+
+/* ---- list ---- */
+
+struct listing {
+    struct arc_list panels;
+    struct arc_list controls;
+    struct arc_list states; /* of the controls at the same place */
+    const char *cluster;    /* "": any */
+};
+
+static const struct arc_item *panel_of(const struct listing *listing, const json_t *control)
+{
+    for (size_t i = 0; i < listing->panels.count; i++) {
+        if (text_equal(listing->panels.items[i].name.id, tree_text(control, "Panel"))) {
+            return &listing->panels.items[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_listed(const struct listing *listing, const struct arc_item *panel)
+{
+    return panel != NULL && (listing->cluster[0] == '\0' ||
+                             text_equal(tree_text(panel->tree, "Cluster"), listing->cluster));
+}
+
+/* Keeps the controls that are shown and have their state: one that came or went between the reads
+ * is left out. */
+static void match(struct listing *listing)
+{
+    size_t kept = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < listing->controls.count; i++) {
+        const struct arc_item *control = &listing->controls.items[i];
+        const char *tail = control->key + strlen(PATH_ARC_CONTROLS);
+        while (at < listing->states.count &&
+               strcmp(listing->states.items[at].key + strlen(PATH_ARC_STATES), tail) < 0) {
+            at++;
+        }
+        if (at < listing->states.count &&
+            text_equal(listing->states.items[at].key + strlen(PATH_ARC_STATES), tail) &&
+            is_listed(listing, panel_of(listing, control->tree))) {
+            listing->controls.items[kept] = *control;
+            listing->states.items[kept++] = listing->states.items[at];
+        }
+    }
+    listing->controls.count = kept;
+}
+
+static const char *token_of_control(const void *list, size_t index)
+{
+    return ((const struct arc_list *)list)->items[index].key + strlen(PATH_ARC_CONTROLS);
+}
+
+static json_t *show(struct aws_call *call, const struct listing *listing, size_t index)
+{
+    const json_t *control = listing->controls.items[index].tree;
+    const struct arc_item *panel = panel_of(listing, control);
+    const char *panel_id = tree_text(control, "Panel");
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "ControlPanelArn",
+                     arc_arn(call, MODEL_ARC_PANEL, "", panel_id), "ControlPanelName",
+                     panel != NULL ? tree_text(panel->tree, "Name") : "", "RoutingControlArn",
+                     arc_arn(call, MODEL_ARC_CONTROL, panel_id, tree_text(control, "Id")),
+                     "RoutingControlName", tree_text(control, "Name"), "RoutingControlState",
+                     tree_text(listing->states.items[index].tree, "State"), "Owner",
+                     call->account_id);
+}
+
+static int read_listing(struct aws_call *call, const char *panel_arn, struct listing *listing,
+                        struct err *err)
+{
+    const char *controls = PATH_ARC_CONTROLS;
+    const char *states = PATH_ARC_STATES;
+    int rc = 0;
+    if (panel_arn[0] != '\0') {
+        struct arc_item panel;
+        rc = arc_load(call, panel_arn, MODEL_ARC_PANEL, "ControlPanelArn", &panel, err);
+        if (rc == 0) {
+            controls = model_arc_prefix(call->arena, PATH_ARC_CONTROLS, panel.name.id);
+            states = model_arc_prefix(call->arena, PATH_ARC_STATES, panel.name.id);
+        }
+    } else if (text_starts(call->path, CLUSTER_PATH)) {
+        /* A cluster endpoint's own path: see cluster.c. */
+        const char *id = call->path + strlen(CLUSTER_PATH);
+        char *cluster = arena_memdup(call->arena, id, strcspn(id, "/"));
+        listing->cluster = cluster;
+    }
+    rc = rc == 0 ? arc_range(call, PATH_ARC_PANELS, &listing->panels, err) : rc;
+    rc = rc == 0 ? arc_range(call, controls, &listing->controls, err) : rc;
+    return rc == 0 ? arc_range(call, states, &listing->states, err) : rc;
+}
+
+ARC_HANDLER(list_states)
+{
+    struct listing listing = {.cluster = ""};
+    struct arc_page page = {.first = 0};
+    int rc = read_listing(call, tree_text(in, "ControlPanelArn"), &listing, err);
+    if (rc == 0) {
+        size_t standard = json_object_get(in, "MaxResults") != NULL ? STATES_PAGE : STATES_STANDARD;
+        match(&listing);
+        rc = arc_paginate(call, in, standard, &listing.controls, listing.controls.count,
+                          token_of_control, &page, err);
+    }
+    if (rc != 0) {
+        return endpoint_error(call, rc, err);
+    }
+    json_t *list = json_array();
+    for (size_t i = page.first; i < page.end; i++) {
+        if (json_array_append_new(list, show(call, &listing, i)) != 0) {
+            json_decref(list);
+            return err_set(err, ERR_MEMORY, "listing routing controls");
+        }
+    }
+    return tree_answer(json_pack("{s:o, s:s*}", "RoutingControls", list, "NextToken", page.next),
+                       ret_out, err);
+}

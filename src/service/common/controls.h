@@ -1,0 +1,43 @@
+/* A control panel as decisions see it (arc/rule.h): its routing controls with their states, its
+ * safety rules, and the revision of its guard, under which all of that was read at once.
+ *
+ * Whatever changes something of a panel writes its guard (model/path.h), so a transaction that
+ * compares the guard's revision happens only if what was judged still is so. The cache keeps what
+ * was read last of each panel, and what this daemon changed since: an update that it allows costs
+ * one transaction. What the cache forbids is read anew first, as it may be old.
+ *
+ * Thread: any; the cache has a mutex, held for copies alone. Memory: the arena; what a panel shares
+ * with the cache is counted, and let go with the arena. */
+#ifndef SERVICE_COMMON_CONTROLS_H
+#define SERVICE_COMMON_CONTROLS_H
+
+#include "arc/rule.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "store/store.h"
+
+struct controls_panel {
+    const char *id;
+    int64_t guard;
+    bool cached; /* it may be older than the store */
+    struct arc_panel panel;
+};
+
+struct controls_cache;
+
+struct controls_cache *controls_cache_new(void) MUST_CHECK;
+void controls_cache_free(struct controls_cache *take_cache);
+
+/* cache may be NULL. fresh: from the store in any case. ERR_NOT_FOUND: there is no such panel (with
+ * a cache: none when it was read). */
+int controls_load(struct store *store, struct controls_cache *cache, const char *panel_id,
+                  bool fresh, struct arena *arena, struct controls_panel *ret_panel,
+                  struct err *err) MUST_CHECK;
+/* A transaction that compared the panel's guard changed it: these are the states now, under this
+ * guard. */
+void controls_changed(struct controls_cache *cache, const struct controls_panel *panel,
+                      const struct arc_change *changes, size_t change_count, struct wall now,
+                      int64_t guard);
+
+#endif
