@@ -100,7 +100,7 @@ static int put_cluster(struct aws_call *call, struct store_txn *txn, struct crea
 static int create_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     struct creation *creation = state;
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     const char *arn = NULL;
     int rc = arc_token_find(call, txn, creation->in, &arn, err);
     if (rc == 0 && arn != NULL) {
@@ -131,7 +131,7 @@ ARC_HANDLER(create_cluster)
 
 ARC_HANDLER(describe_cluster)
 {
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc =
         arc_load(call, tree_text(in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn", &item, err);
     return rc == 0
@@ -155,7 +155,7 @@ struct update {
 static int update_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     struct update *update = state;
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc = arc_load(call, tree_text(update->in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn",
                       &item, err);
     if (rc != 0) {
@@ -216,7 +216,7 @@ static int judge_empty(struct aws_call *call, const struct arc_item *cluster,
 static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     const json_t *in = ((const struct arc_input *)state)->in;
-    struct arc_item cluster;
+    struct arc_item cluster = {.key = NULL};
     struct arc_item panel = {.key = NULL};
     int rc =
         arc_load(call, tree_text(in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn", &cluster, err);
@@ -257,7 +257,7 @@ ARC_HANDLER(delete_cluster)
 
 ARC_HANDLER(get_resource_policy)
 {
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc =
         arc_load(call, tree_text(in, "ResourceArn"), MODEL_ARC_CLUSTER, "ResourceArn", &item, err);
     (void)ret_out; /* there is never a policy */

@@ -38,7 +38,7 @@ static int find_panel(struct aws_call *call, const json_t *in, struct arc_item *
                       struct err *err)
 {
     const char *arn = tree_text(in, "ControlPanelArn");
-    struct arc_item cluster;
+    struct arc_item cluster = {.key = NULL};
     int rc =
         arc_load(call, tree_text(in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn", &cluster, err);
     if (rc != 0) {
@@ -121,7 +121,7 @@ static int create_step(struct aws_call *call, struct store_txn *txn, void *state
 {
     struct creation *creation = state;
     const char *arn = NULL;
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc = arc_token_find(call, txn, creation->in, &arn, err);
     if (rc == 0 && arn != NULL) {
         rc = arc_load(call, arn, MODEL_ARC_CONTROL, "ClientToken", &item, err);
@@ -162,7 +162,7 @@ static int load_control(struct aws_call *call, const json_t *in, struct arc_item
 
 ARC_HANDLER(describe_control)
 {
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc = load_control(call, in, &item, err);
     return rc == 0 ? arc_answer_shown(arc_show_control(call, item.tree), "RoutingControl", NULL,
                                       ret_out, err)
@@ -171,7 +171,7 @@ ARC_HANDLER(describe_control)
 
 ARC_HANDLER(list_controls)
 {
-    struct arc_item panel;
+    struct arc_item panel = {.key = NULL};
     struct arc_list list;
     int rc = arc_load(call, tree_text(in, "ControlPanelArn"), MODEL_ARC_PANEL, "ControlPanelArn",
                       &panel, err);
@@ -195,7 +195,7 @@ static int update_step(struct aws_call *call, struct store_txn *txn, void *state
 {
     struct update *update = state;
     const char *name = tree_text(update->in, "RoutingControlName");
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     struct arc_list list;
     int rc = load_control(call, update->in, &item, err);
     rc = rc == 0 ? arc_guard(call, txn, item.name.panel, err) : rc;
@@ -286,8 +286,8 @@ static const char *token_of_id(const void *list, size_t index)
 
 ARC_HANDLER(list_health_checks)
 {
-    struct arc_item item;
-    struct arc_page page;
+    struct arc_item item = {.key = NULL};
+    struct arc_page page = {.first = 0};
     json_t *ids = NULL;
     int rc = load_control(call, in, &item, err);
     rc = rc == 0 ? find_followers(call, &item.name, &ids, err) : rc;
@@ -345,7 +345,7 @@ static int judge_unused(struct aws_call *call, const struct arc_item *control, s
 static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     const json_t *in = ((const struct arc_input *)state)->in;
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc = load_control(call, in, &item, err);
     rc = rc == 0 ? arc_guard(call, txn, item.name.panel, err) : rc;
     rc = rc == 0 ? judge_unused(call, &item, err) : rc;

@@ -110,7 +110,7 @@ static int create_step(struct aws_call *call, struct store_txn *txn, void *state
     const char *name = tree_text(creation->in, "ControlPanelName");
     const char *arn = NULL;
     const char *id = NULL;
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc = arc_token_find(call, txn, creation->in, &arn, err);
     if (rc == 0 && arn != NULL) {
         rc = arc_load(call, arn, MODEL_ARC_PANEL, "ClientToken", &item, err);
@@ -149,7 +149,7 @@ ARC_HANDLER(create_panel)
 
 ARC_HANDLER(describe_panel)
 {
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc = arc_load(call, tree_text(in, "ControlPanelArn"), MODEL_ARC_PANEL, "ControlPanelArn",
                       &item, err);
     return rc == 0 ? arc_answer_shown(arc_show_panel(call, item.tree), "ControlPanel", NULL,
@@ -160,7 +160,7 @@ ARC_HANDLER(describe_panel)
 ARC_HANDLER(list_panels)
 {
     const char *arn = tree_text(in, "ClusterArn");
-    struct arc_item cluster;
+    struct arc_item cluster = {.key = NULL};
     struct arc_list list;
     int rc = 0;
     if (arn[0] != '\0') {
@@ -184,7 +184,7 @@ static int update_step(struct aws_call *call, struct store_txn *txn, void *state
 {
     struct update *update = state;
     const char *name = tree_text(update->in, "ControlPanelName");
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     struct arc_list list;
     int rc = arc_load(call, tree_text(update->in, "ControlPanelArn"), MODEL_ARC_PANEL,
                       "ControlPanelArn", &item, err);
@@ -247,7 +247,7 @@ static int judge_empty(struct aws_call *call, const struct arc_item *panel, stru
 static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     const json_t *in = ((const struct arc_input *)state)->in;
-    struct arc_item panel;
+    struct arc_item panel = {.key = NULL};
     struct store_entry guard = {.changed_revision = 0};
     int rc = arc_load(call, tree_text(in, "ControlPanelArn"), MODEL_ARC_PANEL, "ControlPanelArn",
                       &panel, err);

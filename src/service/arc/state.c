@@ -146,8 +146,8 @@ static int read_state(struct aws_call *call, const struct model_arc_name *name,
 ARC_HANDLER(get_state)
 {
     const char *arn = tree_text(in, "RoutingControlArn");
-    struct model_arc_state state;
-    struct arc_item item;
+    struct model_arc_state state = {.on = false};
+    struct arc_item item = {.key = NULL};
     int rc = arc_load(call, arn, MODEL_ARC_CONTROL, "RoutingControlArn", &item, err);
     rc = rc == 0 ? read_state(call, &item.name, &state, err) : rc;
     return rc == 0 ? tree_answer(json_pack("{s:s, s:s, s:s}", "RoutingControlArn", arn,

@@ -53,7 +53,7 @@ int arc_conflict(struct aws_call *call, struct err *err, const char *format, ...
 int arc_name(struct aws_call *call, const char *arn, enum model_arc_kind kind, const char *member,
              struct model_arc_name *ret_name, struct err *err)
 {
-    struct model_arc_name name;
+    struct model_arc_name name = {.kind = MODEL_ARC_CLUSTER};
     if (model_arc_parse(arn, &name) != 0 || name.kind != kind) {
         return arc_invalid(call, err, "%s is not the ARN of a %s: '%.256s'", member,
                            model_arc_kind_name(kind), arn);
@@ -88,7 +88,7 @@ int arc_load_name(struct aws_call *call, const struct model_arc_name *name,
 int arc_load(struct aws_call *call, const char *arn, enum model_arc_kind kind, const char *member,
              struct arc_item *ret_item, struct err *err)
 {
-    struct model_arc_name name;
+    struct model_arc_name name = {.kind = MODEL_ARC_CLUSTER};
     int rc = arc_name(call, arn, kind, member, &name, err);
     return rc == 0 ? arc_load_name(call, &name, ret_item, err) : rc;
 }
@@ -284,7 +284,7 @@ static const char *token_of_item(const void *list, size_t index)
 int arc_answer_list(struct aws_call *call, const json_t *in, const struct arc_list *list,
                     const char *member, arc_show show, json_t **ret_out, struct err *err)
 {
-    struct arc_page page;
+    struct arc_page page = {.first = 0};
     int rc = arc_paginate(call, in, PAGE, list, list->count, token_of_item, &page, err);
     if (rc != 0) {
         return rc;

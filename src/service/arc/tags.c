@@ -41,7 +41,7 @@ int arc_new_tags(struct aws_call *call, const json_t *in, json_t **ret_tags, str
 static int load(struct aws_call *call, const json_t *in, struct arc_item *ret_item, struct err *err)
 {
     const char *arn = tree_text(in, "ResourceArn");
-    struct model_arc_name name;
+    struct model_arc_name name = {.kind = MODEL_ARC_CLUSTER};
     if (model_arc_parse(arn, &name) != 0) {
         return arc_invalid(call, err, "ResourceArn is not the ARN of a resource: '%.256s'", arn);
     }
@@ -51,7 +51,7 @@ static int load(struct aws_call *call, const json_t *in, struct arc_item *ret_it
 static int tag_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
     const json_t *in = ((const struct arc_input *)state)->in;
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc = load(call, in, &item, err);
     if (rc != 0) {
         return rc;
@@ -94,7 +94,7 @@ ARC_HANDLER(untag_resource)
 
 ARC_HANDLER(list_tags)
 {
-    struct arc_item item;
+    struct arc_item item = {.key = NULL};
     int rc = load(call, in, &item, err);
     return rc == 0 ? tree_answer(json_pack("{s:O*}", "Tags", json_object_get(item.tree, "Tags")),
                                  ret_out, err)
