@@ -129,6 +129,11 @@ static enum answer_state find_node(struct answer *answer)
 
 static ALWAYS_INLINE enum answer_state found_node(struct answer *answer)
 {
+    if (UNLIKELY(answer->node != NULL && zone_node_has(answer->node, ZONE_NODE_CUT)) &&
+        answer->query->type != RR_DS) {
+        answer->cut = 0; /* a delegation that came after the zone was asked for any */
+        return ANSWER_REFERRAL;
+    }
     answer->writer->flags |= MESSAGE_AA;
     if (UNLIKELY(answer->node == NULL)) {
         answer->node = find_wildcard(answer);

@@ -252,12 +252,87 @@ static void zones_are_signed_and_unsigned_under_readers(void **state)
     snapshot_drain();
 }
 
+/* The same question eight times, looked up together. */
+static void ask_group(struct reader *reader, struct answer_context *context,
+                      struct answer_lookup *lookups, const uint8_t *packet, size_t length)
+{
+    static const char *const sound[] = {
+        "NOERROR aa\nanswer cut.a.test. 60 A 192.0.2.1\n",
+        "NOERROR\nauthority cut.a.test. 60 NS ns.b.test.\n",
+    };
+    uint8_t response[4096];
+    for (size_t i = 0; i < ANSWER_GROUP; i++) {
+        lookups[i].packet = packet;
+        lookups[i].length = length;
+    }
+    answer_look_up(context, lookups, ANSWER_GROUP);
+    for (size_t i = 0; i < ANSWER_GROUP; i++) {
+        struct buf text;
+        buf_init(&text, 0);
+        size_t size = answer_write(context, &lookups[i], NULL, false, response, sizeof response);
+        if (test_response_text(response, size, &text) < 0 ||
+            (!text_equal(buf_text(&text), sound[0]) && !text_equal(buf_text(&text), sound[1]))) {
+            reader->failed = true;
+            (void)snprintf(reader->message, sizeof reader->message, "%s", buf_text(&text));
+        }
+        buf_done(&text);
+    }
+}
+
+static void *run_group_reader(void *argument)
+{
+    static const struct test_query query = {.name = "cut.a.test.", .type = RR_A, .class = 1};
+    struct reader *reader = argument;
+    struct answer_context context = {.zones = reader->zones, .udp_limit = 1232};
+    struct answer_lookup *lookups = memory_array(ANSWER_GROUP, sizeof *lookups);
+    uint8_t packet[512];
+    size_t length = test_query_write(&query, packet);
+    random_init(&context.random, reader->seed);
+    snapshot_thread_begin();
+    while (!atomic_load(reader->stop) && !reader->failed) {
+        ask_group(reader, &context, lookups, packet, length);
+        snapshot_quiescent();
+    }
+    snapshot_thread_end();
+    free(lookups);
+    return NULL;
+}
+
+static void a_name_is_the_zones_own_or_delegated_and_nothing_in_between(void **state)
+{
+    (void)state;
+    struct zone_database *database = zone_database_new();
+    set_stage(database);
+    apply(database, "record A cut.a.test. A : 192.0.2.1");
+    apply(database, "publish");
+    atomic_bool stop = false;
+    struct reader reader = {.zones = zone_database_readers(database), .stop = &stop, .seed = 1};
+    pthread_t thread;
+    assert_int_equal(0, pthread_create(&thread, NULL, run_group_reader, &reader));
+    for (unsigned round = 0; round < 5 * ROUNDS; round++) {
+        apply(database, "record A cut.a.test. NS : ns.b.test.");
+        apply(database, "delete A cut.a.test. A");
+        apply(database, "publish");
+        apply(database, "record A cut.a.test. A : 192.0.2.1");
+        apply(database, "delete A cut.a.test. NS");
+        apply(database, "publish");
+    }
+    atomic_store(&stop, true);
+    assert_int_equal(0, pthread_join(thread, NULL));
+    if (reader.failed) {
+        fail_msg("%s", reader.message);
+    }
+    zone_database_free(database);
+    snapshot_drain();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_of_a_signed_zone_are_signed_or_proved_at_every_moment),
         cmocka_unit_test(zones_are_signed_and_unsigned_under_readers),
         cmocka_unit_test(readers_see_whole_answers_while_the_owner_changes_everything),
+        cmocka_unit_test(a_name_is_the_zones_own_or_delegated_and_nothing_in_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
