@@ -22,6 +22,7 @@
 #define SLICE_NS 300000
 #define FLIP_AT_ONCE 1000U /* names of a change of health that are shown without a rest */
 #define FLIP_PIECE 256U    /* and in one go after these: 0.1 ms */
+#define FLIP_LATE 4096U    /* the same behind time, when other work has every second turn: 2 ms */
 
 struct work {
     struct work *next;
@@ -137,11 +138,12 @@ static void apply_status(struct compiler *compiler, const struct model_status *s
 
 static void continue_flip(struct compiler *compiler)
 {
+    struct flip *flip = &compiler->flip;
     int64_t before = processor_time();
-    compiler->flip.count +=
-        zone_database_continue_status(compiler->database, FLIP_PIECE, &compiler->flip.left);
-    compiler->flip.had_turn = true;
-    end_piece(compiler, FLIP_PIECE, before);
+    size_t names = mono_since(mono_now(), flip->decided) < PACE_GOAL_NS ? FLIP_PIECE : FLIP_LATE;
+    flip->count += zone_database_continue_status(compiler->database, names, &flip->left);
+    flip->had_turn = true;
+    end_piece(compiler, names, before);
 }
 
 static bool flip_is_due(const struct compiler *compiler, struct mono now)

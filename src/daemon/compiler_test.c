@@ -1,6 +1,7 @@
 /* The compiler's mailbox: who gets a turn. */
 #include "daemon/compiler.h"
 
+#include "base/macro.h"
 #include "base/memory.h"
 #include "base/snapshot.h"
 #include "dns/wire/rdata.h"
@@ -143,6 +144,54 @@ static void a_small_change_does_not_wait_for_a_large_one(void **state)
     snapshot_drain();
 }
 
+#define WORK_NS (20 * TIME_MS)
+
+static void take_long(struct zone_database *database, void *argument)
+{
+    (void)database;
+    (void)argument;
+    struct mono start = mono_now();
+    while (mono_since(mono_now(), start) < WORK_NS) {
+        (void)sched_yield();
+    }
+}
+
+/* Work without a pause, as while a reload reads a large store. */
+static void *send_work(void *argument)
+{
+    struct flood *flood = argument;
+    while (!atomic_load(&flood->stop)) {
+        compiler_run(flood->compiler, take_long, NULL);
+        atomic_fetch_add(&flood->sent, 1);
+    }
+    return NULL;
+}
+
+static void a_large_change_that_is_late_takes_few_turns(void **state)
+{
+    (void)state;
+    struct flood flood = {.compiler = NULL};
+    struct err err = ERR_INIT;
+    pthread_t senders[2]; /* one waits while the other's is done */
+    assert_int_equal(compiler_start(&flood.compiler, &err), 0);
+    compiler_run(flood.compiler, put_pairs, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(senders); i++) {
+        assert_int_equal(pthread_create(&senders[i], NULL, send_work, &flood), 0);
+    }
+    while (atomic_load(&flood.sent) == 0) {
+    }
+    unsigned long before = atomic_load(&flood.sent);
+    set_down(flood.compiler, true, false);
+    wait_for_flips(flood.compiler, MANY);
+    assert_in_range(atomic_load(&flood.sent) - before, 1, 30);
+    atomic_store(&flood.stop, true);
+    for (size_t i = 0; i < ARRAY_SIZE(senders); i++) {
+        assert_int_equal(pthread_join(senders[i], NULL), 0);
+    }
+    compiler_stop(flood.compiler);
+    snapshot_drain();
+}
+
 static void a_compiler_stops_in_the_middle_of_a_large_change(void **state)
 {
     (void)state;
@@ -161,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(work_is_done_while_tables_come_without_end),
         cmocka_unit_test(a_small_change_does_not_wait_for_a_large_one),
+        cmocka_unit_test(a_large_change_that_is_late_takes_few_turns),
         cmocka_unit_test(a_compiler_stops_in_the_middle_of_a_large_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

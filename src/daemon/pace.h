@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* From the decision on. What is late beyond it goes on without rests. */
+/* From the decision on. What is late beyond it goes on without rests, in larger pieces. */
 #define PACE_GOAL_NS INT64_C(120000000)
 
 /* The piece that was shown last. */
