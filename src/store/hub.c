@@ -25,6 +25,7 @@ struct store_hub_watch {
     int64_t told;       /* revision of the last batch */
     bool pending;       /* there may be changes after position */
     bool interrupted;
+    bool lost; /* must start again from a snapshot; sticky */
 };
 
 void store_condition_init(pthread_cond_t *condition)
@@ -93,6 +94,30 @@ void store_hub_publish(struct store_hub *hub, int64_t revision, const struct sto
     (void)pthread_mutex_unlock(&hub->lock);
 }
 
+static void lose(struct store_hub_watch *watch)
+{
+    watch->lost = true;
+    (void)pthread_cond_signal(&watch->changed);
+}
+
+void store_hub_reset(struct store_hub *hub, int64_t revision)
+{
+    (void)pthread_mutex_lock(&hub->lock);
+    hub->revision = revision;
+    for (struct store_hub_watch *watch = hub->watches; watch != NULL; watch = watch->next) {
+        lose(watch);
+    }
+    (void)pthread_mutex_unlock(&hub->lock);
+}
+
+void store_hub_lose(struct store_watch *watch)
+{
+    struct store_hub_watch *self = CONTAINER_OF(watch, struct store_hub_watch, base);
+    (void)pthread_mutex_lock(&self->hub->lock);
+    lose(self);
+    (void)pthread_mutex_unlock(&self->hub->lock);
+}
+
 struct store_watch *store_hub_open(struct store_hub *hub, const char *prefix, int64_t after)
 {
     struct store_hub_watch *watch = memory_new(sizeof *watch);
@@ -155,10 +180,13 @@ static int wait_for_batch(struct store_hub_watch *watch, int timeout_ms, struct 
         if (watch->interrupted) {
             return err_set(err, ERR_CANCELLED, "the watch was interrupted");
         }
+        if (watch->lost) {
+            return err_set(err, ERR_COMPACTED, "the store was filled anew: its history is gone");
+        }
         if (watch->pending) {
             bool found = false;
             int rc = read_history(watch, ret_batch, &found, err);
-            if (rc != 0 || found) {
+            if (rc != 0 || (found && !watch->lost)) {
                 return rc;
             }
             continue;

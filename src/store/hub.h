@@ -38,6 +38,12 @@ void store_hub_done(struct store_hub *hub);
  * the order of revisions. */
 void store_hub_publish(struct store_hub *hub, int64_t revision, const struct store_txn *txn);
 
+/* What the watches have read is no longer the past of what the store holds: each gets
+ * ERR_COMPACTED. The revision may be lower than before. */
+void store_hub_reset(struct store_hub *hub, int64_t revision);
+/* The same for one watch. */
+void store_hub_lose(struct store_watch *watch);
+
 struct store_watch *store_hub_open(struct store_hub *hub, const char *prefix, int64_t after)
     MUST_CHECK;
 /* The three calls of a backend's table. */

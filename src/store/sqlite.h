@@ -8,6 +8,10 @@
  * directory against a second process (ERR_EXISTS, naming the lock file and the pid in it). Upgrades
  * older schemas; refuses newer ones by name. */
 int store_sqlite_open(const char *directory, struct store **ret_store, struct err *err) MUST_CHECK;
+/* The same in <directory>/local.db, under the same lock: where the store is shared with other
+ * sites, what belongs to this node alone and must outlive it without the others. */
+int store_sqlite_open_local(const char *directory, struct store **ret_store, struct err *err)
+    MUST_CHECK;
 /* Drops all history and rewrites the files of such a store, so that nothing that was ever deleted
  * or replaced is left in them. Reads and writes go on, slowly; watches may get ERR_COMPACTED. */
 int store_sqlite_rewrite(struct store *store, struct err *err) MUST_CHECK;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "LWDS": in every file of ours (PRAGMA application_id). */
+/* "LWDS" */
 #define APPLICATION_ID 1280787539
 
 /* How long SQLite itself waits for a lock. Between our connections only recovery takes one that
@@ -43,6 +43,16 @@ static const char *const schema_steps[] = {
     "CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl_ms INTEGER NOT NULL);",
 };
 
+#define STORE_KIND(name)                                                                           \
+    {                                                                                              \
+        .file = (name), .lock = "leeward.lock", .application = APPLICATION_ID, .sync = "FULL",     \
+        .advice = "restore it from a backup", .schema = schema_steps,                              \
+        .schema_count = ARRAY_SIZE(schema_steps)                                                   \
+    }
+
+const struct sqlite_kind sqlite_kind_store = STORE_KIND("leeward.db");
+const struct sqlite_kind sqlite_kind_local = STORE_KIND("local.db");
+
 int sqlite_failure(const struct sqlite_connection *connection, int code, const char *doing,
                    struct err *err)
 {
@@ -53,9 +63,8 @@ int sqlite_failure(const struct sqlite_connection *connection, int code, const c
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
-        return err_set(err, ERR_CORRUPT,
-                       "the store file %s is damaged (%s): restore it from a backup",
-                       connection->file, text);
+        return err_set(err, ERR_CORRUPT, "the store file %s is damaged (%s): %s", connection->file,
+                       text, connection->kind->advice);
     case SQLITE_NOMEM:
         return err_set(err, ERR_MEMORY, "out of memory: cannot %s %s", doing, connection->file);
     case SQLITE_BUSY:
@@ -115,11 +124,12 @@ static int use_log(struct sqlite_connection *connection, struct err *err)
     return 0;
 }
 
-int sqlite_connection_open(struct sqlite_connection *connection, const char *file, int flags,
-                           struct err *err)
+int sqlite_connection_open(struct sqlite_connection *connection, const struct sqlite_kind *kind,
+                           const char *file, struct err *err)
 {
-    *connection = (struct sqlite_connection){.file = file};
-    int code = sqlite3_open_v2(file, &connection->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    *connection = (struct sqlite_connection){.kind = kind, .file = file};
+    int code =
+        sqlite3_open_v2(file, &connection->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     int rc = 0;
     if (code != SQLITE_OK) {
         rc = sqlite_failure(connection, code, "open", err);
@@ -129,12 +139,13 @@ int sqlite_connection_open(struct sqlite_connection *connection, const char *fil
         rc = use_log(connection, err);
     }
     if (rc == 0) {
-        rc = run_script(connection,
-                        "PRAGMA synchronous = FULL;"
-                        "PRAGMA journal_size_limit = " WAL_KEEP_BYTES ";"
-                        "PRAGMA cache_size = -" CACHE_KIB ";"
-                        "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;",
-                        err);
+        char *script CLEANUP(memory_cleanup) =
+            memory_printf("PRAGMA synchronous = %s;"
+                          "PRAGMA journal_size_limit = " WAL_KEEP_BYTES ";"
+                          "PRAGMA cache_size = -" CACHE_KIB ";"
+                          "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;",
+                          kind->sync);
+        rc = run_script(connection, script, err);
     }
     if (rc != 0) {
         sqlite_connection_close(connection);
@@ -276,6 +287,7 @@ static int read_number(struct sqlite_connection *connection, const char *sql, in
 
 int sqlite_prepare_schema(struct sqlite_connection *connection, struct err *err)
 {
+    const struct sqlite_kind *kind = connection->kind;
     int64_t application = 0;
     int64_t version = 0;
     int64_t tables = 0;
@@ -289,19 +301,19 @@ int sqlite_prepare_schema(struct sqlite_connection *connection, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    if (application != APPLICATION_ID && (application != 0 || version != 0 || tables != 0)) {
+    if (application != kind->application && (application != 0 || version != 0 || tables != 0)) {
         return err_set(err, ERR_CORRUPT, "%s is an SQLite file, but not a Leeward store",
                        connection->file);
     }
-    if (version < 0 || version > (int64_t)ARRAY_SIZE(schema_steps)) {
+    if (version < 0 || version > (int64_t)kind->schema_count) {
         return err_set(err, ERR_UNSUPPORTED,
                        "%s was written by a newer Leeward (schema %lld, this one knows %zu)",
-                       connection->file, (long long)version, ARRAY_SIZE(schema_steps));
+                       connection->file, (long long)version, kind->schema_count);
     }
-    for (size_t step = (size_t)version; step < ARRAY_SIZE(schema_steps); step++) {
+    for (size_t step = (size_t)version; step < kind->schema_count; step++) {
         char *script = memory_printf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d;"
                                      "PRAGMA user_version = %zu; COMMIT;",
-                                     schema_steps[step], APPLICATION_ID, step + 1);
+                                     kind->schema[step], kind->application, step + 1);
         rc = run_script(connection, script, err);
         free(script);
         if (rc != 0) {

@@ -596,6 +596,20 @@ static void a_lease_that_cannot_end_yet_ends_when_the_disk_works_again(void **st
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
+static void the_local_store_takes_the_same_lock(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *local = NULL;
+    char file[FOLDER_TEXT + 16];
+    assert_int_equal(store_sqlite_open_local(fixture->folder, &local, &fixture->err), 0);
+    assert_int_not_equal(store_sqlite_open(fixture->folder, &fixture->store, &fixture->err), 0);
+    assert_int_equal(fixture->err.kind, ERR_EXISTS);
+    err_clear(&fixture->err);
+    store_close(local);
+    (void)snprintf(file, sizeof file, "%s/local.db", fixture->folder); /* fits */
+    assert_int_equal(unlink(file), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -618,6 +632,7 @@ int main(void)
         TEST(a_reader_that_cannot_end_its_snapshot_shows_no_old_data),
         TEST(a_writer_that_cannot_roll_back_goes_on),
         TEST(a_lease_that_cannot_end_yet_ends_when_the_disk_works_again),
+        TEST(the_local_store_takes_the_same_lock),
     };
     fault_vfs_install();
     if (sqlite3_auto_extension((void (*)(void))watch_statements) != SQLITE_OK) {

@@ -20,8 +20,11 @@ void folder_make(char out[FOLDER_TEXT])
 
 void folder_remove(const char *folder)
 {
-    static const char *const names[] = {"leeward.db", "leeward.db-wal", "leeward.db-shm",
-                                        "leeward.lock"};
+    static const char *const names[] = {
+        "leeward.db",         "leeward.db-wal",         "leeward.db-shm", "leeward.lock",
+        "replica.db",         "replica.db-wal",         "replica.db-shm", "replica.lock",
+        "replica.db.damaged", "replica.db.damaged-wal",
+    };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         char file[FOLDER_TEXT + 32];
         (void)snprintf(file, sizeof file, "%s/%s", folder, names[i]); /* fits */

@@ -8,7 +8,7 @@
 
 /* Makes <TMPDIR or /tmp>/leeward-store-XXXXXX; ends the program when it cannot. */
 void folder_make(char out[FOLDER_TEXT]);
-/* Removes what a store leaves there, and the folder. */
+/* Removes what stores and replicas leave there, and the folder. */
 void folder_remove(const char *folder);
 
 #endif

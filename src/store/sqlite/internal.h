@@ -55,7 +55,11 @@
     X(TRIM, "DELETE FROM history WHERE revision <= ?1")                                            \
     X(LEASE_ADD, "INSERT INTO lease (id, ttl_ms) VALUES (?1, ?2)")                                 \
     X(LEASE_DROP, "DELETE FROM lease WHERE id = ?1")                                               \
-    X(LEASES, "SELECT id, ttl_ms FROM lease")
+    X(LEASES, "SELECT id, ttl_ms FROM lease")                                                      \
+    X(COPY, "SELECT hash_key, checksum, heard, complete FROM copy")                                \
+    X(SET_COPY, "UPDATE copy SET checksum = ?1, heard = ?2, complete = ?3")                        \
+    X(RECENT, "SELECT key FROM history ORDER BY revision DESC, sequence DESC LIMIT ?1")            \
+    X(FORGET, "DELETE FROM history")
 
 enum sqlite_statement {
 #define X(name, sql) SQL_##name,
@@ -64,8 +68,23 @@ enum sqlite_statement {
         SQL_COUNT_OF
 };
 
+/* What a file of this backend is for. */
+struct sqlite_kind {
+    const char *file;          /* its name in the directory */
+    const char *lock;          /* the name of the file that is locked */
+    int application;           /* PRAGMA application_id */
+    const char *sync;          /* PRAGMA synchronous */
+    const char *advice;        /* what to do about a damaged one */
+    const char *const *schema; /* each step brings a file to the version of its index + 1 */
+    size_t schema_count;
+};
+
+extern const struct sqlite_kind sqlite_kind_store;
+extern const struct sqlite_kind sqlite_kind_local;
+
 struct sqlite_connection {
     sqlite3 *db;
+    const struct sqlite_kind *kind;
     const char *file; /* the store's, for messages */
     sqlite3_stmt *statements[SQL_COUNT_OF];
 };
@@ -74,7 +93,8 @@ struct sqlite_request;
 
 struct sqlite_store {
     struct store base;
-    char *file;    /* <directory>/leeward.db */
+    const struct sqlite_kind *kind;
+    char *file;    /* in the directory */
     int directory; /* descriptor of the lock file */
     struct store_hub hub;
     struct store_leases leases;
@@ -85,9 +105,10 @@ struct sqlite_store {
     struct sqlite_request *first;
     struct sqlite_request **last;
     struct sqlite_connection writer;
-    int64_t revision;  /* of the last committed transaction; the leader's */
-    int64_t compacted; /* as revision */
-    int64_t history;   /* as revision: bytes of the keys and values of history */
+    int64_t revision;      /* of the last committed transaction; the leader's */
+    int64_t compacted;     /* as revision */
+    int64_t history;       /* as revision: bytes of the keys and values of history */
+    _Atomic int64_t floor; /* history up to here counts as compacted, whatever the file says */
 
     pthread_mutex_t reader_lock; /* over the two below */
     pthread_cond_t reader_free;
@@ -99,8 +120,8 @@ struct sqlite_store {
 
 /* Opens file, sets the connection up, prepares nothing yet. ERR_UNSUPPORTED on a file system that
  * cannot share memory between connections, which the write-ahead log needs. */
-int sqlite_connection_open(struct sqlite_connection *connection, const char *file, int flags,
-                           struct err *err) MUST_CHECK;
+int sqlite_connection_open(struct sqlite_connection *connection, const struct sqlite_kind *kind,
+                           const char *file, struct err *err) MUST_CHECK;
 void sqlite_connection_close(struct sqlite_connection *connection);
 /* Fills err from the connection's last error: full disk, I/O, damage (naming the file), memory. */
 int sqlite_failure(const struct sqlite_connection *connection, int code, const char *doing,
@@ -135,7 +156,25 @@ int sqlite_read_meta(struct sqlite_connection *connection, int64_t *ret_revision
 /* Creates or upgrades the tables; refuses files that are not ours or from a newer version. */
 int sqlite_prepare_schema(struct sqlite_connection *connection, struct err *err) MUST_CHECK;
 
+/* ---- sqlite.c ---- */
+
+/* A store of this kind in the directory, locked, its file not opened yet. */
+int sqlite_store_new(const char *directory, const struct sqlite_kind *kind,
+                     const struct store_backend *table, struct sqlite_store *take_memory,
+                     struct err *err) MUST_CHECK;
+/* Makes the file, when there is none, and opens the writer with its tables and revisions. */
+int sqlite_store_open_file(struct sqlite_store *self, struct err *err) MUST_CHECK;
+void sqlite_store_close(struct store *take_store);
+
 /* ---- reader.c: the reads of backend.h ---- */
+
+/* A row of GET or RANGE; the entry borrows from the row and key. */
+int sqlite_row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row,
+                     char key[STORE_KEY_LIMIT + 1], struct store_entry *entry, struct err *err)
+    MUST_CHECK;
+/* Waits for all readers, closes them and keeps them; then gives them back. */
+void sqlite_readers_stop(struct sqlite_store *self);
+void sqlite_readers_go(struct sqlite_store *self);
 
 int sqlite_store_get(struct store *store, const char *key, struct arena *arena,
                      struct store_entry *ret_entry, struct err *err);
@@ -148,6 +187,29 @@ int sqlite_store_changes(struct store *store, const char *prefix, int64_t after,
                          struct arena *arena, struct store_batch *ret_batch, struct err *err);
 
 /* ---- writer.c: the writes of backend.h ---- */
+
+/* The state of the database inside the writer's transaction. */
+struct sqlite_progress {
+    int64_t revision;
+    int64_t compacted;
+    int64_t history; /* as self->history */
+};
+
+/* Runs PUT or LOG_PUT: the same parameters but for the sequence. */
+int sqlite_run_put(struct sqlite_store *self, enum sqlite_statement which,
+                   const struct store_op *op, const struct store_entry *stamp, int64_t sequence,
+                   struct err *err) MUST_CHECK;
+/* Deletes and logs what the operation names; moves the sequence on. */
+int sqlite_apply_delete(struct sqlite_store *self, const struct store_op *op, int64_t revision,
+                        int64_t *sequence, struct err *err) MUST_CHECK;
+/* Drops history that is compacted: what was asked for, a little of what is beyond
+ * STORE_HISTORY_KEEP, and all that is beyond STORE_HISTORY_BYTES. */
+int sqlite_trim(struct sqlite_store *self, struct sqlite_progress *progress, struct err *err)
+    MUST_CHECK;
+int sqlite_set_meta(struct sqlite_store *self, const struct sqlite_progress *progress,
+                    struct err *err) MUST_CHECK;
+/* Opens the writer's transaction, and the writer where it is closed. */
+int sqlite_begin_write(struct sqlite_store *self, struct err *err) MUST_CHECK;
 
 int sqlite_store_commit(struct store *store, const struct store_txn *txn, int64_t *ret_revision,
                         struct err *err);

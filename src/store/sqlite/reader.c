@@ -3,6 +3,7 @@
  * Invariant: what one call returns, its revision included, is of one moment. */
 #include "store/sqlite/internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +23,7 @@ static struct sqlite_connection *reader_take(struct sqlite_store *self, struct e
     self->reader_busy[at] = true;
     (void)pthread_mutex_unlock(&self->reader_lock);
     struct sqlite_connection *reader = &self->readers[at];
-    if (reader->db == NULL &&
-        sqlite_connection_open(reader, self->file, SQLITE_OPEN_READWRITE, err) != 0) {
+    if (reader->db == NULL && sqlite_connection_open(reader, self->kind, self->file, err) != 0) {
         (void)pthread_mutex_lock(&self->reader_lock);
         self->reader_busy[at] = false;
         (void)pthread_cond_signal(&self->reader_free);
@@ -39,6 +39,29 @@ static void reader_give(struct sqlite_store *self, struct sqlite_connection *rea
     (void)pthread_mutex_lock(&self->reader_lock);
     self->reader_busy[reader - self->readers] = false;
     (void)pthread_cond_signal(&self->reader_free);
+    (void)pthread_mutex_unlock(&self->reader_lock);
+}
+
+void sqlite_readers_stop(struct sqlite_store *self)
+{
+    (void)pthread_mutex_lock(&self->reader_lock);
+    for (size_t at = 0; at < SQLITE_READERS; at++) {
+        while (self->reader_busy[at]) {
+            (void)pthread_cond_wait(&self->reader_free, &self->reader_lock); /* cannot fail */
+        }
+        self->reader_busy[at] = true;
+        sqlite_connection_close(&self->readers[at]);
+    }
+    (void)pthread_mutex_unlock(&self->reader_lock);
+}
+
+void sqlite_readers_go(struct sqlite_store *self)
+{
+    (void)pthread_mutex_lock(&self->reader_lock);
+    for (size_t at = 0; at < SQLITE_READERS; at++) {
+        self->reader_busy[at] = false;
+    }
+    (void)pthread_cond_broadcast(&self->reader_free);
     (void)pthread_mutex_unlock(&self->reader_lock);
 }
 
@@ -89,8 +112,12 @@ static int row_value(const struct sqlite_connection *reader, sqlite3_stmt *row, 
     return 0;
 }
 
+<<<<<<< HEAD
 /* A row of GET, RANGE or, bare, RANGE_VALUES; the entry borrows from the row and key. */
 static int row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row, bool bare,
+=======
+int sqlite_row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row,
+>>>>>>> ad84111 (store: a replica that follows a truth which is elsewhere)
                      char key[STORE_KEY_LIMIT + 1], struct store_entry *entry, struct err *err)
 {
     *entry = (struct store_entry){.key = key};
@@ -122,7 +149,11 @@ static int get(struct sqlite_connection *reader, const char *key, struct arena *
     } else if (code != SQLITE_ROW) {
         rc = sqlite_failure(reader, code, "read", err);
     } else {
+<<<<<<< HEAD
         rc = row_entry(reader, statement, false, copy, &entry, err);
+=======
+        rc = sqlite_row_entry(reader, statement, copy, &entry, err);
+>>>>>>> ad84111 (store: a replica that follows a truth which is elsewhere)
         if (rc == 0) {
             rc = store_entry_copy(arena, &entry, ret_entry, err);
         }
@@ -163,7 +194,11 @@ static int range_rows(struct sqlite_connection *reader, sqlite3_stmt *statement,
             return 0;
         }
         struct store_entry entry;
+<<<<<<< HEAD
         int rc = row_entry(reader, statement, bare, key, &entry, err);
+=======
+        int rc = sqlite_row_entry(reader, statement, key, &entry, err);
+>>>>>>> ad84111 (store: a replica that follows a truth which is elsewhere)
         if (rc == 0) {
             rc = store_list_add(builder, arena, &entry, err);
         }
@@ -370,6 +405,7 @@ int sqlite_store_changes(struct store *store, const char *prefix, int64_t after,
     if (reader == NULL) {
         return err->code;
     }
+    compacted = MAX(compacted, atomic_load(&self->floor));
     int rc = after < compacted ? err_set(err, ERR_COMPACTED,
                                          "history up to revision %lld is gone, %lld was wanted",
                                          (long long)compacted, (long long)after + 1)

@@ -19,8 +19,8 @@ int store_sqlite_rewrite(struct store *store, struct err *err)
     int rc = store_revision(store, &revision, err);
     rc = rc != 0 ? rc : store_compact(store, revision, err);
     rc = rc != 0 ? rc
-                 : sqlite_connection_open(&connection, sqlite_store_of(store)->file,
-                                          SQLITE_OPEN_READWRITE, err);
+                 : sqlite_connection_open(&connection, sqlite_store_of(store)->kind,
+                                          sqlite_store_of(store)->file, err);
     if (rc != 0) {
         return rc;
     }

@@ -65,9 +65,10 @@ static int make_directory(const char *directory, struct err *err)
 }
 
 /* *ret_descriptor holds the lock until it is closed. */
-static int lock_directory(const char *directory, int *ret_descriptor, struct err *err)
+static int lock_directory(const char *directory, const char *name, int *ret_descriptor,
+                          struct err *err)
 {
-    char *file CLEANUP(memory_cleanup) = memory_printf("%s/leeward.lock", directory);
+    char *file CLEANUP(memory_cleanup) = memory_printf("%s/%s", directory, name);
     int rc = make_directory(directory, err);
     if (rc != 0) {
         return rc;
@@ -97,12 +98,15 @@ static int lock_directory(const char *directory, int *ret_descriptor, struct err
 
 /* Makes the file before SQLite does: readable by its owner alone, as it holds secrets (the -wal and
  * -shm files take over its mode), and with its directory entry on disk. */
-static int create_file(const char *directory, const char *file, struct err *err)
+static int create_file(const char *file, struct err *err)
 {
+    char *directory CLEANUP(memory_cleanup) =
+        memory_strdup(file);
     int descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor < 0) {
         return err_set_errno(err, errno, "cannot open %s", file);
     }
+    *strrchr(directory, '/') = '\0';
     (void)close(descriptor); /* nothing was written */
     return sync_directory(directory, err);
 }
@@ -126,11 +130,11 @@ static int load_leases(struct sqlite_store *self, struct err *err)
     return rc;
 }
 
-static int open_file(struct sqlite_store *self, const char *directory, struct err *err)
+int sqlite_store_open_file(struct sqlite_store *self, struct err *err)
 {
-    int rc = create_file(directory, self->file, err);
+    int rc = create_file(self->file, err);
     if (rc == 0) {
-        rc = sqlite_connection_open(&self->writer, self->file, SQLITE_OPEN_READWRITE, err);
+        rc = sqlite_connection_open(&self->writer, self->kind, self->file, err);
     }
     if (rc == 0) {
         rc = sqlite_prepare_schema(&self->writer, err);
@@ -143,10 +147,10 @@ static int open_file(struct sqlite_store *self, const char *directory, struct er
                                   err);
     }
     self->hub.revision = self->revision;
-    return rc == 0 ? load_leases(self, err) : rc;
+    return rc;
 }
 
-static void sqlite_store_close(struct store *take_store)
+void sqlite_store_close(struct store *take_store)
 {
     struct sqlite_store *self = sqlite_store_of(take_store);
     store_leases_done(&self->leases);
@@ -200,17 +204,21 @@ static const struct store_backend backend = {
     .close = sqlite_store_close,
 };
 
-int store_sqlite_open(const char *directory, struct store **ret_store, struct err *err)
+int sqlite_store_new(const char *directory, const struct sqlite_kind *kind,
+                     const struct store_backend *table, struct sqlite_store *take_memory,
+                     struct err *err)
 {
+    struct sqlite_store *self = take_memory;
     int lock = -1;
-    int rc = lock_directory(directory, &lock, err);
+    int rc = lock_directory(directory, kind->lock, &lock, err);
     if (rc != 0) {
+        free(self);
         return rc;
     }
-    struct sqlite_store *self = memory_new(sizeof *self);
-    self->base.backend = &backend;
+    self->base.backend = table;
+    self->kind = kind;
     self->directory = lock;
-    self->file = memory_printf("%s/leeward.db", directory);
+    self->file = memory_printf("%s/%s", directory, kind->file);
     self->last = &self->first;
     /* These cannot fail with default attributes. */
     (void)pthread_mutex_init(&self->writer_lock, NULL);
@@ -219,11 +227,33 @@ int store_sqlite_open(const char *directory, struct store **ret_store, struct er
     (void)pthread_cond_init(&self->reader_free, NULL);
     store_hub_init(&self->hub, &self->base, 0, sqlite_store_changes);
     store_leases_init(&self->leases, sqlite_lease_end, self);
-    rc = open_file(self, directory, err);
+    return 0;
+}
+
+static int open_kind(const char *directory, const struct sqlite_kind *kind,
+                     struct store **ret_store, struct err *err)
+{
+    struct sqlite_store *self = memory_new(sizeof *self);
+    int rc = sqlite_store_new(directory, kind, &backend, self, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = sqlite_store_open_file(self, err);
+    rc = rc != 0 ? rc : load_leases(self, err);
     if (rc != 0) {
         sqlite_store_close(&self->base);
         return rc;
     }
     *ret_store = &self->base;
     return 0;
+}
+
+int store_sqlite_open(const char *directory, struct store **ret_store, struct err *err)
+{
+    return open_kind(directory, &sqlite_kind_store, ret_store, err);
+}
+
+int store_sqlite_open_local(const char *directory, struct store **ret_store, struct err *err)
+{
+    return open_kind(directory, &sqlite_kind_local, ret_store, err);
 }

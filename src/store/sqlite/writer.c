@@ -20,18 +20,11 @@
  * patience: a commit drops about what it adds. */
 #define TRIM_EXTRA 8
 
-/* The state of the database inside the leader's transaction. */
-struct progress {
-    int64_t revision;
-    int64_t compacted;
-    int64_t history; /* as self->history */
-};
-
 struct sqlite_request {
     /* Applies it. Negative: SQLite failed, the transaction is lost. Else 0, with request->result
      * saying how the request fared; when that is not 0, nothing was written. */
     int (*apply)(struct sqlite_store *self, struct sqlite_request *request,
-                 struct progress *progress, struct err *err);
+                 struct sqlite_progress *progress, struct err *err);
     const struct store_txn *txn;
     int64_t argument; /* compact: revision; leases: the id */
     int64_t ttl_ms;
@@ -67,8 +60,7 @@ static int read_stamp(struct sqlite_store *self, const char *key, struct store_e
                : sqlite_failure(&self->writer, code, "read", err);
 }
 
-/* Runs PUT or LOG_PUT: the same parameters but for the sequence. */
-static int run_put(struct sqlite_store *self, enum sqlite_statement which,
+int sqlite_run_put(struct sqlite_store *self, enum sqlite_statement which,
                    const struct store_op *op, const struct store_entry *stamp, int64_t sequence,
                    struct err *err)
 {
@@ -101,11 +93,11 @@ static int apply_put(struct sqlite_store *self, const struct store_op *op, int64
     }
     stamp.changed_revision = revision;
     stamp.version++;
-    rc = run_put(self, SQL_PUT, op, &stamp, 0, err);
-    return rc == 0 ? run_put(self, SQL_LOG_PUT, op, &stamp, (*sequence)++, err) : rc;
+    rc = sqlite_run_put(self, SQL_PUT, op, &stamp, 0, err);
+    return rc == 0 ? sqlite_run_put(self, SQL_LOG_PUT, op, &stamp, (*sequence)++, err) : rc;
 }
 
-static int apply_delete(struct sqlite_store *self, const struct store_op *op, int64_t revision,
+int sqlite_apply_delete(struct sqlite_store *self, const struct store_op *op, int64_t revision,
                         int64_t *sequence, struct err *err)
 {
     struct sqlite_bound bound;
@@ -159,7 +151,7 @@ static int check(struct sqlite_store *self, struct sqlite_request *request, stru
 }
 
 static int apply_txn(struct sqlite_store *self, struct sqlite_request *request,
-                     struct progress *progress, struct err *err)
+                     struct sqlite_progress *progress, struct err *err)
 {
     int rc = check(self, request, err);
     if (rc != 0 || request->result != 0) {
@@ -171,7 +163,7 @@ static int apply_txn(struct sqlite_store *self, struct sqlite_request *request,
         const struct store_op *op = &request->txn->ops[i];
         rc = op->type == STORE_OP_PUT
                  ? apply_put(self, op, progress->revision + 1, &sequence, err)
-                 : apply_delete(self, op, progress->revision + 1, &sequence, err);
+                 : sqlite_apply_delete(self, op, progress->revision + 1, &sequence, err);
     }
     if (rc == 0 && sqlite3_total_changes64(self->writer.db) != before) {
         progress->revision++;
@@ -181,7 +173,7 @@ static int apply_txn(struct sqlite_store *self, struct sqlite_request *request,
 }
 
 static int apply_compact(struct sqlite_store *self, struct sqlite_request *request,
-                         struct progress *progress, struct err *err)
+                         struct sqlite_progress *progress, struct err *err)
 {
     (void)self;
     (void)err;
@@ -196,7 +188,7 @@ static int apply_compact(struct sqlite_store *self, struct sqlite_request *reque
 }
 
 static int apply_lease_grant(struct sqlite_store *self, struct sqlite_request *request,
-                             struct progress *progress, struct err *err)
+                             struct sqlite_progress *progress, struct err *err)
 {
     (void)progress;
     sqlite3_stmt *statement = sqlite_statement(&self->writer, SQL_LEASE_ADD, err);
@@ -209,7 +201,7 @@ static int apply_lease_grant(struct sqlite_store *self, struct sqlite_request *r
 }
 
 static int apply_lease_end(struct sqlite_store *self, struct sqlite_request *request,
-                           struct progress *progress, struct err *err)
+                           struct sqlite_progress *progress, struct err *err)
 {
     sqlite3_stmt *log = sqlite_statement(&self->writer, SQL_LOG_DELETE_LEASED, err);
     sqlite3_stmt *delete = sqlite_statement(&self->writer, SQL_DELETE_LEASED, err);
@@ -235,7 +227,8 @@ static int apply_lease_end(struct sqlite_store *self, struct sqlite_request *req
 /* ---- a group: one SQLite transaction ---- */
 
 /* Compacts, oldest first, until what is left has STORE_HISTORY_BYTES at most. */
-static int compact_bytes(struct sqlite_store *self, struct progress *progress, struct err *err)
+static int compact_bytes(struct sqlite_store *self, struct sqlite_progress *progress,
+                         struct err *err)
 {
     sqlite3_stmt *statement = sqlite_statement(&self->writer, SQL_HISTORY_SIZES, err);
     if (statement == NULL) {
@@ -255,9 +248,7 @@ static int compact_bytes(struct sqlite_store *self, struct progress *progress, s
                : sqlite_failure(&self->writer, code, "read", err);
 }
 
-/* Drops history that is compacted: what was asked for, a little of what is beyond
- * STORE_HISTORY_KEEP, and all that is beyond STORE_HISTORY_BYTES. */
-static int trim(struct sqlite_store *self, struct progress *progress, struct err *err)
+int sqlite_trim(struct sqlite_store *self, struct sqlite_progress *progress, struct err *err)
 {
     int64_t step = 2 * (progress->revision - self->revision) + TRIM_EXTRA;
     int64_t beyond = MIN(progress->revision - STORE_HISTORY_KEEP, progress->compacted + step);
@@ -288,7 +279,8 @@ static int trim(struct sqlite_store *self, struct progress *progress, struct err
     return sqlite_run(&self->writer, statement, "write", err);
 }
 
-static int set_meta(struct sqlite_store *self, const struct progress *progress, struct err *err)
+int sqlite_set_meta(struct sqlite_store *self, const struct sqlite_progress *progress,
+                    struct err *err)
 {
     if (progress->revision == self->revision && progress->compacted == self->compacted) {
         return 0;
@@ -302,16 +294,19 @@ static int set_meta(struct sqlite_store *self, const struct progress *progress, 
     return sqlite_run(&self->writer, statement, "write", err);
 }
 
-static int apply_group(struct sqlite_store *self, struct sqlite_request *first,
-                       struct progress *progress, struct err *err)
+int sqlite_begin_write(struct sqlite_store *self, struct err *err)
 {
     int rc = 0;
     if (self->writer.db == NULL) { /* closed by a roll back that failed */
-        rc = sqlite_connection_open(&self->writer, self->file, SQLITE_OPEN_READWRITE, err);
+        rc = sqlite_connection_open(&self->writer, self->kind, self->file, err);
     }
-    if (rc == 0) {
-        rc = sqlite_execute(&self->writer, SQL_BEGIN_WRITE, err);
-    }
+    return rc == 0 ? sqlite_execute(&self->writer, SQL_BEGIN_WRITE, err) : rc;
+}
+
+static int apply_group(struct sqlite_store *self, struct sqlite_request *first,
+                       struct sqlite_progress *progress, struct err *err)
+{
+    int rc = sqlite_begin_write(self, err);
     for (struct sqlite_request *request = first; request != NULL && rc == 0;
          request = request->next) {
         request->result = 0;
@@ -320,10 +315,10 @@ static int apply_group(struct sqlite_store *self, struct sqlite_request *first,
         request->revision = progress->revision;
     }
     if (rc == 0) {
-        rc = trim(self, progress, err);
+        rc = sqlite_trim(self, progress, err);
     }
     if (rc == 0) {
-        rc = set_meta(self, progress, err);
+        rc = sqlite_set_meta(self, progress, err);
     }
     if (rc == 0) {
         rc = sqlite_execute(&self->writer, SQL_COMMIT, err);
@@ -337,7 +332,7 @@ static int apply_group(struct sqlite_store *self, struct sqlite_request *first,
 /* All requests in one transaction; 0 when it is durable and every request has its result. */
 static int run_group(struct sqlite_store *self, struct sqlite_request *first, struct err *err)
 {
-    struct progress progress = {
+    struct sqlite_progress progress = {
         .revision = self->revision, .compacted = self->compacted, .history = self->history};
     int rc = apply_group(self, first, &progress, err);
     if (rc != 0) {

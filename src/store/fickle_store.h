@@ -1,0 +1,20 @@
+/* A store in front of another one that fails on demand, and can be given another one in its place:
+ * a truth that is away, or was restored from a snapshot. For tests. Any thread. */
+#ifndef STORE_FICKLE_STORE_H
+#define STORE_FICKLE_STORE_H
+
+#include "store/store.h"
+
+/* inner is borrowed. */
+struct store *fickle_new(struct store *inner) MUST_CHECK;
+/* Everything fails with ERR_UNAVAILABLE from now on, or does no more. */
+void fickle_fail(struct store *store, bool failing);
+/* Of all calls, one in n fails; 0: none. */
+void fickle_fail_sometimes(struct store *store, unsigned n);
+/* What was here is gone, this is in its place; watches fail once. The old one may be closed when
+ * no watch of it is open any more. */
+void fickle_replace(struct store *store, struct store *inner);
+/* Watches lose the next batch that has changes, and do not say so. */
+void fickle_lose_batch(struct store *store);
+
+#endif

@@ -1,0 +1,797 @@
+/* The replica's threads: see replica.h. The follower owns the copy (sqlite/copy.h) and the watch on
+ * the truth; the pulse asks the truth for its revision, so that a request that hangs does not hold
+ * up changes. They share what the mutex guards.
+ *
+ * Whether the truth still has the past that the copy has: its revision must not be behind the
+ * copy's; each change must follow from what the copy holds (copy_apply); and whenever the truth was
+ * away, the keys that changed last are compared first (rehearse), because one that was restored may
+ * have gone beyond the copy's revision meanwhile. Invariant: the copy changes by the watch only
+ * while none of these failed; after that, everything is compared before anything is shown. */
+#include "store/replica.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "store/hub.h"
+#include "store/sqlite/copy.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE 1000U
+#define RETRY_FIRST_MS 100
+#define RETRY_LAST_MS 5000
+#define HEARD_KEEP_NS (30 * TIME_S) /* how often a quiet truth's being there is written down */
+#define PULSES_MISSED 3             /* as long as this many it counts as there */
+#define BEHIND_NS (2 * TIME_S)      /* a truth that is ahead for this long is not followed */
+#define STUCK_NS (15 * TIME_S)      /* then the watch is opened anew */
+#define CATCH_UP_NS (30 * TIME_S)   /* for the watch to come to the pages' revision */
+
+/* What the truth had under a key, at a revision. */
+struct proof {
+    char key[STORE_KEY_LIMIT + 1];
+    int64_t at;
+    bool found;
+    int64_t created;
+    int64_t changed;
+    int64_t version;
+    uint64_t hash; /* of the value */
+};
+
+struct replica {
+    struct store *truth;
+    struct store *copy;
+    int64_t pulse_ns;
+
+    pthread_t follower;
+    pthread_t pulse;
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t changed;
+    bool stopping;
+    struct store_watch *watch; /* the follower's; here to be interrupted */
+    struct replica_status status;
+    struct mono pulse_at;     /* when the truth was heard last by this process; 0: never */
+    struct mono behind_since; /* 0: it is not */
+    bool failed;              /* truth or disk failed since the start, or since it was in step */
+    bool went_back;           /* the truth's revision was behind the copy's */
+    bool away;                /* the last pulse found no truth */
+    bool recheck;             /* the truth was away */
+
+    /* the follower's alone */
+    bool compare_all;  /* before anything is applied again */
+    bool rebuild;      /* the file is damaged */
+    bool here;         /* the last error is of the copy, not of the truth */
+    struct mono moved; /* when the copy's revision moved last, or the watch was opened */
+    int64_t retry_ms;
+    struct proof *proofs;
+    size_t proof_count;
+};
+
+/* ---- shared state ---- */
+
+static void lock(struct replica *replica)
+{
+    (void)pthread_mutex_lock(&replica->mutex);
+}
+
+static void unlock(struct replica *replica)
+{
+    (void)pthread_mutex_unlock(&replica->mutex);
+}
+
+static bool is_stopping(struct replica *replica)
+{
+    lock(replica);
+    bool stopping = replica->stopping;
+    unlock(replica);
+    return stopping;
+}
+
+/* Sleeps unless it has to end. */
+static void pause_ns(struct replica *replica, int64_t ns)
+{
+    struct mono until = {.ns = mono_now().ns + ns};
+    lock(replica);
+    while (!replica->stopping && mono_since(mono_now(), until) < 0) {
+        (void)store_condition_wait(&replica->changed, &replica->mutex, until);
+    }
+    unlock(replica);
+}
+
+/* With the mutex held: compares the two revisions. */
+static void judge_behind(struct replica *replica)
+{
+    bool behind =
+        !replica->status.complete || replica->status.revision < replica->status.truth_revision;
+    if (!behind) {
+        replica->behind_since = (struct mono){0};
+    } else if (replica->behind_since.ns == 0) {
+        replica->behind_since = mono_now();
+    }
+}
+
+/* After the copy changed. */
+static void note_copy(struct replica *replica)
+{
+    struct copy_state state = copy_state(replica->copy);
+    replica->moved = mono_now();
+    lock(replica);
+    replica->status.complete = state.complete;
+    replica->status.revision = state.revision;
+    replica->status.truth_revision = MAX(replica->status.truth_revision, state.revision);
+    judge_behind(replica);
+    (void)pthread_cond_broadcast(&replica->changed);
+    unlock(replica);
+}
+
+/* With the mutex held. */
+static void note_heard(struct replica *replica)
+{
+    replica->status.heard = wall_now();
+    replica->pulse_at = mono_now();
+}
+
+#define COUNT(replica, name, number)                                                               \
+    do {                                                                                           \
+        lock(replica);                                                                             \
+        (replica)->status.counters.name += (number);                                               \
+        unlock(replica);                                                                           \
+    } while (0)
+
+/* Says so once, until it is over. */
+static void note_problem(struct replica *replica, const struct err *err)
+{
+    lock(replica);
+    bool said = replica->status.problem[0] != '\0';
+    IGNORE_RESULT(text_copy(replica->status.problem, sizeof replica->status.problem,
+                            err->message)); /* the same size */
+    replica->status.counters.failures++;
+    replica->failed = true;
+    (void)pthread_cond_broadcast(&replica->changed);
+    unlock(replica);
+    if (!said) {
+        log_warn("replica.interrupted", F("reason", err),
+                 F("next", "data planes go on with what the replica holds; tried again"));
+    }
+}
+
+static void note_going(struct replica *replica)
+{
+    replica->retry_ms = 0;
+    lock(replica);
+    bool said = replica->status.problem[0] != '\0';
+    replica->status.problem[0] = '\0';
+    replica->failed = false;
+    unlock(replica);
+    if (said) {
+        log_info("replica.resumed", F("revision", copy_state(replica->copy).revision));
+    }
+}
+
+static void note_damage(struct replica *replica, const struct err *damage)
+{
+    lock(replica);
+    IGNORE_RESULT(text_copy(replica->status.damage, sizeof replica->status.damage,
+                            damage->message)); /* the same size */
+    replica->status.counters.damages++;
+    unlock(replica);
+    log_error("replica.damaged", F("reason", damage), F("set_aside", COPY_FILE ".damaged"),
+              F("next", "it is made anew from the truth"));
+}
+
+/* An error of the copy: told apart from the truth's. */
+static int here(struct replica *replica, int rc)
+{
+    replica->here = rc != 0;
+    return rc;
+}
+
+/* ---- the pulse ---- */
+
+static void take_pulse(struct replica *replica)
+{
+    struct err err = ERR_INIT;
+    int64_t revision = 0;
+    lock(replica);
+    int64_t known = replica->status.complete ? replica->status.revision : 0;
+    unlock(replica);
+    int rc = store_revision(replica->truth, &revision, &err);
+    if (rc != 0) {
+        lock(replica);
+        replica->recheck = true;
+        replica->away = true;
+        unlock(replica);
+        note_problem(replica, &err);
+        return;
+    }
+    lock(replica);
+    note_heard(replica);
+    replica->away = false;
+    replica->went_back |= revision < known && revision < replica->status.revision;
+    replica->status.truth_revision = revision;
+    judge_behind(replica);
+    (void)pthread_cond_broadcast(&replica->changed);
+    unlock(replica);
+}
+
+static void *pulse_main(void *argument)
+{
+    struct replica *replica = argument;
+    while (!is_stopping(replica)) {
+        take_pulse(replica);
+        pause_ns(replica, replica->pulse_ns);
+    }
+    return NULL;
+}
+
+/* ---- the follower: its watch ---- */
+
+static void close_watch(struct replica *replica)
+{
+    lock(replica);
+    struct store_watch *watch = replica->watch;
+    replica->watch = NULL;
+    unlock(replica);
+    store_watch_close(watch);
+}
+
+static int open_watch(struct replica *replica, int64_t after, struct err *err)
+{
+    struct store_watch *watch = NULL;
+    close_watch(replica);
+    int rc = store_watch_open(replica->truth, "", after, &watch, err);
+    if (rc != 0) {
+        return rc;
+    }
+    replica->moved = mono_now();
+    lock(replica);
+    replica->watch = watch;
+    if (replica->stopping) {
+        store_watch_interrupt(watch);
+    }
+    unlock(replica);
+    return 0;
+}
+
+/* The next batch within a pulse. *ret_found: there is one. */
+static int next_batch(struct replica *replica, struct store_batch *ret_batch, bool *ret_found,
+                      struct err *err)
+{
+    int wait_ms = (int)(replica->pulse_ns / TIME_MS);
+    int rc = store_watch_next(replica->watch, wait_ms, ret_batch, err);
+    *ret_found = rc == 0;
+    if (rc != 0 && err->kind == ERR_TIMEOUT) {
+        err_clear(err);
+        return 0;
+    }
+    return rc;
+}
+
+/* ---- everything anew ---- */
+
+static int copy_pages(struct replica *replica, int64_t *ret_revision, struct err *err)
+{
+    char after[STORE_KEY_LIMIT + 1] = "";
+    for (bool more = true; more;) {
+        struct arena arena CLEANUP(arena_done);
+        struct store_list list = {0};
+        arena_init(&arena, 0);
+        int rc = is_stopping(replica)
+                     ? err_set(err, ERR_CANCELLED, "the replica ends")
+                     : store_range(replica->truth, "", after, PAGE, &arena, &list, err);
+        if (rc != 0) {
+            return rc;
+        }
+        more = list.more && list.count != 0;
+        rc = here(replica, copy_sync_page(replica->copy, list.entries, list.count, !more, err));
+        if (rc != 0) {
+            return rc;
+        }
+        *ret_revision = MAX(*ret_revision, list.revision);
+        if (more) { /* keys of a store fit */
+            IGNORE_RESULT(text_copy(after, sizeof after, list.entries[list.count - 1].key));
+        }
+        lock(replica);
+        note_heard(replica);
+        unlock(replica);
+    }
+    return 0;
+}
+
+/* Pages were read at several revisions: the watch makes them one state. */
+static int catch_up(struct replica *replica, int64_t target, int64_t *reached, struct err *err)
+{
+    struct mono since = mono_now();
+    while (*reached < target) {
+        struct store_batch batch = {0};
+        bool found = false;
+        int rc = next_batch(replica, &batch, &found, err);
+        if (rc == 0 && found) {
+            rc = here(replica, copy_sync_changes(replica->copy, &batch, err));
+            *reached = batch.revision;
+        }
+        if (rc == 0 && mono_since(mono_now(), since) > CATCH_UP_NS) {
+            rc = err_set(err, ERR_TIMEOUT, "the truth's watch does not come to revision %lld",
+                         (long long)target);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int fill_copy(struct replica *replica, int64_t *reached, struct err *err)
+{
+    int64_t target = *reached;
+    int rc = copy_pages(replica, &target, err);
+    return rc != 0 ? rc : catch_up(replica, target, reached, err);
+}
+
+static int synchronise(struct replica *replica, struct err *err)
+{
+    struct copy_state before = copy_state(replica->copy);
+    struct mono started = mono_now();
+    int64_t reached = 0;
+    size_t differences = 0;
+    lock(replica);
+    replica->went_back = false; /* judged by a pulse before this */
+    unlock(replica);
+    int rc = store_revision(replica->truth, &reached, err);
+    rc = rc != 0 ? rc : open_watch(replica, reached, err);
+    rc = rc != 0 ? rc : here(replica, copy_sync_begin(replica->copy, err));
+    if (rc != 0) {
+        return rc;
+    }
+    rc = fill_copy(replica, &reached, err);
+    if (rc != 0) {
+        copy_sync_abandon(replica->copy);
+        return rc;
+    }
+    rc = here(replica, copy_sync_commit(replica->copy, reached, wall_now(), &differences, err));
+    if (rc != 0) {
+        return rc;
+    }
+    replica->compare_all = false;
+    lock(replica);
+    replica->status.counters.synchronisations++;
+    replica->status.truth_revision = reached;
+    replica->recheck = false;
+    replica->went_back = false;
+    unlock(replica);
+    note_copy(replica);
+    log_info("replica.synchronised", F("revision", reached), F("before", before.revision),
+             F("differences", differences),
+             F("milliseconds", mono_since(mono_now(), started) / TIME_MS));
+    return 0;
+}
+
+/* ---- whether the truth has the copy's past ---- */
+
+static uint64_t value_hash(const struct store_entry *entry)
+{
+    return hash_bytes(hash_process_key(), entry->value, entry->size);
+}
+
+static int read_proof(struct replica *replica, const char *key, struct proof *ret_proof,
+                      struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    struct store_list list;
+    arena_init(&arena, 0);
+    int rc = store_range(replica->truth, key, NULL, 1, &arena, &list, err);
+    if (rc != 0) {
+        return rc;
+    }
+    *ret_proof = (struct proof){.at = list.revision};
+    IGNORE_RESULT(text_copy(ret_proof->key, sizeof ret_proof->key, key)); /* as long as a key is */
+    if (list.count != 0 && text_equal(list.entries[0].key, key)) {
+        ret_proof->found = true;
+        ret_proof->created = list.entries[0].created_revision;
+        ret_proof->changed = list.entries[0].changed_revision;
+        ret_proof->version = list.entries[0].version;
+        ret_proof->hash = value_hash(&list.entries[0]);
+    }
+    return 0;
+}
+
+/* *ret_target: the revision that the copy must have come to before it can be compared. */
+static int read_proofs(struct replica *replica, int64_t *ret_target, struct err *err)
+{
+    const char *keys[COPY_RECENT];
+    size_t count = copy_recent(replica->copy, keys);
+    replica->proof_count = 0;
+    *ret_target = copy_state(replica->copy).revision;
+    for (size_t i = 0; i < count; i++) {
+        int rc = read_proof(replica, keys[i], &replica->proofs[i], err);
+        if (rc != 0) {
+            return rc;
+        }
+        *ret_target = MAX(*ret_target, replica->proofs[i].at);
+    }
+    replica->proof_count = count;
+    return 0;
+}
+
+/* The copy is at this revision, at the proof's or beyond it. *ret_same: nothing says that the pasts
+ * differ. */
+static int compare_proof(struct replica *replica, const struct proof *proof, int64_t revision,
+                         bool *ret_same, struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    struct store_entry entry;
+    bool found = false;
+    arena_init(&arena, 0);
+    int rc = here(replica, copy_sync_get(replica->copy, proof->key, &arena, &found, &entry, err));
+    if (rc != 0) {
+        return rc;
+    }
+    if (found) {
+        bool newer = entry.changed_revision > proof->at;
+        *ret_same = newer || (proof->found && proof->changed == entry.changed_revision &&
+                              proof->created == entry.created_revision &&
+                              proof->version == entry.version && proof->hash == value_hash(&entry));
+        return 0;
+    }
+    *ret_same = true;
+    if (!proof->found) {
+        return 0;
+    }
+    /* Deleted after the proof, or never known: then it is still there. */
+    struct proof again;
+    rc = read_proof(replica, proof->key, &again, err);
+    *ret_same = rc != 0 || !again.found || again.changed > revision;
+    return rc;
+}
+
+static void note_other_past(struct replica *replica, const char *how)
+{
+    replica->compare_all = true;
+    COUNT(replica, restorations, 1);
+    log_error("replica.truth_has_another_past", F("reason", how),
+              F("revision", copy_state(replica->copy).revision),
+              F("next", "everything is read again and compared; answers stay until then"));
+}
+
+/* The copy with all that it missed, which nobody sees, against the proofs. */
+static int compare_proofs(struct replica *replica, int64_t target, struct err *err)
+{
+    int64_t before = copy_state(replica->copy).revision;
+    int64_t reached = before;
+    int rc = catch_up(replica, target, &reached, err);
+    for (size_t i = 0; rc == 0 && i < replica->proof_count && !replica->compare_all; i++) {
+        const struct proof *proof = &replica->proofs[i];
+        bool same = false;
+        if (proof->at >= before) { /* else its revision went back */
+            rc = compare_proof(replica, proof, reached, &same, err);
+        }
+        if (rc == 0 && !same) {
+            char how[STORE_KEY_LIMIT + 64];
+            (void)snprintf(how, sizeof how, "it has another version of %s", proof->key); /* fits */
+            note_other_past(replica, how);
+        }
+    }
+    return rc;
+}
+
+/* The truth was away: before anything it says is shown, what the copy missed is applied to it in a
+ * transaction that is taken back, and the result compared with the truth where the copy's last
+ * changes were. */
+static int rehearse(struct replica *replica, struct err *err)
+{
+    int64_t target = 0;
+    lock(replica);
+    replica->recheck = false;
+    unlock(replica);
+    int rc = read_proofs(replica, &target, err);
+    rc = rc != 0 ? rc : open_watch(replica, copy_state(replica->copy).revision, err);
+    rc = rc != 0 ? rc : here(replica, copy_sync_begin(replica->copy, err));
+    if (rc == 0) {
+        rc = compare_proofs(replica, target, err);
+        copy_sync_abandon(replica->copy);
+    }
+    close_watch(replica); /* from where the copy still is */
+    if (rc != 0) {
+        lock(replica);
+        replica->recheck = true;
+        unlock(replica);
+    }
+    return rc;
+}
+
+/* What the pulse found. */
+static int look_back(struct replica *replica, struct err *err)
+{
+    lock(replica);
+    bool went_back = replica->went_back;
+    bool recheck = replica->recheck;
+    replica->went_back = false;
+    unlock(replica);
+    if (went_back) {
+        note_other_past(replica, "its revision is lower than it was");
+        return 0;
+    }
+    return recheck ? rehearse(replica, err) : 0;
+}
+
+/* ---- following ---- */
+
+static bool worth_waiting_for(const struct err *err)
+{
+    return err->kind != ERR_CONFLICT && err->kind != ERR_CORRUPT && err->kind != ERR_INTERNAL;
+}
+
+static int64_t next_pause(struct replica *replica)
+{
+    replica->retry_ms =
+        replica->retry_ms == 0 ? RETRY_FIRST_MS : MIN(replica->retry_ms * 2, RETRY_LAST_MS);
+    return replica->retry_ms * TIME_MS;
+}
+
+/* A disk that is full does not cost the batch: it waits here. */
+static int apply(struct replica *replica, const struct store_batch *batch, struct err *err)
+{
+    int rc = copy_apply(replica->copy, batch, wall_now(), err);
+    while (rc != 0 && worth_waiting_for(err) && !is_stopping(replica)) {
+        note_problem(replica, err);
+        pause_ns(replica, next_pause(replica));
+        err_clear(err);
+        rc = copy_apply(replica->copy, batch, wall_now(), err);
+    }
+    if (here(replica, rc) != 0) {
+        return rc;
+    }
+    lock(replica);
+    replica->status.counters.batches += batch->count != 0 ? 1 : 0;
+    replica->status.counters.changes += batch->count;
+    note_heard(replica);
+    unlock(replica);
+    note_copy(replica);
+    return 0;
+}
+
+/* Between changes: writes down that the truth is there, and sees that the watch is, too. */
+static int keep(struct replica *replica, struct err *err)
+{
+    struct mono now = mono_now();
+    lock(replica);
+    struct wall heard = replica->status.heard;
+    bool behind = replica->behind_since.ns != 0;
+    bool lately = replica->pulse_at.ns != 0 && !replica->away;
+    unlock(replica);
+    if (copy_suspect(replica->copy)) {
+        return here(replica,
+                    err_set(err, ERR_CORRUPT, "%s was damaged while it was in use", COPY_FILE));
+    }
+    if (lately && heard.ns - copy_state(replica->copy).heard.ns > HEARD_KEEP_NS) {
+        int rc = copy_heard(replica->copy, heard, err);
+        if (rc != 0) {
+            return here(replica, rc);
+        }
+    }
+    if (behind && lately && mono_since(now, replica->moved) > STUCK_NS) {
+        close_watch(replica); /* opened again at once */
+    }
+    if (lately) {
+        note_going(replica);
+    }
+    return 0;
+}
+
+/* Returns when everything is to be compared, or with an error. */
+static int follow(struct replica *replica, struct err *err)
+{
+    int rc = 0;
+    while (rc == 0 && !replica->compare_all) {
+        struct store_batch batch = {0};
+        bool found = false;
+        rc = look_back(replica, err);
+        if (rc != 0 || replica->compare_all) {
+            return rc;
+        }
+        if (replica->watch == NULL) {
+            rc = open_watch(replica, copy_state(replica->copy).revision, err);
+        }
+        rc = rc != 0 ? rc : next_batch(replica, &batch, &found, err);
+        rc = rc != 0 || !found ? rc : apply(replica, &batch, err);
+        rc = rc != 0 ? rc : keep(replica, err);
+    }
+    return rc;
+}
+
+static void handle(struct replica *replica, const struct err *err)
+{
+    close_watch(replica);
+    if (err->kind == ERR_CANCELLED) {
+        return;
+    }
+    if (replica->here && (err->kind == ERR_CORRUPT || err->kind == ERR_INTERNAL)) {
+        replica->rebuild = true;
+        note_damage(replica, err);
+        return;
+    }
+    if (err->kind == ERR_COMPACTED || (replica->here && err->kind == ERR_CONFLICT)) {
+        COUNT(replica, gaps, 1);
+        log_warn("replica.gap", F("reason", err),
+                 F("next", "everything is read again and compared; answers stay until then"));
+        if (!replica->compare_all) {
+            replica->compare_all = true;
+            return; /* at once, the first time */
+        }
+    }
+    lock(replica);
+    replica->recheck |= !replica->here;
+    unlock(replica);
+    note_problem(replica, err);
+    pause_ns(replica, next_pause(replica));
+}
+
+static int step(struct replica *replica, struct err *err)
+{
+    if (replica->rebuild) {
+        int rc = here(replica, copy_set_aside(replica->copy, err));
+        note_copy(replica);
+        if (rc != 0) {
+            return rc;
+        }
+        replica->rebuild = false;
+        replica->compare_all = true;
+    }
+    if (replica->compare_all) {
+        int rc = synchronise(replica, err);
+        if (rc != 0) {
+            return rc;
+        }
+        note_going(replica);
+    }
+    return follow(replica, err);
+}
+
+static void *follower_main(void *argument)
+{
+    struct replica *replica = argument;
+    while (!is_stopping(replica)) {
+        struct err err = ERR_INIT;
+        replica->here = false;
+        if (step(replica, &err) != 0) {
+            handle(replica, &err);
+        }
+    }
+    close_watch(replica);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void replica_free(struct replica *replica)
+{
+    store_close(replica->copy);
+    (void)pthread_cond_destroy(&replica->changed);
+    (void)pthread_mutex_destroy(&replica->mutex);
+    free(replica->proofs);
+    free(replica);
+}
+
+static void interrupt(struct replica *replica)
+{
+    lock(replica);
+    replica->stopping = true;
+    if (replica->watch != NULL) {
+        store_watch_interrupt(replica->watch);
+    }
+    (void)pthread_cond_broadcast(&replica->changed);
+    unlock(replica);
+}
+
+/* Signals are for the main thread: these have them all blocked. */
+static int start_threads(struct replica *replica, struct err *err)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&replica->follower, NULL, follower_main, replica);
+    if (rc == 0) {
+        rc = pthread_create(&replica->pulse, NULL, pulse_main, replica);
+        if (rc != 0) {
+            interrupt(replica);
+            (void)pthread_join(replica->follower, NULL); /* ours, joined once */
+        }
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc != 0 ? err_set_errno(err, rc, "cannot start the replica's threads") : 0;
+}
+
+int replica_start(const struct replica_config *config, struct replica **ret_replica,
+                  struct err *err)
+{
+    struct replica *replica = memory_new(sizeof *replica);
+    struct err damage = ERR_INIT;
+    unsigned pulse_ms = config->pulse_ms != 0 ? config->pulse_ms : REPLICA_PULSE_MS;
+    replica->truth = config->truth;
+    replica->pulse_ns = (int64_t)pulse_ms * TIME_MS;
+    replica->proofs = memory_array(COPY_RECENT, sizeof *replica->proofs);
+    (void)pthread_mutex_init(&replica->mutex, NULL); /* cannot fail with default attributes */
+    store_condition_init(&replica->changed);
+    int rc = copy_open(config->directory, &replica->copy, &damage, err);
+    if (rc != 0) {
+        replica_free(replica);
+        return err_wrap(err, "opening the replica");
+    }
+    if (damage.kind != ERR_NONE) {
+        note_damage(replica, &damage);
+    }
+    struct copy_state state = copy_state(replica->copy);
+    replica->status.heard = state.heard;
+    replica->compare_all = !state.complete;
+    replica->recheck = state.complete;
+    note_copy(replica);
+    replica->status.truth_revision = 0;
+    log_info("replica.opened", F("revision", state.revision), F("complete", state.complete),
+             F("heard", state.heard));
+    rc = start_threads(replica, err);
+    if (rc != 0) {
+        replica_free(replica);
+        return rc;
+    }
+    *ret_replica = replica;
+    return 0;
+}
+
+/* With the mutex held. */
+static bool in_step(const struct replica *replica)
+{
+    struct mono now = mono_now();
+    return replica->status.complete && replica->pulse_at.ns != 0 &&
+           mono_since(now, replica->pulse_at) < PULSES_MISSED * replica->pulse_ns &&
+           replica->status.problem[0] == '\0' &&
+           (replica->behind_since.ns == 0 || mono_since(now, replica->behind_since) < BEHIND_NS);
+}
+
+bool replica_wait(struct replica *replica, unsigned wait_ms)
+{
+    struct mono until = {.ns = mono_now().ns + (int64_t)wait_ms * TIME_MS};
+    lock(replica);
+    while (!replica->failed && !replica->stopping) {
+        bool complete = replica->status.complete;
+        bool level = complete && replica->pulse_at.ns != 0 && replica->behind_since.ns == 0;
+        if (level || (complete && mono_since(mono_now(), until) >= 0)) {
+            break;
+        }
+        if (complete) {
+            (void)store_condition_wait(&replica->changed, &replica->mutex, until);
+        } else {
+            (void)pthread_cond_wait(&replica->changed, &replica->mutex); /* cannot fail */
+        }
+    }
+    bool complete = replica->status.complete;
+    unlock(replica);
+    return complete;
+}
+
+struct store *replica_store(struct replica *replica)
+{
+    return replica->copy;
+}
+
+void replica_status(struct replica *replica, struct replica_status *ret_status)
+{
+    lock(replica);
+    *ret_status = replica->status;
+    ret_status->in_step = in_step(replica);
+    unlock(replica);
+}
+
+void replica_stop(struct replica *take_replica)
+{
+    if (take_replica == NULL) {
+        return;
+    }
+    interrupt(take_replica);
+    (void)pthread_join(take_replica->follower, NULL); /* ours, joined once */
+    (void)pthread_join(take_replica->pulse, NULL);    /* as above */
+    replica_free(take_replica);
+}
