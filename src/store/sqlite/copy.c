@@ -200,7 +200,7 @@ static int sum_rows(struct copy *self, sqlite3_stmt *statement, struct copy_newe
     int code = SQLITE_DONE;
     for (size_t i = 0; (code = sqlite3_step(statement)) == SQLITE_ROW; i++) {
         struct store_entry entry;
-        int rc = sqlite_row_entry(&self->store.writer, statement, keys[i % 2], &entry, err);
+        int rc = sqlite_row_entry(&self->store.writer, statement, false, keys[i % 2], &entry, err);
         if (rc != 0) {
             return rc;
         }
@@ -340,10 +340,10 @@ static int copy_get(struct store *store, const char *key, struct arena *arena,
 }
 
 static int copy_range(struct store *store, const char *prefix, const char *after, size_t limit,
-                      struct arena *arena, struct store_list *ret_list, struct err *err)
+                      bool bare, struct arena *arena, struct store_list *ret_list, struct err *err)
 {
     int rc = withheld(copy_of(store), err);
-    rc = rc != 0 ? rc : sqlite_store_range(store, prefix, after, limit, arena, ret_list, err);
+    rc = rc != 0 ? rc : sqlite_store_range(store, prefix, after, limit, bare, arena, ret_list, err);
     return judged(copy_of(store), rc, err);
 }
 
@@ -384,9 +384,10 @@ static int refuse(struct err *err)
     return err_set(err, ERR_DENIED, "a replica is not written: write to the store it follows");
 }
 
-static int copy_commit(struct store *store, const struct store_txn *txn,
-                       int64_t *ret_revision, /* NOLINT(readability-non-const-parameter): as table */
-                       struct err *err)
+static int
+copy_commit(struct store *store, const struct store_txn *txn,
+            int64_t *ret_revision, /* NOLINT(readability-non-const-parameter): as table */
+            struct err *err)
 {
     (void)store;
     (void)txn;
@@ -401,9 +402,10 @@ static int copy_number(struct store *store, int64_t number, struct err *err)
     return refuse(err);
 }
 
-static int copy_lease_grant(struct store *store, int64_t ttl_ms,
-                            int64_t *ret_lease, /* NOLINT(readability-non-const-parameter): as table */
-                            struct err *err)
+static int
+copy_lease_grant(struct store *store, int64_t ttl_ms,
+                 int64_t *ret_lease, /* NOLINT(readability-non-const-parameter): as table */
+                 struct err *err)
 {
     (void)store;
     (void)ttl_ms;

@@ -28,7 +28,7 @@ static int read_entry(struct copy *self, const char *key, struct arena *arena, b
     int code = sqlite3_step(statement);
     *ret_found = code == SQLITE_ROW;
     if (code == SQLITE_ROW) {
-        rc = sqlite_row_entry(&self->store.writer, statement, copy, &entry, err);
+        rc = sqlite_row_entry(&self->store.writer, statement, false, copy, &entry, err);
         rc = rc != 0 ? rc : store_entry_copy(arena, &entry, ret_entry, err);
     } else if (code != SQLITE_DONE) {
         rc = sqlite_failure(&self->store.writer, code, "read", err);
@@ -273,7 +273,7 @@ static int collect_gone(struct copy *self, sqlite3_stmt *statement, struct stret
     *ret_more = false;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct store_entry entry;
-        int rc = sqlite_row_entry(&self->store.writer, statement, key, &entry, err);
+        int rc = sqlite_row_entry(&self->store.writer, statement, false, key, &entry, err);
         if (rc != 0) {
             return rc;
         }

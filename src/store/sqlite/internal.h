@@ -168,8 +168,8 @@ void sqlite_store_close(struct store *take_store);
 
 /* ---- reader.c: the reads of backend.h ---- */
 
-/* A row of GET or RANGE; the entry borrows from the row and key. */
-int sqlite_row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row,
+/* A row of GET, RANGE or, bare, RANGE_VALUES; the entry borrows from the row and key. */
+int sqlite_row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row, bool bare,
                      char key[STORE_KEY_LIMIT + 1], struct store_entry *entry, struct err *err)
     MUST_CHECK;
 /* Waits for all readers, closes them and keeps them; then gives them back. */

@@ -112,12 +112,7 @@ static int row_value(const struct sqlite_connection *reader, sqlite3_stmt *row, 
     return 0;
 }
 
-<<<<<<< HEAD
-/* A row of GET, RANGE or, bare, RANGE_VALUES; the entry borrows from the row and key. */
-static int row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row, bool bare,
-=======
-int sqlite_row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row,
->>>>>>> ad84111 (store: a replica that follows a truth which is elsewhere)
+int sqlite_row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row, bool bare,
                      char key[STORE_KEY_LIMIT + 1], struct store_entry *entry, struct err *err)
 {
     *entry = (struct store_entry){.key = key};
@@ -149,11 +144,7 @@ static int get(struct sqlite_connection *reader, const char *key, struct arena *
     } else if (code != SQLITE_ROW) {
         rc = sqlite_failure(reader, code, "read", err);
     } else {
-<<<<<<< HEAD
-        rc = row_entry(reader, statement, false, copy, &entry, err);
-=======
-        rc = sqlite_row_entry(reader, statement, copy, &entry, err);
->>>>>>> ad84111 (store: a replica that follows a truth which is elsewhere)
+        rc = sqlite_row_entry(reader, statement, false, copy, &entry, err);
         if (rc == 0) {
             rc = store_entry_copy(arena, &entry, ret_entry, err);
         }
@@ -194,11 +185,7 @@ static int range_rows(struct sqlite_connection *reader, sqlite3_stmt *statement,
             return 0;
         }
         struct store_entry entry;
-<<<<<<< HEAD
-        int rc = row_entry(reader, statement, bare, key, &entry, err);
-=======
-        int rc = sqlite_row_entry(reader, statement, key, &entry, err);
->>>>>>> ad84111 (store: a replica that follows a truth which is elsewhere)
+        int rc = sqlite_row_entry(reader, statement, bare, key, &entry, err);
         if (rc == 0) {
             rc = store_list_add(builder, arena, &entry, err);
         }

@@ -100,8 +100,7 @@ static int lock_directory(const char *directory, const char *name, int *ret_desc
  * -shm files take over its mode), and with its directory entry on disk. */
 static int create_file(const char *file, struct err *err)
 {
-    char *directory CLEANUP(memory_cleanup) =
-        memory_strdup(file);
+    char *directory CLEANUP(memory_cleanup) = memory_strdup(file);
     int descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor < 0) {
         return err_set_errno(err, errno, "cannot open %s", file);
