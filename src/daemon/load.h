@@ -23,8 +23,8 @@ typedef void (*load_report)(void *context, const char *key, const struct err *er
 int load_prepare(const struct store_entry *entry, struct arena *arena, struct zone_put **ret_put,
                  struct err *err) MUST_CHECK;
 /* Puts every record set of the store into the compiler's database, which should know the zones
- * already: records of others take longer. Returns when all are put; or
- * with the error of a read, when some may be. Not on the compiler thread. */
+ * already: records of others take longer. Returns when all are put, or with the error of a read,
+ * when some may be. Not on the compiler thread. */
 int load_records(struct store *store, struct compiler *compiler, load_report report, void *context,
                  struct load_revisions *revisions, struct err *err) MUST_CHECK;
 

@@ -172,6 +172,23 @@ static void change(struct zone_database *database, struct random *random, unsign
     apply(database, "publish");
 }
 
+/* Stops the readers, which share one flag, and says what the first of them complained about. */
+static void end(struct zone_database *take_database, const struct reader *readers,
+                const pthread_t *threads, unsigned count)
+{
+    atomic_store(readers[0].stop, true);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(0, pthread_join(threads[i], NULL));
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (readers[i].failed) {
+            fail_msg("%s", readers[i].message);
+        }
+    }
+    zone_database_free(take_database);
+    snapshot_drain();
+}
+
 static void change_under_readers(bool dnssec, unsigned rounds)
 {
     struct zone_database *database = zone_database_new();
@@ -201,18 +218,10 @@ static void change_under_readers(bool dnssec, unsigned rounds)
             apply(database, "refresh");
         }
     }
-    atomic_store(&stop, true);
+    end(database, readers, threads, READERS);
     for (unsigned i = 0; i < READERS; i++) {
-        assert_int_equal(0, pthread_join(threads[i], NULL));
-    }
-    for (unsigned i = 0; i < READERS; i++) {
-        if (readers[i].failed) {
-            fail_msg("%s", readers[i].message);
-        }
         assert_true(readers[i].answered > 0);
     }
-    zone_database_free(database);
-    snapshot_drain();
 }
 
 static void readers_see_whole_answers_while_the_owner_changes_everything(void **state)
@@ -243,13 +252,7 @@ static void zones_are_signed_and_unsigned_under_readers(void **state)
         apply(database, "unsign A");
         apply(database, "publish");
     }
-    atomic_store(&stop, true);
-    assert_int_equal(0, pthread_join(thread, NULL));
-    if (reader.failed) {
-        fail_msg("%s", reader.message);
-    }
-    zone_database_free(database);
-    snapshot_drain();
+    end(database, &reader, &thread, 1);
 }
 
 /* The same question eight times, looked up together. */
@@ -317,13 +320,7 @@ static void a_name_is_the_zones_own_or_delegated_and_nothing_in_between(void **s
         apply(database, "delete A cut.a.test. NS");
         apply(database, "publish");
     }
-    atomic_store(&stop, true);
-    assert_int_equal(0, pthread_join(thread, NULL));
-    if (reader.failed) {
-        fail_msg("%s", reader.message);
-    }
-    zone_database_free(database);
-    snapshot_drain();
+    end(database, &reader, &thread, 1);
 }
 
 int main(void)

@@ -41,6 +41,20 @@ static void try_text(const char *text, bool octal)
     }
 }
 
+/* Which takes a shortcut for names that are canonical already. */
+static void try_canonical(const char *text)
+{
+    uint8_t wire[NAME_WIRE_LIMIT];
+    char short_way[NAME_TEXT_LIMIT];
+    char long_way[NAME_TEXT_LIMIT];
+    bool valid = name_from_text(text, true, wire) > 0;
+    require((name_canonical(text, short_way) == 0) == valid);
+    if (valid) {
+        name_to_text(wire, true, long_way);
+        require(strcmp(short_way, long_way) == 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = malloc(size + 1);
@@ -51,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = '\0';
     try_text(text, true);
     try_text(text, false);
+    try_canonical(text);
     free(text);
     int length = name_check(data, size);
     require(length <= (int)NAME_WIRE_LIMIT && length <= (int)size);

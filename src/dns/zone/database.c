@@ -3,7 +3,8 @@
  *
  * A publish has four steps: draft every changed name; decide every group the change touches; swap
  * slots and put drafts in place; link zones. What was replaced is freed after a grace period, as
- * one batch. Invariant: between calls nothing is drafted, queued or changed. */
+ * one batch. Invariant: between calls nothing is drafted or changed; what bulk.c queued waits for
+ * the publish that follows. */
 #include "dns/zone/database.h"
 
 #include "base/memory.h"
