@@ -166,6 +166,26 @@ static const char *sentence(struct arena *arena, const struct arc_panel *panel,
     return arena_strdup(arena, buf_text(&out));
 }
 
+const char *arc_rule_text(const struct arc_panel *panel, const struct model_arc_rule *rule,
+                          struct arena *arena)
+{
+    struct buf out CLEANUP(buf_done);
+    buf_init(&out, 0);
+    put_criterion(&out, panel, rule);
+    if (rule->kind == MODEL_ARC_GATING) {
+        buf_puts(&out, " before its targets");
+        put_names(&out, panel, rule->targets, rule->target_count);
+        buf_puts(&out, " may change");
+    }
+    if (rule->wait_ms > 0) {
+        buf_printf(&out, "; wait period %" PRId64 " ms", rule->wait_ms);
+    }
+    if (buf_failed(&out)) {
+        memory_exhausted(out.length);
+    }
+    return arena_strdup(arena, buf_text(&out));
+}
+
 /* ---- the judgement ---- */
 
 static bool is_overridden(const struct arc_request *request, const struct model_arc_rule *rule)

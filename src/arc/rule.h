@@ -77,6 +77,9 @@ size_t arc_panel_find(const struct arc_panel *panel, const char *id);
 /* The changes are allowed when nothing is blocking. */
 void arc_judge(const struct arc_panel *panel, const struct arc_request *request,
                struct arena *arena, struct arc_judgement *ret_judgement);
+/* What the rule wants, in words: "at least 1 of its 2 asserted controls (a, b) must be On". */
+const char *arc_rule_text(const struct arc_panel *panel, const struct model_arc_rule *rule,
+                          struct arena *arena);
 const char *arc_verdict_name(enum arc_verdict verdict);
 
 #endif

@@ -185,6 +185,8 @@ enum cli_exit cli_tsig_create(struct cli *cli);
 enum cli_exit cli_tsig_list(struct cli *cli);
 enum cli_exit cli_tsig_delete(struct cli *cli);
 enum cli_exit cli_check_reset(struct cli *cli);
+enum cli_exit cli_controls(struct cli *cli);
+enum cli_exit cli_arc_explain(struct cli *cli);
 enum cli_exit cli_zone_import(struct cli *cli);
 
 /* The candidates of an answer as a table, indented: for status and dig. */

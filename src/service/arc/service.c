@@ -23,7 +23,15 @@ static const struct aws_binding config_bindings[] = {
     {"UpdateRoutingControl", arc_update_control},
     {"DeleteRoutingControl", arc_delete_control},
     {"ListAssociatedRoute53HealthChecks", arc_list_health_checks},
+    {"CreateSafetyRule", arc_create_rule},
+    {"DescribeSafetyRule", arc_describe_rule},
+    {"ListSafetyRules", arc_list_rules},
+    {"UpdateSafetyRule", arc_update_rule},
+    {"DeleteSafetyRule", arc_delete_rule},
     {"GetResourcePolicy", arc_get_resource_policy},
+    {"TagResource", arc_tag_resource},
+    {"UntagResource", arc_untag_resource},
+    {"ListTagsForResource", arc_list_tags},
 };
 
 const struct aws_service service_arc_config = {

@@ -36,8 +36,7 @@ static int endpoint_error(struct aws_call *call, int rc, struct err *err)
 
 static void forget_error(struct aws_call *call, struct err *err)
 {
-    json_decref(call->error_members);
-    call->error_members = NULL;
+    call->error_members = NULL; /* goes with the arena */
     call->error_code = NULL;
     err_clear(err);
 }

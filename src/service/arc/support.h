@@ -111,7 +111,6 @@ int arc_answer_list(struct aws_call *call, const json_t *in, const struct arc_li
 json_t *arc_show_cluster(struct aws_call *call, const json_t *tree);
 json_t *arc_show_panel(struct aws_call *call, const json_t *tree);
 json_t *arc_show_control(struct aws_call *call, const json_t *tree);
-json_t *arc_show_rule(struct aws_call *call, const json_t *tree);
 /* {"<member>": shown}: for answers. status NULL: DEPLOYED. Takes what show gave. */
 int arc_answer_shown(json_t *take_shown, const char *member, const char *status, json_t **ret_out,
                      struct err *err) MUST_CHECK;

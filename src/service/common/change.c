@@ -256,11 +256,13 @@ int change_refuse(struct aws_call *call, const struct change *change, struct err
             }
         }
     }
+    buf_putc(&refusal.text, '.');
+    /* The message whole: what an error holds is shorter. */
     int rc = aws_error_with(call, err, "ConflictException",
-                            json_pack("{s:s, s:s, s:o}", "resourceId",
-                                      refusal.first != NULL ? refusal.first : "", "resourceType",
-                                      "safetyrule", "blockingRules", refusal.rules),
-                            "%s.", buf_text(&refusal.text));
+                            json_pack("{s:s, s:s, s:s, s:o}", "message", buf_text(&refusal.text),
+                                      "resourceId", refusal.first != NULL ? refusal.first : "",
+                                      "resourceType", "safetyrule", "blockingRules", refusal.rules),
+                            "%s", buf_text(&refusal.text));
     buf_done(&refusal.text);
     return rc;
 }

@@ -13,6 +13,10 @@ int leeward_explain_answer(struct aws_call *call, const json_t *in, json_t **ret
                            struct err *err);
 int leeward_reset_health_check(struct aws_call *call, const json_t *in, json_t **ret_out,
                                struct err *err);
+int leeward_list_controls(struct aws_call *call, const json_t *in, json_t **ret_out,
+                          struct err *err);
+int leeward_explain_states(struct aws_call *call, const json_t *in, json_t **ret_out,
+                           struct err *err);
 int leeward_create_key(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);
 int leeward_list_keys(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);
 int leeward_delete_key(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);

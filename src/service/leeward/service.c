@@ -9,6 +9,8 @@ static const struct aws_binding bindings[] = {
     {"GetStatus", leeward_get_status},
     {"ExplainAnswer", leeward_explain_answer},
     {"ResetHealthCheck", leeward_reset_health_check},
+    {"ListRoutingControls", leeward_list_controls},
+    {"ExplainRoutingControlStates", leeward_explain_states},
     {"CreateKey", leeward_create_key},
     {"ListKeys", leeward_list_keys},
     {"DeleteKey", leeward_delete_key},
