@@ -187,6 +187,11 @@ enum cli_exit cli_tsig_delete(struct cli *cli);
 enum cli_exit cli_check_reset(struct cli *cli);
 enum cli_exit cli_controls(struct cli *cli);
 enum cli_exit cli_arc_explain(struct cli *cli);
+enum cli_exit cli_sites(struct cli *cli);
+enum cli_exit cli_site_init(struct cli *cli);
+enum cli_exit cli_site_token(struct cli *cli);
+enum cli_exit cli_site_join(struct cli *cli);
+enum cli_exit cli_site_remove(struct cli *cli);
 enum cli_exit cli_zone_import(struct cli *cli);
 
 /* The candidates of an answer as a table, indented: for status and dig. */

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "dns/wire/name.h"
+#include "site/site.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -571,6 +572,27 @@ static int check_name_servers(const struct config *config, struct err *err)
     return 0;
 }
 
+static int check_site(const struct config *config, struct err *err)
+{
+    const char *names[] = {"peer.address", "peer.advertise"};
+    const char *addresses[] = {config->peer_address, config->peer_advertise};
+    struct sockaddr_storage address;
+    if (config->site[0] != '\0' && !site_name_is_valid(config->site)) {
+        return err_set(err, ERR_INVALID,
+                       "site: '%s' is not a site's name (a-z, 0-9 and '-', at most 63)",
+                       config->site);
+    }
+    if ((config->site[0] == '\0') != (config->peer_address[0] == '\0')) {
+        return err_set(err, ERR_INVALID, "site and peer.address go together");
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (addresses[i][0] != '\0' && config_parse_address(addresses[i], &address, err) != 0) {
+            return err_wrap(err, "%s", names[i]);
+        }
+    }
+    return 0;
+}
+
 static int check_config(const struct config *config, struct err *err)
 {
     enum log_level level;
@@ -598,6 +620,7 @@ static int check_config(const struct config *config, struct err *err)
                        config->node, HOST_NAME_MAX);
     }
     int rc = check_name_servers(config, err);
+    rc = rc != 0 ? rc : check_site(config, err);
     if (rc != 0) {
         return rc;
     }

@@ -63,7 +63,8 @@ static int start_health(struct daemon *daemon, struct err *err)
                                    .region = daemon->config->regions.items[0],
                                    .published = status_published,
                                    .context = daemon};
-    return health_start(&config, &daemon->health, err);
+    int rc = cluster_prepare(daemon, &config, err);
+    return rc != 0 ? rc : health_start(&config, &daemon->health, err);
 }
 
 /* Those that this process may use. */
@@ -307,6 +308,7 @@ static int open_and_drop(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : place_prepare(daemon, err);
     rc = rc != 0 ? rc : open_dns(daemon, err);
     rc = rc != 0 ? rc : open_api(daemon, err);
+    rc = rc != 0 ? rc : cluster_open(daemon, err);
     rc = rc != 0 ? rc : privileges_prepare_directory(&privileges, config->data, err);
     return rc != 0 ? rc : privileges_drop(&privileges, config->sandbox, err);
 }
@@ -340,7 +342,8 @@ static int start_rooms(struct daemon *daemon, struct err *err)
                  : rollover_start(daemon->store, daemon->seal, daemon->config->zone_key_period_s,
                                   &daemon->rollover, err);
     rc = rc != 0 ? rc : start_metrics(daemon, err);
-    return rc != 0 ? rc : start_api(daemon, err);
+    rc = rc != 0 ? rc : start_api(daemon, err);
+    return rc != 0 ? rc : cluster_start(daemon, err);
 }
 
 int daemon_start(const struct config *config, struct daemon **ret_daemon, struct err *err)
@@ -348,6 +351,7 @@ int daemon_start(const struct config *config, struct daemon **ret_daemon, struct
     struct daemon *daemon = memory_new(sizeof *daemon);
     daemon->config = config;
     arena_init(&daemon->arena, 0);
+    cluster_init(&daemon->cluster);
     daemon->started = mono_now();
     set_node_name(daemon);
     int rc = start_rooms(daemon, err);
@@ -400,11 +404,13 @@ void daemon_stop(struct daemon *take_daemon)
         (void)close(daemon->api_listener); /* nothing was sent */
     }
     metrics_stop(daemon->metrics);
+    cluster_stop(&daemon->cluster);
     rollover_stop(daemon->rollover);
     transfer_stop(daemon->transfer); /* gives the workers' connections back */
     dns_server_stop(daemon->dns);
     feed_stop(daemon->feed);
     health_stop(daemon->health);
+    cluster_done(&daemon->cluster);
     compiler_stop(daemon->compiler);
     secondary_stop(daemon->secondary);
     protection_done(&daemon->protection);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/time.h"
+#include "daemon/cluster.h"
 #include "daemon/compiler.h"
 #include "daemon/config.h"
 #include "daemon/feed.h"
@@ -37,6 +38,7 @@ struct daemon {
     struct locate *locate;
     struct compiler *compiler;
     struct health *health;
+    struct cluster cluster;
     struct feed *feed;
     struct rollover *rollover; /* NULL: keys are not replaced */
     struct transfer *transfer;

@@ -229,4 +229,5 @@ void exposition_render(void *context, struct buf *text)
     compiler_run(daemon->compiler, zones_work, &page);
     put_transfers(text, daemon);
     put_health(text, daemon);
+    cluster_render(daemon, text);
 }

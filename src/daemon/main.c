@@ -35,6 +35,9 @@ static void announce(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->config->dns_https_addresses.count; i++) {
         print_address("https", dns_server_https_address(daemon->dns, i));
     }
+    if (cluster_address(daemon) != NULL) {
+        print_address("peer", cluster_address(daemon));
+    }
     if (daemon->metrics != NULL) {
         print_address("metrics", metrics_address(daemon->metrics));
     }

@@ -25,12 +25,21 @@
          "name of this daemon among the others; default: the host's name")                         \
     LIST(region_coordinates, "region-coordinates", "region-coordinates", "NAME=LAT,LON", "",       \
          false, "where regions are that AWS does not have, in degrees: site-a=52.37,4.90")         \
+    TEXT(site, "site", "site", "NAME", "", false,                                                  \
+         "name of this site among others of a cluster (a-z, 0-9 and '-'); default: there are "     \
+         "no others")                                                                              \
+    TEXT(peer_address, "peer.address", "peer", "ADDR:PORT", "", false,                             \
+         "where other sites are listened to; needs a site's name")                                 \
+    TEXT(peer_advertise, "peer.advertise", "peer-advertise", "ADDR:PORT", "", false,               \
+         "where other sites reach this one, if that is another address than peer.address")         \
     TEXT(account, "account", "account", "ID", "123456789012", false, "account id in ARNs")         \
     TEXT(store, "store", "store", "STORE", "sqlite", false,                                        \
          "sqlite, or etcd://ADDR:PORT,... for several sites")                                      \
     TEXT(log_level, "log-level", "log-level", "LEVEL", "info", true, "debug, info, warn or error") \
     TEXT(api_address, "api.address", "api", "ADDR:PORT", "127.0.0.1:4566", false,                  \
          "where the API listens; away from loopback it needs a certificate")                       \
+    TEXT(api_advertise, "api.advertise", "api-advertise", "URL", "", false,                        \
+         "where clients reach the API, as other sites name it; default: made of api.address")      \
     NUMBER(api_threads, "api.threads", "api-threads", 4, 1, 64, false, "threads of the API")       \
     NUMBER(api_connections, "api.connections", "api-connections", 2048, 16, 65536, false,          \
            "connections to the API at once; further ones wait or are refused")                     \

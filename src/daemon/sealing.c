@@ -22,7 +22,7 @@
 #define SEALED "Sealed"
 
 static const char *const prefixes[] = {PATH_ACCESS_KEYS, PATH_SIGNING_KEYS, PATH_ZONE_KEYS,
-                                       PATH_TSIG};
+                                       PATH_TSIG, PATH_SITE_CA};
 
 struct sealing {
     struct store *store;

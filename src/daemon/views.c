@@ -478,5 +478,9 @@ struct service_views views_of(struct daemon *daemon)
                                   .routed = view_routed,
                                   .secondaries = view_secondaries,
                                   .api_endpoints = view_api_endpoints,
-                                  .node = view_node};
+                                  .node = view_node,
+                                  .sites = cluster_view_sites,
+                                  .site_init = cluster_view_init,
+                                  .site_token = cluster_view_token,
+                                  .site_remove = cluster_view_remove};
 }

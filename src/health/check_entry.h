@@ -10,6 +10,7 @@
 #include "health/calculate.h"
 #include "health/check_table.h"
 #include "health/count.h"
+#include "health/electorate.h"
 #include "health/publisher.h"
 #include "health/runner.h"
 
@@ -20,6 +21,12 @@ struct child_list {
     struct check_entry **entries;
     enum calculate_child *states; /* room for a calculation */
     size_t count;
+};
+
+/* What another site says of a check. */
+struct other_votes {
+    uint8_t votes[MODEL_SITES_LIMIT]; /* enum model_vote, by slot of the electorate */
+    struct mono since[MODEL_SITES_LIMIT];
 };
 
 struct check_entry {
@@ -35,6 +42,7 @@ struct check_entry {
     struct wall last_failure_at;
     char source[PROBE_ADDRESS];
     int64_t latency_us;
+    struct other_votes *others; /* NULL: none was ever heard */
 
     /* The loop's alone. */
     struct check_table *table;
@@ -45,18 +53,26 @@ struct check_entry {
     size_t parent_capacity;
     struct child_list children;
     bool kept; /* the store has, or is to get, a record of the verdict */
+    uint8_t hash[MODEL_BALLOT_ID];
+    bool verdict;      /* of the sites; where this one is alone, count.raw */
+    bool counted;      /* results of this process stand behind count.raw: it is a vote */
+    struct mono voted; /* when count.raw changed last */
 };
 
 struct check_table {
     struct check_table_config config;
     char *region;
+    char *site;
     struct publisher *publisher;
     struct control_map *controls; /* states of routing controls; the loop's alone */
     pthread_mutex_t mutex;
     struct check_entry **entries; /* sorted by id */
     size_t count;
     size_t capacity;
-    size_t present;             /* entries with a record */
+    size_t present; /* entries with a record */
+    struct electorate electorate;
+    struct check_entry **by_hash; /* all entries; NULL after a change of the list */
+    struct elections *elections;
     struct status_names *names; /* of the next table; NULL after a change of the list */
 };
 
@@ -64,6 +80,19 @@ struct check_table {
 size_t check_table_position(const struct check_table *table, const char *check_id);
 /* NULL when there is none; may be a placeholder. Loop, or with the mutex held. */
 struct check_entry *check_table_find(const struct check_table *table, const char *check_id);
+
+/* Decides the check anew by what is known now; what follows from it, follows. */
+void check_table_decide(struct check_entry *entry, struct mono now);
+/* Whether sites vote over it: it is probed. */
+bool check_table_is_voted(const struct check_entry *entry);
+
+/* elections.c: tables of ballots, in and out. */
+struct elections *elections_new(struct check_table *table);
+void elections_close(struct elections *take_elections);
+/* This site's vote on something changed. */
+void elections_cast_soon(struct elections *elections);
+enum model_vote elections_vote(const struct check_entry *entry);
+void elections_forget_order(struct check_table *table);
 
 /* check_view.c: the status table as the publisher wants it. */
 struct model_status *check_view_build(void *context);

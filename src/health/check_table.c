@@ -47,6 +47,8 @@ static struct check_entry *find_or_add(struct check_table *table, const char *ch
     struct check_entry *entry = memory_new(sizeof *entry);
     entry->id = memory_strdup(check_id);
     entry->table = table;
+    model_ballot_id(check_id, entry->hash);
+    elections_forget_order(table);
     thread_lock(&table->mutex);
     if (table->count == table->capacity) {
         table->capacity = MAX(table->capacity * 2, (size_t)64);
@@ -64,6 +66,7 @@ static struct check_entry *find_or_add(struct check_table *table, const char *ch
 static void free_entry(struct check_entry *entry)
 {
     free(entry->parents);
+    free(entry->others);
     free(entry->children.entries);
     free(entry->children.states);
     free(entry->id);
@@ -78,6 +81,7 @@ static void drop_unneeded(struct check_entry *entry)
         return;
     }
     size_t at = check_table_position(table, entry->id);
+    elections_forget_order(table);
     thread_lock(&table->mutex);
     (void)memmove(table->entries + at, table->entries + at + 1,
                   (table->count - at - 1) * sizeof(struct check_entry *));
@@ -188,14 +192,25 @@ static bool derive(struct check_entry *entry, bool before)
     return on;
 }
 
-/* This site alone: its ballot is the verdict. */
+bool check_table_is_voted(const struct check_entry *entry)
+{
+    return entry->record != NULL && probe_has_endpoint(entry->record->check.type);
+}
+
+/* Of a site that is alone its vote is the verdict. */
 static bool verdict_of(const struct check_entry *entry, struct mono now)
 {
-    if (is_derived(entry)) {
+    static const uint8_t silence[MODEL_SITES_LIMIT];
+    const struct electorate *electorate = &entry->table->electorate;
+    if (electorate_is_alone(electorate) || !check_table_is_voted(entry)) {
         return entry->count.raw;
     }
-    struct vote_ballot ballot = {.cast = true, .healthy = entry->count.raw, .heard = now};
-    return vote_decide(VOTE_EIGHTEEN_PERCENT, &ballot, 1, 0, entry->count.raw, now).healthy;
+    enum vote_rule rule =
+        entry->record->check.options.majority ? VOTE_MAJORITY : VOTE_EIGHTEEN_PERCENT;
+    return electorate_decide(electorate, rule, elections_vote(entry),
+                             entry->others != NULL ? entry->others->votes : silence, entry->verdict,
+                             now)
+        .healthy;
 }
 
 /* Takes over what the results or the rules have become; what follows from it, follows. */
@@ -216,20 +231,21 @@ static void tell_parents(struct check_entry *entry, enum count_cause cause, stru
 /* Whether a restart would lose something. What follows a routing control loses nothing but its
  * latch: the control's state is in the store. */
 static bool worth_keeping(const struct check_entry *entry, const struct count_state *count,
-                          const struct count_outcome *outcome)
+                          bool verdict, const struct count_outcome *outcome)
 {
     return entry->record->check.type == MODEL_CHECK_RECOVERY_CONTROL
                ? outcome->latched
-               : count_keeps(&entry->rules, count, outcome);
+               : count_keeps(&entry->rules, count, verdict, outcome);
 }
 
 /* Keeps the verdict for the next start, or deletes what was kept. */
 static void keep(struct check_entry *entry)
 {
     struct check_table *table = entry->table;
-    bool keeps = worth_keeping(entry, &entry->count, &entry->outcome);
+    bool keeps = worth_keeping(entry, &entry->count, entry->verdict, &entry->outcome);
     struct verdict verdict = {
         .kept = {.vote = entry->count.raw,
+                 .verdict = entry->verdict,
                  .healthy = entry->outcome.healthy,
                  .latched = entry->outcome.latched},
         .vote_since = entry->vote_since,
@@ -255,14 +271,19 @@ static void settle(struct check_entry *entry, struct count_state count, enum cou
     entry->count = count;
     if (vote_changed) {
         entry->vote_since = now;
+        entry->voted = at;
+        elections_cast_soon(table->elections);
     }
     thread_unlock(&table->mutex);
+    bool verdict = verdict_of(entry, at);
+    bool decided = verdict != entry->verdict;
+    entry->verdict = verdict;
     struct count_outcome before = entry->outcome;
-    struct count_outcome after =
-        count_outcome_step(&entry->rules, &before, verdict_of(entry, at), cause);
+    struct count_outcome after = count_outcome_step(&entry->rules, &before, verdict, cause);
     bool turned = after.healthy != before.healthy;
-    bool keeps = worth_keeping(entry, &count, &after);
-    if (!vote_changed && !turned && after.latched == before.latched && keeps == entry->kept) {
+    bool keeps = worth_keeping(entry, &count, verdict, &after);
+    if (!vote_changed && !decided && !turned && after.latched == before.latched &&
+        keeps == entry->kept) {
         return;
     }
     thread_lock(&table->mutex);
@@ -275,6 +296,13 @@ static void settle(struct check_entry *entry, struct count_state count, enum cou
     if (turned) {
         publisher_changed(table->publisher, !after.healthy, at);
         tell_parents(entry, COUNT_VERDICT, at);
+    }
+}
+
+void check_table_decide(struct check_entry *entry, struct mono now)
+{
+    if (entry->record != NULL) {
+        settle(entry, entry->count, COUNT_VERDICT, now);
     }
 }
 
@@ -299,8 +327,13 @@ static void take_result(void *context, const struct probe_result *result)
     if (!result->passed && result->fault == PROBE_FAULT_HOST) {
         return; /* shown, not counted: a checker that cannot look keeps what it knew */
     }
-    settle(entry, count_result(&entry->rules, &entry->count, result->passed), COUNT_VERDICT,
-           result->at);
+    struct count_state count = count_result(&entry->rules, &entry->count, result->passed);
+    if (!entry->counted && count.run == 0) {
+        entry->counted = true;
+        entry->voted = result->at;
+        elections_cast_soon(table->elections);
+    }
+    settle(entry, count, COUNT_VERDICT, result->at);
 }
 
 /* ---- the list ---- */
@@ -310,7 +343,9 @@ struct check_table *check_table_new(const struct check_table_config *config)
     struct check_table *table = memory_new(sizeof *table);
     table->config = *config;
     table->region = memory_strdup(config->region);
+    table->site = memory_strdup(config->site);
     (void)pthread_mutex_init(&table->mutex, NULL); /* cannot fail on Linux */
+    table->elections = elections_new(table);
     struct publisher_config publisher = {
         .loop = config->loop,
         .counters = config->counters,
@@ -360,10 +395,12 @@ static void begin_verdict(struct check_entry *entry, const struct verdict_entry 
     if (is_derived(entry)) {
         count = (struct count_state){.raw = derive(entry, false)};
     }
+    entry->verdict = kept == NULL || count_restore_verdict(&entry->rules, &kept->kept);
     thread_lock(&table->mutex);
     entry->count = count;
-    entry->outcome = count_outcome_begin(&entry->rules, verdict_of(entry, mono_now()),
-                                         kept != NULL && kept->kept.latched);
+    entry->verdict = verdict_of(entry, mono_now());
+    entry->outcome =
+        count_outcome_begin(&entry->rules, entry->verdict, kept != NULL && kept->kept.latched);
     if (kept != NULL && kept->kept.vote == count.raw) {
         entry->vote_since = kept->vote_since;
     }
@@ -391,6 +428,8 @@ static void begin(struct check_entry *entry, struct check_record *record,
     entry->checked = (struct wall){0};
     entry->last_failure_at = (struct wall){0};
     entry->latency_us = 0;
+    entry->counted = false;
+    entry->voted = mono_now();
     thread_unlock(&table->mutex);
     table->present++;
     check_view_forget_names(table);
@@ -406,8 +445,11 @@ static void replace(struct check_entry *entry, struct check_record *record)
     struct count_state count = entry->count;
     if (old->check.disabled && !record->check.disabled) {
         count = count_begin();
+        entry->verdict = true;
+        entry->counted = false;
     } else if (!check_record_same_target(old, record)) {
         count = count_target_changed(&count);
+        entry->counted = false; /* of the new endpoint nothing is known yet */
     }
     /* The new children first: entries that both lists name stay. */
     struct child_list former = entry->children;
@@ -495,6 +537,8 @@ void check_table_close(struct check_table *take_table)
         return;
     }
     publisher_close(take_table->publisher);
+    elections_close(take_table->elections);
+    elections_forget_order(take_table);
     check_view_forget_names(take_table);
     for (size_t i = 0; i < take_table->count; i++) {
         struct check_entry *entry = take_table->entries[i];
@@ -506,5 +550,6 @@ void check_table_close(struct check_table *take_table)
     control_map_free(take_table->controls);
     (void)pthread_mutex_destroy(&take_table->mutex); /* nobody reads it any more */
     free(take_table->region);
+    free(take_table->site);
     free(take_table);
 }

@@ -29,7 +29,9 @@ struct check_table_config {
     const char *region;     /* copied */
     struct verdict_writer *verdicts;
     void (*published)(void *context, const struct model_status *status);
+    void (*cast)(void *context, struct model_ballots *take_ballots); /* NULL: nobody listens */
     void *context;
+    const char *site; /* this one; copied */
 };
 
 struct check_table *check_table_new(const struct check_table_config *config) MUST_CHECK;
@@ -46,6 +48,11 @@ void check_table_remove(struct check_table *table, const char *check_id);
 /* Routing controls changed: the checks that follow them do, together. */
 void check_table_set_controls(struct check_table *table, const struct control_list *list);
 void check_table_reset_latch(struct check_table *table, const char *check_id);
+/* The known sites, this one included; all checks are decided anew. */
+void check_table_set_sites(struct check_table *table, const char *const *names, size_t count);
+/* The table of another site. */
+void check_table_hear(struct check_table *table, const char *site,
+                      const struct model_ballots *ballots);
 /* Publishes now, changed or not. */
 void check_table_publish(struct check_table *table);
 /* Frees it once the loop has run its closing callbacks. No thread may read it any more. */
@@ -54,6 +61,7 @@ void check_table_close(struct check_table *take_table);
 /* Any thread. */
 int check_table_describe(struct check_table *table, const char *check_id, struct arena *arena,
                          struct health_view *ret_view, struct err *err) MUST_CHECK;
+void check_table_votes(struct check_table *table, struct health_votes *ret_votes);
 bool check_table_knows(struct check_table *table, const char *check_id);
 
 #endif

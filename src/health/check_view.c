@@ -85,6 +85,34 @@ void check_view_dispose(void *status)
     free(status);
 }
 
+/* What other sites say, those who say something. */
+static void describe_others(const struct check_table *table, const struct check_entry *entry,
+                            struct arena *arena, struct health_view *view)
+{
+    const struct electorate *electorate = &table->electorate;
+    struct mono now = mono_now();
+    struct wall wall = wall_now();
+    for (size_t i = 0; entry->others != NULL && i < electorate->count; i++) {
+        const struct electorate_site *site = &electorate->sites[i];
+        uint8_t vote = entry->others->votes[i];
+        if (i == electorate->self || vote == MODEL_VOTE_NONE) {
+            continue;
+        }
+        bool healthy = vote == MODEL_VOTE_HEALTHY;
+        const char *old = site->fresh ? "" : ", but it was not heard of for a while";
+        view->observations[view->count++] = (struct health_observation){
+            .region = arena_strdup(arena, site->name),
+            .address = "",
+            .healthy = healthy,
+            .since = {wall.ns - mono_since(now, entry->others->since[i])},
+            .status = arena_printf(arena, "%s: as site %s says%s", healthy ? "Success" : "Failure",
+                                   site->name, old),
+            .checked = {wall.ns - mono_since(now, site->heard)},
+            .last_failure = "",
+        };
+    }
+}
+
 static void describe(const struct check_table *table, const struct check_entry *entry,
                      struct arena *arena, struct health_view *ret_view)
 {
@@ -94,7 +122,7 @@ static void describe(const struct check_table *table, const struct check_entry *
         .latched = entry->outcome.latched,
     };
     if (entry->record->check.type != MODEL_CHECK_CALCULATED) {
-        view.observations = arena_alloc(arena, sizeof *view.observations);
+        view.observations = arena_array(arena, MODEL_SITES_LIMIT + 1, sizeof *view.observations);
         view.count = 1;
         *view.observations = (struct health_observation){
             .region = arena_strdup(arena, table->region),
@@ -107,6 +135,7 @@ static void describe(const struct check_table *table, const struct check_entry *
             .last_failure_at = entry->last_failure_at,
             .latency_us = entry->latency_us,
         };
+        describe_others(table, entry, arena, &view);
     }
     *ret_view = view;
 }

@@ -70,17 +70,26 @@ struct count_outcome count_outcome_step(const struct count_rules *rules,
     return next;
 }
 
-bool count_keeps(const struct count_rules *rules, const struct count_state *state,
+bool count_keeps(const struct count_rules *rules, const struct count_state *state, bool verdict,
                  const struct count_outcome *outcome)
 {
-    return outcome->latched || (!state->raw && !rules->disabled);
+    return outcome->latched || (!(state->raw && verdict) && !rules->disabled);
+}
+
+/* Whether what was unhealthy begins so again. */
+static bool is_restored(const struct count_rules *rules, const struct count_kept *kept, bool what)
+{
+    bool would_be = count_outcome_begin(rules, what, kept->latched).healthy;
+    return !what && !rules->disabled && (!would_be || kept->healthy);
 }
 
 struct count_state count_restore(const struct count_rules *rules, const struct count_kept *kept)
 {
-    bool would_be = count_outcome_begin(rules, kept->vote, kept->latched).healthy;
-    if (kept->vote || rules->disabled || (would_be && !kept->healthy)) {
-        return count_begin();
-    }
-    return (struct count_state){.raw = false};
+    return is_restored(rules, kept, kept->vote) ? (struct count_state){.raw = false}
+                                                : count_begin();
+}
+
+bool count_restore_verdict(const struct count_rules *rules, const struct count_kept *kept)
+{
+    return !is_restored(rules, kept, kept->verdict);
 }

@@ -65,18 +65,21 @@ struct count_outcome count_outcome_step(const struct count_rules *rules,
 
 /* What is kept of a check while count_keeps() says so. */
 struct count_kept {
-    bool vote;
-    bool healthy; /* the outcome that the vote led to */
+    bool vote;    /* this site's */
+    bool verdict; /* of all sites */
+    bool healthy; /* the outcome that the verdict led to */
     bool latched;
 };
 
-/* Whether a restart would lose something: the vote is unhealthy, or the check is latched. A
+/* Whether a restart would lose something: vote or verdict are unhealthy, or the check is latched. A
  * disabled check has no vote worth keeping, as it begins as a new one when it is enabled. */
-bool count_keeps(const struct count_rules *rules, const struct count_state *state,
+bool count_keeps(const struct count_rules *rules, const struct count_state *state, bool verdict,
                  const struct count_outcome *outcome);
 /* The state to begin with; the outcome is count_outcome_begin's, from its raw. The rules may have
  * changed meanwhile: a vote that makes healthy now (the check is inverted) what it did not when it
  * was kept is not taken over. So no old record makes anything healthy. */
 struct count_state count_restore(const struct count_rules *rules, const struct count_kept *kept);
+/* The same for the verdict. */
+bool count_restore_verdict(const struct count_rules *rules, const struct count_kept *kept);
 
 #endif

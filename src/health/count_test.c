@@ -188,13 +188,13 @@ static void what_is_as_in_the_beginning_is_not_kept(void **state)
     struct count_rules rules = {.failures_down = 1, .successes_up = 1};
     struct count_state count = count_begin();
     struct count_outcome outcome = count_outcome_begin(&rules, true, false);
-    assert_false(count_keeps(&rules, &count, &outcome));
+    assert_false(count_keeps(&rules, &count, count.raw, &outcome));
     count = count_result(&rules, &count, false);
-    assert_true(count_keeps(&rules, &count, &outcome));
+    assert_true(count_keeps(&rules, &count, count.raw, &outcome));
     rules.disabled = true;
-    assert_false(count_keeps(&rules, &count, &outcome));
+    assert_false(count_keeps(&rules, &count, count.raw, &outcome));
     outcome.latched = true;
-    assert_true(count_keeps(&rules, &count, &outcome));
+    assert_true(count_keeps(&rules, &count, count.raw, &outcome));
 }
 
 int main(void)

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "health/check_table.h"
 #include "health/control_watch.h"
 #include "health/counters.h"
@@ -34,7 +35,19 @@ enum message_kind {
     MESSAGE_CHANGED,
     MESSAGE_REMOVED,
     MESSAGE_RESET_LATCH,
+    MESSAGE_SITES,
     MESSAGE_STOP
+};
+
+struct site_names {
+    size_t count;
+    char names[MODEL_SITES_LIMIT][MODEL_SITE_NAME];
+};
+
+/* The newest table of a site, until the loop takes it. */
+struct heard {
+    char site[MODEL_SITE_NAME];
+    struct model_ballots *ballots; /* NULL: none */
 };
 
 struct message {
@@ -43,6 +56,7 @@ struct message {
     struct check_record *record;   /* MESSAGE_CHANGED */
     char *check_id;                /* MESSAGE_REMOVED, MESSAGE_RESET_LATCH */
     struct control_list *controls; /* MESSAGE_CONTROLS */
+    struct site_names *sites;      /* MESSAGE_SITES */
 };
 
 struct health {
@@ -64,6 +78,7 @@ struct health {
     pthread_mutex_t inbox_mutex;
     struct message *inbox_head;
     struct message *inbox_tail;
+    struct heard heard[MODEL_SITES_LIMIT];
 
     uv_timer_t lag_timer;
     struct mono lag_due;
@@ -114,6 +129,15 @@ static struct message *take_inbox(struct health *health)
 
 static void stop_loop(struct health *health);
 
+static void set_sites(struct check_table *table, const struct site_names *sites)
+{
+    const char *names[MODEL_SITES_LIMIT];
+    for (size_t i = 0; i < sites->count; i++) {
+        names[i] = sites->names[i];
+    }
+    check_table_set_sites(table, names, sites->count);
+}
+
 static void handle_message(struct health *health, const struct message *message)
 {
     switch (message->kind) {
@@ -130,6 +154,9 @@ static void handle_message(struct health *health, const struct message *message)
     case MESSAGE_RESET_LATCH:
         check_table_reset_latch(health->table, message->check_id);
         break;
+    case MESSAGE_SITES:
+        set_sites(health->table, message->sites);
+        break;
     case MESSAGE_STOP:
         stop_loop(health);
         break;
@@ -145,6 +172,7 @@ static void take_message(struct health *health, struct message *take_message)
     }
     free(take_message->check_id);
     free(take_message->controls);
+    free(take_message->sites);
     free(take_message);
 }
 
@@ -158,9 +186,27 @@ static void take_messages(struct health *health, struct message *take_list)
     }
 }
 
+static void take_heard(struct health *health)
+{
+    struct heard heard[MODEL_SITES_LIMIT];
+    thread_lock(&health->inbox_mutex);
+    (void)memcpy(heard, health->heard, sizeof heard);
+    for (size_t i = 0; i < MODEL_SITES_LIMIT; i++) {
+        health->heard[i].ballots = NULL;
+    }
+    thread_unlock(&health->inbox_mutex);
+    for (size_t i = 0; i < MODEL_SITES_LIMIT; i++) {
+        if (heard[i].ballots != NULL && health->table != NULL) {
+            check_table_hear(health->table, heard[i].site, heard[i].ballots);
+        }
+        free(heard[i].ballots);
+    }
+}
+
 static void handle_inbox(struct health *health)
 {
     take_messages(health, take_inbox(health));
+    take_heard(health);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -242,6 +288,9 @@ static void *run_loop(void *argument)
     struct health *health = argument;
     thread_begin("health");
     ask_for_priority();
+    if (health->config.site_count != 0) {
+        check_table_set_sites(health->table, health->config.sites, health->config.site_count);
+    }
     apply_first_list(health);
     check_table_publish(health->table);
     (void)sem_post(&health->first_published); /* far from its limit */
@@ -294,7 +343,9 @@ static int open_loop(struct health *health, const struct probe_settings *probes,
         .region = config->region,
         .verdicts = health->verdicts,
         .published = config->published,
+        .cast = config->cast,
         .context = config->context,
+        .site = config->site != NULL ? config->site : "",
     };
     health->table = check_table_new(&table);
     return 0;
@@ -420,6 +471,46 @@ int health_reset_latch(struct health *health, const char *check_id, struct err *
     post(health,
          (struct message){.kind = MESSAGE_RESET_LATCH, .check_id = memory_strdup(check_id)});
     return 0;
+}
+
+void health_set_sites(struct health *health, const char *const *sites, size_t count)
+{
+    struct site_names *copy = memory_new(sizeof *copy);
+    for (size_t i = 0; i < count && copy->count < MODEL_SITES_LIMIT; i++) {
+        if (text_copy(copy->names[copy->count], MODEL_SITE_NAME, sites[i]) == 0) {
+            copy->count++;
+        }
+    }
+    post(health, (struct message){.kind = MESSAGE_SITES, .sites = copy});
+}
+
+void health_hear(struct health *health, const char *site, struct model_ballots *take_ballots)
+{
+    struct model_ballots *old = take_ballots; /* dropped where there is no place */
+    thread_lock(&health->inbox_mutex);
+    struct heard *place = NULL;
+    for (size_t i = 0; i < MODEL_SITES_LIMIT; i++) {
+        struct heard *heard = &health->heard[i];
+        if (text_equal(heard->site, site)) {
+            place = heard;
+            break;
+        }
+        if (heard->ballots == NULL) {
+            place = heard;
+        }
+    }
+    if (place != NULL && text_copy(place->site, sizeof place->site, site) == 0) {
+        old = place->ballots;
+        place->ballots = take_ballots;
+    }
+    thread_unlock(&health->inbox_mutex);
+    free(old);
+    (void)uv_async_send(&health->wake); /* as in post */
+}
+
+void health_votes(struct health *health, struct health_votes *ret_votes)
+{
+    check_table_votes(health->table, ret_votes);
 }
 
 void health_count(struct health *health, struct health_counters *ret_counters)

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/time.h"
+#include "model/ballot.h"
 #include "model/status.h"
 #include "store/store.h"
 
@@ -29,7 +30,14 @@ struct health_config {
      * publishes the next and readers have passed (base/snapshot.h): copy what you keep. Must not
      * block. */
     void (*published)(void *context, const struct model_status *status);
+    /* Called on the health thread while there are other sites: this site's ballots, complete, once
+     * a second and at once when a vote changed. Must not block. NULL: there are never any. */
+    void (*cast)(void *context, struct model_ballots *take_ballots);
     void *context;
+    /* The known sites of the cluster at the start, and this one's name (NULL: there are none). */
+    const char *site;
+    const char *const *sites;
+    size_t site_count;
 };
 
 /* Starts the thread. The first table is published before it returns. */
@@ -37,9 +45,29 @@ int health_start(const struct health_config *config, struct health **ret_health,
     MUST_CHECK;
 void health_stop(struct health *take_health);
 
+/* ---- other sites ---- */
+
+/* The known sites from now on, this one included; copied. With none but this one, a check is as its
+ * own results are. With others its verdict changes only with tables from more than half of the
+ * known sites, none older than MODEL_BALLOT_AGE_MS; a site that hears fewer holds what it has. Any
+ * thread. */
+void health_set_sites(struct health *health, const char *const *sites, size_t count);
+/* The table of another site, complete. Of tables that were not looked at yet the newest counts. Any
+ * thread. */
+void health_hear(struct health *health, const char *site, struct model_ballots *take_ballots);
+
+struct health_votes {
+    size_t sites; /* known; 0 and 1: this one is alone */
+    size_t fresh; /* heard of lately, this one included */
+    bool held;    /* these are too few: verdicts stay as they are */
+};
+
+/* Any thread. */
+void health_votes(struct health *health, struct health_votes *ret_votes);
+
 /* What one checker (site) last saw of one check. */
 struct health_observation {
-    const char *region;
+    const char *region;  /* of another site: its name */
     const char *address; /* of the checker */
     bool healthy;        /* the vote: the counted state */
     struct wall since;   /* of the vote's last change */
@@ -73,6 +101,8 @@ int health_reset_latch(struct health *health, const char *check_id, struct err *
     X(probes_late, "probes begun more than 50 ms after their time")                                \
     X(probes_overdue, "probes that had to wait for the former one of the same check")              \
     X(publications, "status tables published")                                                     \
+    X(ballots_cast, "tables of ballots made for other sites")                                      \
+    X(ballots_heard, "tables of ballots of other sites taken")                                     \
     X(store_errors, "errors of the store while reading checks or keeping verdicts")
 
 struct health_counters {

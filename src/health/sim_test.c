@@ -165,9 +165,10 @@ static void restart(struct world *world, size_t at)
     struct site *site = &world->site[at];
     struct site before = *site;
     struct count_kept kept = {.vote = site->count.raw,
+                              .verdict = site->verdict,
                               .healthy = site->outcome.healthy,
                               .latched = site->outcome.latched};
-    bool keeps = count_keeps(&site->rules, &site->count, &site->outcome);
+    bool keeps = count_keeps(&site->rules, &site->count, site->verdict, &site->outcome);
     site->count = keeps ? count_restore(&site->rules, &kept) : count_begin();
     site->streak = 0;
     (void)memset(site->ballots, 0, sizeof site->ballots);

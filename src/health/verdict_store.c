@@ -66,12 +66,12 @@ static const char *encode(struct arena *arena, const struct verdict *verdict)
     char since[TIME_TEXT];
     wall_format_ms(verdict->vote_since, vote_since);
     wall_format_ms(verdict->since, since);
-    return arena_printf(arena,
-                        "{\"v\":1,\"Vote\":%s,\"VoteSince\":\"%s\",\"Healthy\":%s,\"Since\":\"%s\","
-                        "\"Latched\":%s}",
-                        verdict->kept.vote ? "true" : "false", vote_since,
-                        verdict->kept.healthy ? "true" : "false", since,
-                        verdict->kept.latched ? "true" : "false");
+    return arena_printf(
+        arena,
+        "{\"v\":1,\"Vote\":%s,\"VoteSince\":\"%s\",\"Verdict\":%s,\"Healthy\":%s,"
+        "\"Since\":\"%s\",\"Latched\":%s}",
+        verdict->kept.vote ? "true" : "false", vote_since, verdict->kept.verdict ? "true" : "false",
+        verdict->kept.healthy ? "true" : "false", since, verdict->kept.latched ? "true" : "false");
 }
 
 static bool decode(const void *value, size_t size, struct verdict *ret_verdict)
@@ -83,16 +83,19 @@ static bool decode(const void *value, size_t size, struct verdict *ret_verdict)
     int vote = 0;
     int healthy = 0;
     int latched = 0;
+    int all = -1; /* records of version 0.1 have none: there was one site */
     json_t *root = json_loadb(value, size, 0, NULL);
     bool readable = root != NULL &&
-                    json_unpack(root, "{s:i, s:b, s:s, s:b, s:s, s:b}", "v", &version, "Vote",
+                    json_unpack(root, "{s:i, s:b, s:s, s:b, s:s, s:b, s?b}", "v", &version, "Vote",
                                 &vote, "VoteSince", &vote_since, "Healthy", &healthy, "Since",
-                                &since, "Latched", &latched) == 0 &&
+                                &since, "Latched", &latched, "Verdict", &all) == 0 &&
                     version == 1 && wall_parse(vote_since, &verdict.vote_since) == 0 &&
                     wall_parse(since, &verdict.since) == 0;
     json_decref(root);
-    verdict.kept =
-        (struct count_kept){.vote = vote != 0, .healthy = healthy != 0, .latched = latched != 0};
+    verdict.kept = (struct count_kept){.vote = vote != 0,
+                                       .verdict = all < 0 ? vote != 0 : all != 0,
+                                       .healthy = healthy != 0,
+                                       .latched = latched != 0};
     if (readable) {
         *ret_verdict = verdict;
     }

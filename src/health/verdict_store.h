@@ -1,6 +1,6 @@
 /* What a restart must not forget, kept in the store: node/<node>/verdict/<check id> =
- * {"v":1,"Vote","VoteSince","Healthy","Since","Latched"}, there while count_keeps() of this node's
- * check says so: its vote is unhealthy, or it is latched.
+ * {"v":1,"Vote","VoteSince","Verdict","Healthy","Since","Latched"}, there while count_keeps() of
+ * this node's check says so: its vote is unhealthy, or it is latched.
  *
  * The loop hands changes over (verdict_write, never blocking); a thread of its own writes them, in
  * order for each check, and tries again for as long as the store fails. Ownership: the store is

@@ -33,6 +33,7 @@ struct model_check_options {
     uint32_t successes_up;  /* leeward:successes-up, 1 to 100 */
     bool latch;             /* leeward:latch: stays unhealthy until reset */
     bool verify_tls;        /* leeward:verify-tls: check the certificate and its name */
+    bool majority;          /* leeward:vote=majority: of sites, instead of Route 53's 18 % */
 };
 
 /* {"v":1,"Id":..,"CallerReference":..,"HealthCheckVersion":n,"HealthCheckConfig":{as the API}} */

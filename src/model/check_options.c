@@ -59,6 +59,14 @@ static int apply_tag(const char *key, const char *value, struct model_check_opti
         set_number(options, i, number);
         return 0;
     }
+    if (text_equal(key, "leeward:vote")) {
+        if (!text_equal(value, "majority") && !text_equal(value, "route53")) {
+            return err_set(err, ERR_INVALID, "Tag %s must be majority or route53, not '%.64s'", key,
+                           value);
+        }
+        options->majority = text_equal(value, "majority");
+        return 0;
+    }
     bool *flag = text_equal(key, "leeward:latch")        ? &options->latch
                  : text_equal(key, "leeward:verify-tls") ? &options->verify_tls
                                                          : NULL;

@@ -48,6 +48,13 @@
  *                                                        clock, not served by this node yet
  *   node/<node name>/verdict/<check id>                  health: what a restart must not forget
  *
+ *   site/ca                                              {"v":1,"Certificate","Sealed"}: the CA of
+ *                                                        the sites, its key sealed
+ *   site/member/<site>                                   a site of the cluster (site/site.h)
+ *   site/live/<site>                                     {"v":1,"Node","Version","Started"} while
+ *                                                        its daemon runs, under a lease
+ *   site/token/<token id>                                {"v":1,"Hash","Expires"}: lets one join
+ *
  * A reversed name has a trailing dot: "com.example.www." (Route 53 sorts so: a name with '-' where
  * another one ends comes first, because '-' sorts before '.'); the '!' behind it sorts before every
  * character of a name, so a name comes before the names below it.
@@ -96,6 +103,10 @@
 #define PATH_ARC_TOKENS "arc/token/"
 #define PATH_SEAL_REWRITE "seal/rewrite"
 #define PATH_NODES "node/"
+#define PATH_SITE_CA "site/ca"
+#define PATH_SITE_MEMBERS "site/member/"
+#define PATH_SITE_LIVE "site/live/"
+#define PATH_SITE_TOKENS "site/token/"
 
 /* prefix followed by the percent-encoded component. */
 char *path_join(struct arena *arena, const char *prefix, const char *component) MUST_CHECK;

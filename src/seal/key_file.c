@@ -276,3 +276,76 @@ int seal_open(const char *path, struct seal **ret_seal, struct err *err)
     rc = make_file(path, err);
     return rc != 0 ? rc : read_file(path, ret_seal, err);
 }
+
+/* ---- another machine ---- */
+
+void seal_export(const struct seal *seal, struct buf *out)
+{
+    for (size_t i = 0; i < seal->count; i++) {
+        buf_printf(out, "%s ", seal->keys[i].id);
+        text_base64(out, seal->keys[i].bytes, SEAL_KEY_SIZE);
+        buf_putc(out, '\n');
+    }
+}
+
+static bool holds(const struct seal *seal, const char *id)
+{
+    for (size_t i = 0; i < seal->count; i++) {
+        if (text_equal(seal->keys[i].id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Keys of `more` that are not there come behind. */
+static int append_keys(struct seal *seal, const struct seal *more, struct err *err)
+{
+    for (size_t i = 0; i < more->count; i++) {
+        if (holds(seal, more->keys[i].id)) {
+            continue;
+        }
+        if (seal->count == SEAL_KEYS_LIMIT) {
+            return err_set(err, ERR_LIMIT, "there would be more than %u seal keys",
+                           SEAL_KEYS_LIMIT);
+        }
+        seal->keys[seal->count++] = more->keys[i];
+    }
+    return 0;
+}
+
+static int replace_file(const char *path, const struct seal *seal)
+{
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, FILE_LIMIT);
+    buf_keep_secret(&text);
+    buf_puts(&text, FILE_COMMENT);
+    seal_export(seal, &text);
+    char *temporary CLEANUP(memory_cleanup) = memory_printf("%s.new", path);
+    (void)unlink(temporary); /* of an attempt that was cut off */
+    int fd CLEANUP(close_descriptor) =
+        open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return -errno;
+    }
+    int rc = buf_failed(&text) ? -ENOMEM : write_all(fd, text.data, text.length);
+    rc = rc == 0 && fsync(fd) != 0 ? -errno : rc;
+    rc = rc == 0 && rename(temporary, path) != 0 ? -errno : rc;
+    return rc != 0 ? rc : sync_folder(path);
+}
+
+int seal_install(const char *path, const char *text, struct err *err)
+{
+    struct seal *seal CLEANUP(seal_cleanup) = NULL;
+    struct seal *old CLEANUP(seal_cleanup) = NULL;
+    int rc = seal_parse(text, "the seal keys that came", &seal, err);
+    if (rc == 0 && access(path, F_OK) == 0) {
+        rc = read_file(path, &old, err);
+        rc = rc != 0 ? rc : append_keys(seal, old, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    rc = replace_file(path, seal);
+    return rc == 0 ? 0 : err_set_errno(err, -rc, "writing the seal key file %s", path);
+}

@@ -14,6 +14,7 @@
 #define SEAL_SEAL_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/macro.h"
 
@@ -47,6 +48,13 @@ int seal_parse(const char *text, const char *source, struct seal **ret_seal, str
 void seal_free(struct seal *take_seal);
 /* For CLEANUP. */
 void seal_cleanup(struct seal **seal);
+
+/* The keys as key text, for a machine that is to open the same secrets. out keeps what it holds
+ * secret (buf_keep_secret). */
+void seal_export(const struct seal *seal, struct buf *out);
+/* Puts these keys in front of those that the file holds already, or makes it: whole, synced, with
+ * mode 0600, or not at all. */
+int seal_install(const char *path, const char *text, struct err *err) MUST_CHECK;
 
 /* The ID of the key that seals. Lives as long as the seal. */
 const char *seal_id(const struct seal *seal);

@@ -47,6 +47,14 @@ struct service_views {
     int (*api_endpoints)(void *context, json_t **ret_list, struct err *err);
     /* Version, uptime, revision applied, DNS counters, health loop lag ...: NodeStatus shape. */
     int (*node)(void *context, json_t **ret_node, struct err *err);
+    /* The sites of the cluster, as this one sees them: the leeward model's ListSitesResponse. */
+    int (*sites)(void *context, json_t **ret_sites, struct err *err);
+    /* Makes a cluster with this site as its first: {"Name","PeerAddress"}. ERR_INVALID when the
+     * daemon was not started as a site, ERR_EXISTS when there is a cluster. */
+    int (*site_init)(void *context, json_t **ret_site, struct err *err);
+    /* {"Token","Expires"}: lets one site join. ERR_INVALID, ERR_NOT_FOUND. */
+    int (*site_token)(void *context, int64_t seconds, json_t **ret_token, struct err *err);
+    int (*site_remove)(void *context, const char *name, struct err *err);
 };
 
 struct service_context {

@@ -26,6 +26,11 @@ int leeward_list_tsig_keys(struct aws_call *call, const json_t *in, json_t **ret
                            struct err *err);
 int leeward_delete_tsig_key(struct aws_call *call, const json_t *in, json_t **ret_out,
                             struct err *err);
+int leeward_list_sites(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);
+int leeward_init_site(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);
+int leeward_create_site_token(struct aws_call *call, const json_t *in, json_t **ret_out,
+                              struct err *err);
+int leeward_remove_site(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);
 
 /* Hands a finished answer out; ERR_MEMORY when it could not be made. */
 int leeward_answer(json_t *take_answer, json_t **ret_out, struct err *err) MUST_CHECK;

@@ -17,6 +17,10 @@ static const struct aws_binding bindings[] = {
     {"CreateTsigKey", leeward_create_tsig_key},
     {"ListTsigKeys", leeward_list_tsig_keys},
     {"DeleteTsigKey", leeward_delete_tsig_key},
+    {"ListSites", leeward_list_sites},
+    {"InitSite", leeward_init_site},
+    {"CreateSiteToken", leeward_create_site_token},
+    {"RemoveSite", leeward_remove_site},
 };
 
 const struct aws_service service_leeward = {

@@ -1,0 +1,284 @@
+/* The thread of a site: see site_start. It reads the members, then waits on the watch of
+ * site/member/ with short turns; in between it keeps the lease of site/live/<name>, and its own
+ * record true to what the daemon was started with. Invariant: it never takes a store's failure for
+ * an empty list: members stay as they were until they are read again. */
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "model/path.h"
+#include "site/internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TURN_MS 1000
+#define KEEP_MS (SITE_LEASE_MS / 4)
+
+struct site {
+    struct site_config config;
+    struct arena arena; /* of the texts in config.self */
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wanted;
+    bool stopping;
+    struct store_watch *watch; /* guarded by mutex where it changes */
+    struct mono kept;          /* when the lease was kept alive last */
+    int64_t lease;             /* 0: none */
+    bool recorded;             /* the own record says what self says */
+    struct wall started;
+};
+
+static bool is_stopping(struct site *site)
+{
+    (void)pthread_mutex_lock(&site->mutex);
+    bool stopping = site->stopping;
+    (void)pthread_mutex_unlock(&site->mutex);
+    return stopping;
+}
+
+/* ---- the own record ---- */
+
+static int update_record(struct site *site, struct arena *arena, struct err *err)
+{
+    struct store_entry entry;
+    const char *key = path_join(arena, PATH_SITE_MEMBERS, site->config.self.name);
+    bool changed = false;
+    int rc = store_get(site->config.truth, key, arena, &entry, err);
+    if (rc != 0) {
+        return rc;
+    }
+    json_t *tree CLEANUP(site_release) = json_loadb(entry.value, entry.size, 0, NULL);
+    if (tree == NULL) {
+        return err_set(err, ERR_CORRUPT, "the record of this site cannot be read");
+    }
+    rc = site_member_update(tree, &site->config.self, &changed, err);
+    const char *value = rc == 0 ? site_dump(tree, arena) : NULL;
+    if (rc != 0 || !changed || value == NULL) {
+        return rc;
+    }
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    int64_t revision = 0;
+    store_txn_require_revision(txn, key, entry.changed_revision);
+    store_txn_put(txn, key, value, strlen(value));
+    return store_commit(site->config.truth, txn, &revision, err);
+}
+
+/* One that is no member (any more) does not make itself one. */
+static int record(struct site *site, struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    int rc = site->recorded ? 0 : update_record(site, &arena, err);
+    if (rc == -ENOENT) {
+        log_warn("site.no_member", F("site", site->config.self.name),
+                 F("next", "other sites do not talk with it until it joins again"));
+        err_clear(err);
+        rc = 0;
+    }
+    site->recorded = rc == 0;
+    return rc;
+}
+
+/* ---- living ---- */
+
+static int live(struct site *site, struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    struct store *store = site->config.truth;
+    if (site->lease != 0) {
+        int kept = store_lease_keepalive(store, site->lease, err);
+        if (kept == 0 || err->kind != ERR_NOT_FOUND) {
+            return kept;
+        }
+        err_clear(err);
+        site->lease = 0;
+    }
+    char when[TIME_TEXT];
+    wall_format(site->started, when);
+    json_t *tree CLEANUP(site_release) =
+        json_pack("{s:i, s:s, s:s, s:s}", "v", 1, "Node", site->config.self.node, "Version",
+                  site->config.self.version, "Started", when);
+    const char *value = tree != NULL ? site_dump(tree, &arena) : NULL;
+    int64_t lease = 0;
+    int64_t revision = 0;
+    int rc = value == NULL ? err_set(err, ERR_MEMORY, "saying that this site lives")
+                           : store_lease_grant(store, SITE_LEASE_MS, &lease, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    store_txn_put_leased(txn, path_join(&arena, PATH_SITE_LIVE, site->config.self.name), value,
+                         strlen(value), lease);
+    rc = store_commit(store, txn, &revision, err);
+    site->lease = rc == 0 ? lease : 0; /* else it runs out by itself */
+    return rc;
+}
+
+static void keep(struct site *site)
+{
+    static struct log_limit limit;
+    struct mono now = mono_now();
+    struct err err = ERR_INIT;
+    if (site->lease != 0 && mono_since(now, site->kept) < KEEP_MS * TIME_MS) {
+        return;
+    }
+    site->kept = now;
+    int rc = record(site, &err);
+    rc = rc != 0 ? rc : live(site, &err);
+    if (rc != 0 && log_limit_allows(&limit, 1)) {
+        log_debug("site.not_recorded", F("error", &err), F("next", "tries again"));
+    }
+}
+
+/* ---- following ---- */
+
+static void set_watch(struct site *site, struct store_watch *watch)
+{
+    (void)pthread_mutex_lock(&site->mutex);
+    struct store_watch *old = site->watch;
+    site->watch = watch;
+    (void)pthread_mutex_unlock(&site->mutex);
+    if (old != NULL) {
+        store_watch_close(old);
+    }
+}
+
+/* The list first, then the watch from there on: nothing is missed between. */
+static int read_members(struct site *site, struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    arena_init(&arena, 0);
+    struct site_member *members = NULL;
+    struct store_watch *watch = NULL;
+    size_t count = 0;
+    int64_t revision = 0;
+    int rc = store_revision(site->config.replica, &revision, err);
+    rc = rc != 0 ? rc : site_members(site->config.replica, &arena, &members, &count, err);
+    if (rc == 0 && site->watch == NULL) {
+        rc = store_watch_open(site->config.replica, PATH_SITE_MEMBERS, revision, &watch, err);
+        if (rc == 0) {
+            set_watch(site, watch);
+        }
+    }
+    if (rc == 0) {
+        site->config.changed(site->config.context, members, count);
+    }
+    return rc;
+}
+
+/* One turn: waits for a change; false when the list has to be read from the start. */
+static bool follow(struct site *site)
+{
+    struct err err = ERR_INIT;
+    struct store_batch batch;
+    int rc = store_watch_next(site->watch, TURN_MS, &batch, &err);
+    if (rc == 0 && batch.count != 0) {
+        rc = read_members(site, &err);
+    }
+    if (rc == 0 || err.kind == ERR_TIMEOUT || err.kind == ERR_CANCELLED) {
+        return true;
+    }
+    set_watch(site, NULL);
+    return false;
+}
+
+static void rest(struct site *site)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until); /* always there */
+    until.tv_sec += TURN_MS / 1000;
+    (void)pthread_mutex_lock(&site->mutex);
+    if (!site->stopping) {
+        (void)pthread_cond_timedwait(&site->wanted, &site->mutex, &until); /* a turn is over */
+    }
+    (void)pthread_mutex_unlock(&site->mutex);
+}
+
+static void *run(void *argument)
+{
+    struct site *site = argument;
+    (void)pthread_setname_np(pthread_self(), "site"); /* fits */
+    while (!is_stopping(site)) {
+        struct err err = ERR_INIT;
+        keep(site);
+        if (site->watch == NULL && read_members(site, &err) != 0) {
+            rest(site);
+        }
+        if (site->watch != NULL && !follow(site)) {
+            rest(site);
+        }
+    }
+    struct err ignored = ERR_INIT; /* else it runs out by itself */
+    if (site->lease != 0) {
+        IGNORE_RESULT(store_lease_revoke(site->config.truth, site->lease, &ignored));
+    }
+    set_watch(site, NULL);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static const char *const *copy_texts(struct arena *arena, const char *const *texts, size_t count)
+{
+    const char **copy = arena_array(arena, count + 1, sizeof *copy);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = arena_strdup(arena, texts[i]);
+    }
+    return copy;
+}
+
+static void free_site(struct site *site)
+{
+    arena_done(&site->arena);
+    (void)pthread_mutex_destroy(&site->mutex); /* nobody is left */
+    (void)pthread_cond_destroy(&site->wanted);
+    free(site);
+}
+
+int site_start(const struct site_config *config, struct site **ret_site, struct err *err)
+{
+    struct site *site = memory_new(sizeof *site);
+    const struct site_self *self = &config->self;
+    arena_init(&site->arena, 0);
+    site->config = *config;
+    site->started = wall_now();
+    site->config.self = (struct site_self){
+        .name = arena_strdup(&site->arena, self->name),
+        .node = arena_strdup(&site->arena, self->node),
+        .version = arena_strdup(&site->arena, self->version),
+        .regions = copy_texts(&site->arena, self->regions, self->region_count),
+        .region_count = self->region_count,
+        .api = arena_strdup(&site->arena, self->api),
+        .dns = copy_texts(&site->arena, self->dns, self->dns_count),
+        .dns_count = self->dns_count,
+        .peer = arena_strdup(&site->arena, self->peer),
+    };
+    (void)pthread_mutex_init(&site->mutex, NULL); /* cannot fail on Linux */
+    (void)pthread_cond_init(&site->wanted, NULL); /* as above */
+    int rc = pthread_create(&site->thread, NULL, run, site);
+    if (rc != 0) {
+        free_site(site);
+        return err_set_errno(err, rc, "cannot start the thread that follows the sites");
+    }
+    *ret_site = site;
+    return 0;
+}
+
+void site_stop(struct site *take_site)
+{
+    if (take_site == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&take_site->mutex);
+    take_site->stopping = true;
+    if (take_site->watch != NULL) {
+        store_watch_interrupt(take_site->watch);
+    }
+    (void)pthread_cond_signal(&take_site->wanted); /* cannot fail on Linux */
+    (void)pthread_mutex_unlock(&take_site->mutex);
+    (void)pthread_join(take_site->thread, NULL); /* ours, joined once */
+    free_site(take_site);
+}
