@@ -110,7 +110,7 @@ int site_init(struct store *store, const struct seal *seal, const char *folder,
                        "this daemon belongs to a cluster already (`leeward sites` shows it)");
     }
     struct own_files files = {.key = ""};
-    const char *ca = NULL;
+    const char *ca = "";
     char fingerprint[SITE_FINGERPRINT];
     rc = rc != 0 ? rc : make_files(self->name, &arena, &files, err);
     rc = rc != 0 ? rc : encode_authority(seal, &files.authority, &arena, &ca, err);
@@ -123,8 +123,10 @@ int site_init(struct store *store, const struct seal *seal, const char *folder,
                                      {"site.key", files.key},
                                      {NULL, NULL}};
     const char *member = site_member_encode(self, fingerprint, wall_now(), &arena);
-    rc = member == NULL ? err_set(err, ERR_MEMORY, "making a cluster") : 0;
-    rc = rc != 0 ? rc : site_folder_write(folder, list, err);
+    if (member == NULL) {
+        return err_set(err, ERR_MEMORY, "making a cluster");
+    }
+    rc = site_folder_write(folder, list, err);
     rc = rc != 0 ? rc : commit_first(store, ca, self, member, &arena, err);
     return rc != 0 ? rc : site_folder_commit(folder, err);
 }
@@ -178,7 +180,7 @@ int site_identity_load(const char *folder, struct store *store, const char *name
 static int import_member(struct store *store, const json_t *tree, struct arena *arena,
                          struct err *err)
 {
-    struct site_member member;
+    struct site_member member = {.name = ""};
     const char *value = site_dump(tree, arena);
     int rc = value == NULL ? err_set(err, ERR_MEMORY, "importing sites")
                            : site_member_decode(value, strlen(value), arena, &member, err);
