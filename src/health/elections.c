@@ -48,9 +48,12 @@ void elections_forget_order(struct check_table *table)
 static struct check_entry **in_order(struct check_table *table)
 {
     if (table->by_hash == NULL) {
-        table->by_hash = memory_array(table->count + 1, sizeof(struct check_entry *));
-        (void)memcpy(table->by_hash, table->entries, table->count * sizeof *table->entries);
-        qsort(table->by_hash, table->count, sizeof *table->by_hash, compare_hash);
+        const size_t size = sizeof(struct check_entry *);
+        table->by_hash = memory_array(table->count + 1, size);
+        if (table->count != 0) {
+            (void)memcpy(table->by_hash, table->entries, table->count * size);
+            qsort(table->by_hash, table->count, size, compare_hash);
+        }
     }
     return table->by_hash;
 }

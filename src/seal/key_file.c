@@ -341,7 +341,9 @@ int seal_install(const char *path, const char *text, struct err *err)
     int rc = seal_parse(text, "the seal keys that came", &seal, err);
     if (rc == 0 && access(path, F_OK) == 0) {
         rc = read_file(path, &old, err);
-        rc = rc != 0 ? rc : append_keys(seal, old, err);
+    }
+    if (rc == 0 && old != NULL) {
+        rc = append_keys(seal, old, err);
     }
     if (rc != 0) {
         return rc;

@@ -26,7 +26,7 @@ const char *site_text(const json_t *tree, const char *name)
 
 const char *site_dump(const json_t *tree, struct arena *arena)
 {
-    char *text = json_dumps(tree, JSON_COMPACT);
+    char *text = tree != NULL ? json_dumps(tree, JSON_COMPACT) : NULL;
     const char *copy = text != NULL ? arena_strdup(arena, text) : NULL;
     free(text);
     return copy;
