@@ -593,6 +593,18 @@ static int check_site(const struct config *config, struct err *err)
     return 0;
 }
 
+/* The rest of etcd's settings is looked at where it is opened. */
+static int check_store(const struct config *config, struct err *err)
+{
+    bool etcd = text_equal(config->store, "etcd");
+    if (!etcd && !text_equal(config->store, "sqlite")) {
+        return err_set(err, ERR_INVALID, "store: '%s' is none of sqlite, etcd", config->store);
+    }
+    return etcd == (config->etcd_endpoints.count != 0)
+               ? 0
+               : err_set(err, ERR_INVALID, "etcd.endpoints: only the store etcd needs them");
+}
+
 static int check_config(const struct config *config, struct err *err)
 {
     enum log_level level;
@@ -624,11 +636,8 @@ static int check_config(const struct config *config, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    if (!text_equal(config->store, "sqlite")) {
-        return err_set(err, ERR_INVALID, "store: '%s' is not offered by this build, only sqlite is",
-                       config->store);
-    }
-    rc = check_prefixes(config, err);
+    rc = check_store(config, err);
+    rc = rc != 0 ? rc : check_prefixes(config, err);
     rc = rc != 0 ? rc : check_listeners(config, err);
     return rc != 0 ? rc : check_addresses(config, err);
 }

@@ -152,7 +152,11 @@ static void wrong_flags_are_refused_by_name(void **state)
     assert_true(LOAD(&config, &err, "--config", "/nowhere/at/all") != 0);
     assert_non_null(strstr(err.message, "/nowhere/at/all: No such file"));
     assert_true(LOAD(&config, &err, "--store", "etcd://127.0.0.1:2379") != 0);
-    assert_non_null(strstr(err.message, "only sqlite is"));
+    assert_non_null(strstr(err.message, "none of sqlite, etcd"));
+    assert_true(LOAD(&config, &err, "--store", "etcd") != 0);
+    assert_non_null(strstr(err.message, "etcd.endpoints: only the store etcd needs them"));
+    assert_true(LOAD(&config, &err, "--etcd", "http://127.0.0.1:2379") != 0);
+    assert_non_null(strstr(err.message, "only the store etcd needs them"));
 }
 
 static void an_api_away_from_loopback_needs_tls_or_the_word(void **state)

@@ -11,12 +11,12 @@
 #include "daemon/privileges.h"
 #include "daemon/sealing.h"
 #include "daemon/secret_file.h"
+#include "daemon/truth.h"
 #include "service/arc/arc.h"
 #include "service/common/controls.h"
 #include "service/leeward/leeward.h"
 #include "service/route53/route53.h"
 #include "service/sts/sts.h"
-#include "store/sqlite.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -31,7 +31,7 @@ static const struct aws_service *const services[] = {
 
 static int open_store(struct daemon *daemon, struct err *err)
 {
-    return store_sqlite_open(daemon->config->data, &daemon->store, err);
+    return truth_open(daemon->config, &daemon->store, err);
 }
 
 /* After the store: its secrets are looked at. */
@@ -44,7 +44,7 @@ static int open_seal(struct daemon *daemon, struct err *err)
     bool rewrite = false;
     int rc = sealing_open(daemon->store, file, &daemon->seal, &rewrite, err);
     if (rc == 0 && rewrite) {
-        rc = store_sqlite_rewrite(daemon->store, err);
+        rc = truth_forget(daemon->config, daemon->store, err);
         rc = rc != 0 ? rc : sealing_forget(daemon->store, err);
     }
     return rc;

@@ -34,7 +34,25 @@
          "where other sites reach this one, if that is another address than peer.address")         \
     TEXT(account, "account", "account", "ID", "123456789012", false, "account id in ARNs")         \
     TEXT(store, "store", "store", "STORE", "sqlite", false,                                        \
-         "sqlite, or etcd://ADDR:PORT,... for several sites")                                      \
+         "sqlite, in the data directory; or etcd, which several sites share")                      \
+    LIST(etcd_endpoints, "etcd.endpoints", "etcd", "URL", "", false,                               \
+         "client URLs of etcd's members, this site's own first: http://HOST:PORT or https://...")  \
+    TEXT(etcd_prefix, "etcd.prefix", "etcd-prefix", "TEXT", "leeward/", false,                     \
+         "what all keys in etcd begin with; ends in '/'")                                          \
+    TEXT(etcd_ca, "etcd.ca", "etcd-ca", "FILE", "", false,                                         \
+         "PEM file with the certificates that etcd's members are trusted by; default: the "        \
+         "system's")                                                                               \
+    TEXT(etcd_certificate, "etcd.certificate", "etcd-certificate", "FILE", "", false,              \
+         "PEM file with the client certificate that etcd's members want to see")                   \
+    TEXT(etcd_key, "etcd.key", "etcd-key", "FILE", "", false,                                      \
+         "PEM file with that certificate's key")                                                   \
+    TEXT(etcd_user, "etcd.user", "etcd-user", "NAME", "", false,                                   \
+         "user of etcd's password authentication; default: none")                                  \
+    TEXT(etcd_password_file, "etcd.password-file", "etcd-password-file", "FILE", "", false,        \
+         "file with that user's password on its first line")                                       \
+    NUMBER(etcd_timeout_ms, "etcd.timeout-ms", "etcd-timeout-ms", 3000, 200, 60000, false,         \
+           "longest that a call to etcd takes; a change without an answer by then may have "       \
+           "happened or not")                                                                      \
     TEXT(log_level, "log-level", "log-level", "LEVEL", "info", true, "debug, info, warn or error") \
     TEXT(api_address, "api.address", "api", "ADDR:PORT", "127.0.0.1:4566", false,                  \
          "where the API listens; away from loopback it needs a certificate")                       \

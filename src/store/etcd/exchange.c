@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "store/etcd/gateway.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -183,15 +184,17 @@ static bool add_header(struct curl_slist **headers, const char *line)
     return longer != NULL;
 }
 
-/* A member that has lost its leader says so at once, instead of waiting for one (hasleader). */
-static bool make_headers(struct gateway_exchange *exchange)
+/* A member that has lost its leader says so at once, instead of waiting for one (hasleader). etcd
+ * looks at a login's token, too: an old one must not go along. */
+static bool make_headers(struct gateway_exchange *exchange, bool login)
 {
     struct gateway *gateway = exchange->gateway;
     (void)pthread_mutex_lock(&gateway->token_lock);
-    unsigned number = gateway->token_number;
+    unsigned number = login ? UINT_MAX : gateway->token_number;
     char *token CLEANUP(memory_cleanup) = NULL;
-    if (exchange->headers == NULL || exchange->token_number != number) {
-        token = gateway->token != NULL ? memory_printf("Authorization: %s", gateway->token) : NULL;
+    if (!login && gateway->token != NULL &&
+        (exchange->headers == NULL || exchange->token_number != number)) {
+        token = memory_printf("Authorization: %s", gateway->token);
     }
     (void)pthread_mutex_unlock(&gateway->token_lock);
     if (exchange->headers != NULL && exchange->token_number == number) {
@@ -221,7 +224,7 @@ int gateway_exchange_prepare(struct gateway_exchange *exchange, size_t endpoint,
     if (fresh) {
         exchange->easy = curl_easy_init();
     }
-    if (exchange->easy == NULL || !make_headers(exchange) ||
+    if (exchange->easy == NULL || !make_headers(exchange, text_equal(path, GATEWAY_LOGIN)) ||
         (fresh && set_fixed(exchange) != CURLE_OK) ||
         curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->headers) != CURLE_OK ||
         curl_easy_setopt(exchange->easy, CURLOPT_URL, url) != CURLE_OK ||
@@ -278,6 +281,13 @@ enum gateway_outcome gateway_exchange_result(struct gateway_exchange *exchange, 
                                 JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, NULL);
     if (status == 200 && json_is_object(answer) && json_object_get(answer, "error") == NULL) {
         *ret_answer = answer;
+        return GATEWAY_ANSWERED;
+    }
+    if (answer == NULL && strstr(buf_text(&exchange->answer), "CommonName of client") != NULL) {
+        (void)err_set(
+            err, ERR_DENIED,
+            "etcd's gateway takes no client certificate with a common name while it wants "
+            "passwords: make one without"); /* the outcome says it */
         return GATEWAY_ANSWERED;
     }
     enum gateway_outcome outcome = gateway_reply_failure(answer, status, url, err);

@@ -119,11 +119,9 @@ static enum gateway_outcome ask(struct gateway *gateway, const struct gateway_re
     return outcome;
 }
 
-#define LOGIN_PATH "/v3/auth/authenticate"
-
 static bool is_login(const struct gateway_request *request)
 {
-    return text_equal(request->path, LOGIN_PATH);
+    return text_equal(request->path, GATEWAY_LOGIN);
 }
 
 struct attempts {
@@ -235,7 +233,8 @@ static int fetch_token(struct gateway *gateway, int64_t timeout_ms, char **ret_t
     buf_puts(&body, text);
     secret_wipe_memory(text, strlen(text));
     free(text);
-    struct gateway_request request = {.path = LOGIN_PATH, .body = &body, .timeout_ms = timeout_ms};
+    struct gateway_request request = {
+        .path = GATEWAY_LOGIN, .body = &body, .timeout_ms = timeout_ms};
     json_t *answer = NULL;
     int rc = gateway_call(gateway, &request, &answer, err);
     if (rc != 0) {

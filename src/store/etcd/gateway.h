@@ -22,6 +22,8 @@
 #include <curl/curl.h>
 #include <jansson.h>
 
+#define GATEWAY_LOGIN "/v3/auth/authenticate"
+
 struct gateway_endpoint {
     char *url; /* without a '/' at the end */
     /* Not asked, unless all others fail too, before this time (struct mono). */

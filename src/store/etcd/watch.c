@@ -93,10 +93,11 @@ static int on_event(void *context, const char *text, size_t size)
 /* etcd ends the watch. Returns what ends the stream. */
 static int refused(struct etcd_watch *watch, enum gateway_outcome outcome, const struct err *err)
 {
-    watch->refused = outcome;
+    bool nobody = outcome == GATEWAY_NEW_TOKEN && watch->self->gateway.user == NULL;
+    watch->refused = nobody ? GATEWAY_ANSWERED : outcome;
     if (err->kind == ERR_COMPACTED) {
         watch->compacted = true;
-    } else if (outcome == GATEWAY_ANSWERED) {
+    } else if (watch->refused == GATEWAY_ANSWERED) {
         watch->failure = *err;
     }
     return -ECONNABORTED;
