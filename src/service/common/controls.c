@@ -164,7 +164,9 @@ static bool load_cached(struct controls_cache *cache, const char *panel_id, stru
     return found;
 }
 
-/* Keeps what was read, unless something newer is there. */
+/* Keeps what was read. A slow reader may put something older in place of something newer, which
+ * costs the next update a second look; a store that was set back to an old copy has lower guards.
+ */
 static void keep(struct controls_cache *cache, const char *panel_id, int64_t guard,
                  struct shape *shape, const struct model_arc_state *states)
 {
@@ -177,7 +179,7 @@ static void keep(struct controls_cache *cache, const char *panel_id, int64_t gua
     } else if (cached == NULL) {
         cached = &cache->panels[cache->count++];
     }
-    if (guard > cached->guard && text_copy(cached->id, sizeof cached->id, panel_id) == 0) {
+    if (guard != cached->guard && text_copy(cached->id, sizeof cached->id, panel_id) == 0) {
         drop(cached);
         IGNORE_RESULT(text_copy(cached->id, sizeof cached->id, panel_id)); /* fitted above */
         cached->guard = guard;
