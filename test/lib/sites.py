@@ -1,0 +1,95 @@
+"""Several daemons that are the sites of one cluster, each seeing the endpoint of the checks through its own hosts file.
+
+    cluster = Cluster(sandbox, 3, hide)          hide: endpoints.can_hide_files()
+    cluster.sees(0, False)                       site 0 does not reach the endpoint any more
+    cluster.verdict(1, check)                    what site 1 takes the check for
+"""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+
+import endpoints
+from leeward import aws_environment, KEY_ID, REGION, SECRET
+from process import BUILD, free_port, wait_for
+
+NAME = "shop.example"
+
+
+class Cluster:
+    """Site 0 makes the cluster and the checks; the others join, and begin with a copy of its store."""
+
+    def __init__(self, sandbox, count, hide):
+        self.sandbox = sandbox
+        self.endpoint = sandbox.add(endpoints.Site(sandbox.folder, sandbox.address(), "shop")).start()
+        self.endpoint.up("health")
+        self.nowhere = sandbox.address()
+        self.hosts = [sandbox.folder / f"hosts-{number}" for number in range(count)]
+        self.daemons = []
+        for number in range(count):
+            self.sees(number, True)
+            address = sandbox.address()
+            peer = f"{address}:{free_port(address)}"
+            daemon = sandbox.add(endpoints.DaemonWithFiles(
+                sandbox.folder / f"site-{number}", "--site", f"site-{number}", "--peer", peer, "--node", f"node-{number}",
+                "--user", "root", hide=hide, files={"/etc/hosts": self.hosts[number]}))
+            daemon.peer = peer
+            self.daemons.append(daemon)
+        first = self.daemons[0].start()
+        first.leeward("site", "init")
+        config = {"Type": "HTTP", "FullyQualifiedDomainName": NAME, "Port": self.endpoint.http_port, "ResourcePath": "/health"}
+        self.check = endpoints.make_check(first, **config)
+        self.majority = endpoints.make_check(first, {**endpoints.FAST, "leeward:vote": "majority"}, **config)
+        for number in range(1, count):
+            run = self.join(self.token(), number)
+            assert run.returncode == 0, run.stderr
+        for daemon in self.daemons[1:]:
+            with sqlite3.connect(first.data / "leeward.db") as source, sqlite3.connect(daemon.data / "leeward.db") as copy:
+                source.backup(copy)
+            daemon.start()
+        self.wait_for_votes(*range(count), heard=count)
+
+    def token(self, *options):
+        return self.daemons[0].leeward("site", "token", *options).stdout.strip()
+
+    def join(self, token, number, name=None):
+        daemon = self.daemons[number]
+        return subprocess.run([BUILD / "leeward", "site", "join", token, name or f"site-{number}", "--peer", daemon.peer,
+                               "--data", daemon.data], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              env=aws_environment(KEY_ID, SECRET, REGION, home=str(self.sandbox.folder)), check=False)
+
+    def sees(self, number, reachable):
+        self.hosts[number].write_text(f"127.0.0.1 localhost\n{self.endpoint.address if reachable else self.nowhere} {NAME}\n")
+
+    def sites(self, number):
+        return json.loads(self.daemons[number].leeward("sites", "--json").stdout)
+
+    def verdict(self, number, check):
+        status = json.loads(self.daemons[number].leeward("status", "--json").stdout)
+        return next(one["Status"]["Healthy"] for one in status["HealthChecks"] if one["Id"] == check)
+
+    def votes(self, number, check):
+        """How many sites say to this one that the check is healthy, and how many say anything."""
+        status = json.loads(self.daemons[number].leeward("status", "--json").stdout)
+        seen = next(one["Status"]["Observations"] for one in status["HealthChecks"] if one["Id"] == check)
+        return sum(one["Healthy"] for one in seen), len(seen)
+
+    def wait_for_verdict(self, check, healthy, *numbers, seconds=10):
+        for number in numbers:
+            wait_for(lambda number=number: self.verdict(number, check) == healthy, seconds,
+                     f"site {number} takes {check} for {'healthy' if healthy else 'unhealthy'}")
+
+    def wait_for_votes(self, *numbers, heard, held=False, seconds=15):
+        for number in numbers:
+            def told(number=number):
+                seen = self.sites(number)
+                assert (seen["HeardSites"], seen["VotesHeld"]) == (heard, held), seen
+                return True
+            wait_for(told, seconds, f"site {number} hears {heard} sites")
+
+
+def copy_identity(source, target):
+    """The files of another cluster's site, in the place of a daemon's own."""
+    shutil.rmtree(target / "site")
+    shutil.copytree(source / "site", target / "site")
