@@ -144,7 +144,7 @@ static bool expected(const struct world *world)
     for (size_t i = 0; i < SITES; i++) {
         healthy += world->sites[i].vote == MODEL_VOTE_HEALTHY ? 1 : 0;
     }
-    return world->rule == VOTE_MAJORITY ? healthy * 2 > SITES : healthy * 100 > SITES * 18;
+    return world->rule == VOTE_MAJORITY ? healthy * 2 > SITES : healthy * 100 > (size_t)SITES * 18;
 }
 
 static void run_seed(uint64_t seed)
