@@ -11,8 +11,8 @@ PACKAGES = tools/install-packages
 MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
-.PHONY: help build demo test check unit integration crash differential format check-format lint tidy asan tsan fuzz bench \
-	bench-failover bench-health bench-dns soak docs install clean
+.PHONY: help build demo demo-sites test check unit integration crash differential format check-format lint tidy asan tsan fuzz bench \
+	bench-failover bench-health bench-arc bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
 	@$(PACKAGES) build
@@ -24,6 +24,10 @@ help: ## list the targets
 demo: build ## show a region failing over; KEEP=1 leaves it running
 	@$(PACKAGES) demo
 	@KEEP=$(KEEP) tools/demo
+
+demo-sites: build ## show three sites, one killed, moving a service by routing controls; KEEP=1 leaves it running
+	@$(PACKAGES) demo
+	@KEEP=$(KEEP) tools/demo-sites
 
 test: ## every test: unit, sim, corpus, integration, sanitizers, lint; ends with "N passed, N failed"
 	@$(PACKAGES) build test lint
@@ -78,7 +82,7 @@ fuzz: ## run each fuzzer for TIME seconds; ONLY=name picks one
 	@$(PACKAGES) build fuzz
 	@tools/fuzz $(TIME) $(ONLY)
 
-bench: bench-failover bench-health bench-dns ## every benchmark, each beside its peer
+bench: bench-failover bench-health bench-arc bench-dns ## every benchmark, each beside its peer
 
 bench-failover: build ## from the death of an endpoint to the changed answer, gdnsd beside it
 	@$(PACKAGES) bench
@@ -87,6 +91,10 @@ bench-failover: build ## from the death of an endpoint to the changed answer, gd
 bench-health: build ## thousands of health checks on one event loop
 	@$(PACKAGES) bench
 	@bench/health
+
+bench-arc: build ## routing controls on 1, 3 and 5 etcd members beside the bare transaction
+	@$(PACKAGES) bench
+	@bench/arc
 
 bench-dns: build ## answers a second, instructions, memory, flips beside gdnsd, Knot and NSD; ONLY="speed load" selects sections
 	@$(PACKAGES) bench
