@@ -12,6 +12,43 @@ static void write_title(struct cli *cli, struct buf *out, const char *title)
     buf_putc(out, '\n');
 }
 
+static void write_row(struct cli *cli, struct buf *out, const char *name, enum table_style style,
+                      const char *text)
+{
+    buf_printf(out, "    %-9s", name);
+    table_put(out, cli_colours(cli), style, text);
+    buf_putc(out, '\n');
+}
+
+/* Where the store is shared with other sites: how far this site's copy of it has come. */
+static void write_replica(struct cli *cli, struct buf *out, const json_t *replica)
+{
+    struct arena *arena = cli->arena;
+    long long revision = cli_number(replica, "Revision");
+    const char *problem = cli_text(replica, "Problem");
+    const char *damage = cli_text(replica, "Damage");
+    if (replica == NULL) {
+        return;
+    }
+    if (cli_truth(replica, "InStep")) {
+        write_row(cli, out, "replica", TABLE_PLAIN,
+                  arena_printf(arena, "in step with the store, at revision %lld", revision));
+    } else {
+        const char *heard = cli_text(replica, "Heard");
+        bool complete = cli_truth(replica, "Complete");
+        write_row(cli, out, "replica", TABLE_BAD,
+                  complete
+                      ? arena_printf(arena, "at revision %lld; the store was heard last %s%s%s",
+                                     revision, heard[0] != '\0' ? heard : "never",
+                                     problem[0] != '\0' ? ": " : "", problem)
+                      : arena_printf(arena, "empty: the store was never read%s%s",
+                                     problem[0] != '\0' ? ": " : "", problem));
+    }
+    if (damage[0] != '\0') {
+        write_row(cli, out, "damage", TABLE_BAD, damage);
+    }
+}
+
 static void write_node(struct cli *cli, struct buf *out, const json_t *node)
 {
     struct arena *arena = cli->arena;
@@ -36,6 +73,7 @@ static void write_node(struct cli *cli, struct buf *out, const json_t *node)
         table_put(out, cli_colours(cli), TABLE_BAD, json_string_value(json_array_get(problems, i)));
         buf_putc(out, '\n');
     }
+    write_replica(cli, out, json_object_get(node, "Replica"));
 }
 
 static void write_zones(struct cli *cli, struct buf *out, const json_t *zones)

@@ -126,7 +126,8 @@ int cluster_prepare(struct daemon *daemon, struct health_config *health, struct 
         return 0;
     }
     int rc = site_import_members(daemon->config->data, daemon->store, err);
-    rc = rc != 0 ? rc : site_members(daemon->store, arena, &members, &count, err);
+    rc = rc != 0 && copies_excuse(daemon, "telling of the sites in the folder", err) ? 0 : rc;
+    rc = rc != 0 ? rc : site_members(daemon->copy, arena, &members, &count, err);
     if (rc != 0) {
         return err_wrap(err, "reading the sites");
     }
@@ -197,7 +198,7 @@ static int start_peer(struct daemon *daemon, const struct site_identity *identit
 static int start_site(struct daemon *daemon, struct arena *arena, struct err *err)
 {
     struct site_config config = {.truth = daemon->store,
-                                 .replica = daemon->store,
+                                 .replica = daemon->copy,
                                  .self = self_of(daemon, arena),
                                  .changed = changed,
                                  .context = daemon};
@@ -219,7 +220,7 @@ static int start_once(struct daemon *daemon, struct err *err)
     if (config->site[0] == '\0' || daemon->cluster.listener < 0) {
         return 0; /* no site, or started already */
     }
-    int rc = site_identity_load(config->data, daemon->store, config->site, &arena, &identity, err);
+    int rc = site_identity_load(config->data, daemon->copy, config->site, &arena, &identity, err);
     if (rc != 0 && err->kind == ERR_NOT_FOUND) {
         log_info("site.no_cluster", F("site", config->site),
                  F("next", "`leeward site init` or `leeward site join`"));
@@ -320,7 +321,7 @@ static void add_live(struct sites_view *view, const char *name, json_t *object)
     struct err ignored = ERR_INIT;
     struct site_live live;
     struct store_entry entry;
-    struct store *store = view->daemon->store;
+    struct store *store = view->daemon->copy;
     if (site_live_get(store, name, &view->arena, &live, &ignored) != 0) {
         return;
     }
@@ -396,7 +397,7 @@ int cluster_view_sites(void *context, json_t **ret_sites, struct err *err)
     size_t count = 0;
     arena_init(&view.arena, 0);
     look(daemon, &view);
-    int rc = site_members(daemon->store, &view.arena, &members, &count, err);
+    int rc = site_members(daemon->copy, &view.arena, &members, &count, err);
     if (rc != 0) {
         return rc;
     }

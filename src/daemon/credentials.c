@@ -20,8 +20,8 @@ static bool is_printable(const char *text)
     return *text == '\0';
 }
 
-static int use_environment(struct store *store, const struct seal *seal, const char *id,
-                           const char *secret, struct arena *arena, struct err *err)
+static int use_environment(struct store *store, struct store *truth, const struct seal *seal,
+                           const char *id, const char *secret, struct arena *arena, struct err *err)
 {
     struct model_access_key key;
     int rc = service_access_key_get(store, seal, id, arena, &key, err);
@@ -48,12 +48,13 @@ static int use_environment(struct store *store, const struct seal *seal, const c
                        "LEEWARD_SECRET_ACCESS_KEY at most %u printable ASCII characters",
                        SECRET_LIMIT);
     }
-    rc = service_access_key_put(store, seal, &key, false, err);
+    rc = service_access_key_put(truth, seal, &key, false, err);
     secret_wipe(&key.secret);
     return rc;
 }
 
-int credentials_prepare(struct store *store, const struct seal *seal, FILE *out, struct err *err)
+int credentials_prepare(struct store *store, struct store *truth, const struct seal *seal,
+                        FILE *out, struct err *err)
 {
     const char *id =
         getenv("LEEWARD_ACCESS_KEY_ID"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
@@ -67,7 +68,7 @@ int credentials_prepare(struct store *store, const struct seal *seal, FILE *out,
     arena_init(&arena, 0);
     arena_keep_secret(&arena);
     if (!text_empty(id)) {
-        return use_environment(store, seal, id, secret, &arena, err);
+        return use_environment(store, truth, seal, id, secret, &arena, err);
     }
     size_t keys = 0;
     int rc = store_count(store, PATH_ACCESS_KEYS, &keys, err);
@@ -86,7 +87,7 @@ int credentials_prepare(struct store *store, const struct seal *seal, FILE *out,
                            "(or choose one with LEEWARD_ACCESS_KEY_ID and "
                            "LEEWARD_SECRET_ACCESS_KEY)");
     } else {
-        rc = service_access_key_put(store, seal, &key, true, err);
+        rc = service_access_key_put(truth, seal, &key, true, err);
     }
     secret_wipe(&key.secret);
     return rc;

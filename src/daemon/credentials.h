@@ -12,9 +12,10 @@
 
 /* Before the API starts, main thread. With LEEWARD_ACCESS_KEY_ID and LEEWARD_SECRET_ACCESS_KEY in
  * the environment that key is an admin key from now on; else, when the store holds no key at all,
- * one is made and written to `out`, once; it is kept only when that succeeded. */
-int credentials_prepare(struct store *store, const struct seal *seal, FILE *out, struct err *err)
-    MUST_CHECK;
+ * one is made and written to `out`, once; it is kept only when that succeeded. store is read,
+ * truth written; they may be the same. */
+int credentials_prepare(struct store *store, struct store *truth, const struct seal *seal,
+                        FILE *out, struct err *err) MUST_CHECK;
 /* As aws_server_config.credential wants it. Any thread. */
 int credentials_lookup(struct store *store, const struct seal *seal, const char *access_key_id,
                        struct aws_credential *ret_credential, struct err *err) MUST_CHECK;

@@ -57,10 +57,10 @@ static void the_first_key_is_shown_once(void **state)
     char shown[256] = "";
     FILE *out = fmemopen(shown, sizeof shown, "w");
     assert_non_null(out);
-    assert_int_equal(credentials_prepare(*state, seal, out, &err), 0);
+    assert_int_equal(credentials_prepare(*state, *state, seal, out, &err), 0);
     assert_true(text_starts(shown, "admin key (shown only now): "));
     long end = ftell(out);
-    assert_int_equal(credentials_prepare(*state, seal, out, &err), 0);
+    assert_int_equal(credentials_prepare(*state, *state, seal, out, &err), 0);
     assert_int_equal(ftell(out), end);
     assert_int_equal(fclose(out), 0);
     assert_int_equal(count_keys(*state), 1);
@@ -71,7 +71,7 @@ static void a_key_that_cannot_be_shown_is_not_kept(void **state)
     struct err err = ERR_INIT;
     FILE *out = fopen("/dev/full", "we");
     assert_non_null(out);
-    assert_true(credentials_prepare(*state, seal, out, &err) < 0);
+    assert_true(credentials_prepare(*state, *state, seal, out, &err) < 0);
     assert_true(text_starts(err.message, "the admin key of the first start cannot be written"));
     (void)fclose(out); /* cannot write what is left either */
     assert_int_equal(count_keys(*state), 0);
@@ -90,7 +90,7 @@ static void a_key_in_the_environment_that_nobody_could_use_is_refused(void **sta
     for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
         struct err err = ERR_INIT;
         set_environment(pairs[i][0], pairs[i][1]);
-        assert_int_equal(credentials_prepare(*state, seal, stdout, &err), -EINVAL);
+        assert_int_equal(credentials_prepare(*state, *state, seal, stdout, &err), -EINVAL);
         assert_non_null(strstr(err.message, "LEEWARD_SECRET_ACCESS_KEY"));
     }
     assert_int_equal(count_keys(*state), 0);
@@ -101,7 +101,7 @@ static void the_key_of_the_environment_becomes_an_admin_key(void **state)
     struct err err = ERR_INIT;
     struct aws_credential credential;
     set_environment("AKIAAAAAAAAAAAAAAAAA", "secret+/=");
-    assert_int_equal(credentials_prepare(*state, seal, stdout, &err), 0);
+    assert_int_equal(credentials_prepare(*state, *state, seal, stdout, &err), 0);
     assert_int_equal(credentials_lookup(*state, seal, "AKIAAAAAAAAAAAAAAAAA", &credential, &err),
                      0);
     assert_int_equal(credential.role, AWS_ROLE_ADMIN);

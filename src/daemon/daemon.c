@@ -42,12 +42,27 @@ static int open_seal(struct daemon *daemon, struct err *err)
                                              ? memory_strdup(config->seal_key)
                                              : memory_printf("%s/seal.key", config->data);
     bool rewrite = false;
-    int rc = sealing_open(daemon->store, file, &daemon->seal, &rewrite, err);
+    if (!copies_complete(daemon) && !seal_from_environment() && access(file, F_OK) != 0) {
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the store cannot be reached, there is no replica of it yet, and no seal "
+                       "key %s: there is nothing to serve, and no key is made",
+                       file);
+    }
+    int rc = sealing_open(daemon->copy, daemon->store, file, &daemon->seal, &rewrite, err);
     if (rc == 0 && rewrite) {
         rc = truth_forget(daemon->config, daemon->store, err);
         rc = rc != 0 ? rc : sealing_forget(daemon->store, err);
+        rc = rc != 0 && copies_excuse(daemon, "forgetting plain secrets", err) ? 0 : rc;
     }
     return rc;
+}
+
+/* Where nothing is known yet, nothing is made up. */
+static int prepare_credentials(struct daemon *daemon, struct err *err)
+{
+    struct store *store = copies_complete(daemon) ? daemon->copy : daemon->store;
+    int rc = credentials_prepare(store, daemon->store, daemon->seal, stdout, err);
+    return rc != 0 && copies_excuse(daemon, "preparing access keys", err) ? 0 : rc;
 }
 
 static void status_published(void *context, const struct model_status *status)
@@ -58,7 +73,8 @@ static void status_published(void *context, const struct model_status *status)
 
 static int start_health(struct daemon *daemon, struct err *err)
 {
-    struct health_config config = {.store = daemon->store,
+    struct health_config config = {.store = daemon->copy,
+                                   .local = daemon->local,
                                    .node = daemon->node,
                                    .region = daemon->config->regions.items[0],
                                    .published = status_published,
@@ -127,7 +143,7 @@ static int start_transfers(struct daemon *daemon, struct err *err)
                                          .threads = (unsigned)config->dns_transfers,
                                          .timeout_ms = (unsigned)config->dns_transfer_timeout_ms};
     rc = rc != 0 ? rc : secondary_start(&secondary, &daemon->secondary, err);
-    struct transfers_config transfers = {.store = daemon->store,
+    struct transfers_config transfers = {.store = daemon->local,
                                          .seal = daemon->seal,
                                          .transfer = daemon->transfer,
                                          .secondary = daemon->secondary,
@@ -198,8 +214,15 @@ static int lookup(void *context, const char *access_key_id, struct aws_credentia
                   struct err *err)
 {
     const struct service_context *services_context = context;
-    return credentials_lookup(services_context->store, services_context->seal, access_key_id,
-                              ret_credential, err);
+    struct store *replica = services_context->replica;
+    struct store *truth = services_context->store;
+    int rc =
+        credentials_lookup(replica, services_context->seal, access_key_id, ret_credential, err);
+    if (rc != 0 && replica != truth) { /* made elsewhere, a moment ago? */
+        err_clear(err);
+        rc = credentials_lookup(truth, services_context->seal, access_key_id, ret_credential, err);
+    }
+    return rc;
 }
 
 /* The access log: changes and failures, reads at debug. Failures are what strangers can cause
@@ -317,8 +340,9 @@ static int start_rooms(struct daemon *daemon, struct err *err)
 {
     int rc = open_and_drop(daemon, err);
     rc = rc != 0 ? rc : open_store(daemon, err);
+    rc = rc != 0 ? rc : copies_open(daemon, err);
     rc = rc != 0 ? rc : open_seal(daemon, err);
-    rc = rc != 0 ? rc : credentials_prepare(daemon->store, daemon->seal, stdout, err);
+    rc = rc != 0 ? rc : prepare_credentials(daemon, err);
     rc = rc != 0 ? rc : compiler_start(&daemon->compiler, err);
     if (rc == 0) {
         compiler_run(daemon->compiler, place_regions, daemon);
@@ -326,12 +350,13 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : start_health(daemon, err);
     rc = rc != 0 ? rc : start_transfers(daemon, err);
     rc = rc != 0 ? rc
-                 : feed_start(daemon->store, daemon->seal, daemon->compiler, daemon->transfers,
-                              daemon->node, &daemon->feed, err);
+                 : feed_start(daemon->copy, daemon->store, daemon->seal, daemon->compiler,
+                              daemon->transfers, daemon->node, &daemon->feed, err);
     rc = rc != 0
              ? rc
              : dns_server_run(daemon->dns, compiler_zones(daemon->compiler), daemon->transfer, err);
     daemon->services = (struct service_context){.store = daemon->store,
+                                                .replica = daemon->copy,
                                                 .seal = daemon->seal,
                                                 .controls = controls_cache_new(),
                                                 .views = views_of(daemon),
@@ -420,6 +445,7 @@ void daemon_stop(struct daemon *take_daemon)
     snapshot_drain();
     controls_cache_free(daemon->services.controls);
     arena_done(&daemon->arena);
+    copies_close(daemon);
     store_close(daemon->store);
     seal_free(daemon->seal);
     free(daemon->exempt);

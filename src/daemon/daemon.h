@@ -21,6 +21,7 @@
 #include "metrics/metrics.h"
 #include "seal/seal.h"
 #include "service/common/context.h"
+#include "store/replica.h"
 #include "store/store.h"
 
 #include <limits.h>
@@ -29,7 +30,10 @@ struct daemon {
     const struct config *config;
     char node[HOST_NAME_MAX + 1];
     struct mono started;
-    struct store *store;
+    struct store *store;     /* the truth: all sites' */
+    struct store *copy;      /* what is read of it by all that must go on without it */
+    struct store *local;     /* what belongs to this node alone */
+    struct replica *replica; /* NULL: one store is all three */
     struct seal *seal;
     struct arena arena;           /* of regions */
     struct model_region *regions; /* those that the configuration places */
@@ -66,6 +70,15 @@ void daemon_reload(struct daemon *daemon, const struct config *fresh);
 void daemon_renew(struct daemon *daemon);
 /* Stops in reverse. NULL is fine. */
 void daemon_stop(struct daemon *take_daemon);
+
+/* copies.c: the replica and the local store. After the truth was opened. */
+int copies_open(struct daemon *daemon, struct err *err) MUST_CHECK;
+/* Whether this daemon knows a state of the truth, however old. */
+bool copies_complete(const struct daemon *daemon);
+/* When the truth is away, and there is a replica: says that the start goes on without, and clears
+ * the error. */
+bool copies_excuse(const struct daemon *daemon, const char *what, struct err *err);
+void copies_close(struct daemon *daemon);
 
 /* place.c: where sites and addresses are. */
 int place_prepare(struct daemon *daemon, struct err *err) MUST_CHECK;

@@ -198,7 +198,7 @@ static void put_node(struct buf *text, struct daemon *daemon)
     buf_puts(text, "leeward_build_info{version=\"" LEEWARD_VERSION "\"} 1\n");
     put_gauge(text, "uptime_seconds", "since the daemon started",
               (double)mono_since(mono_now(), daemon->started) / 1e9);
-    if (store_revision(daemon->store, &revision, &err) == 0) { /* else it is missing: that tells */
+    if (store_revision(daemon->copy, &revision, &err) == 0) { /* else it is missing: that tells */
         put_gauge(text, "store_revision", "newest revision of the store", (double)revision);
     }
     put_gauge(text, "dns_revision", "store revision that DNS serves, of changes that concern it",
@@ -210,6 +210,28 @@ static void put_node(struct buf *text, struct daemon *daemon)
     put_gauge(text, "dns_last_flip_seconds", "from the last change of health to its answers",
               (double)delay.last_us / 1e6);
     put_gauge(text, "dns_worst_flip_seconds", "the longest of these", (double)delay.worst_us / 1e6);
+}
+
+static void put_replica(struct buf *text, const struct daemon *daemon)
+{
+    struct replica_status status;
+    if (daemon->replica == NULL) {
+        return;
+    }
+    replica_status(daemon->replica, &status);
+    if (status.heard.ns != 0) {
+        put_gauge(text, "replica_age_seconds", "since the store was heard last",
+                  (double)(wall_now().ns - status.heard.ns) / 1e9);
+    }
+    put_gauge(text, "replica_in_step", "1 when the replica follows the store and misses nothing",
+              status.in_step ? 1 : 0);
+    put_gauge(text, "replica_revision", "revision of the store that the replica holds",
+              (double)status.revision);
+#define X(name, help)                                                                              \
+    put_head(text, "replica_" #name "_total", "counter", help);                                    \
+    buf_printf(text, "leeward_replica_" #name "_total %" PRIu64 "\n", status.counters.name);
+    REPLICA_COUNTERS(X)
+#undef X
 }
 
 void exposition_render(void *context, struct buf *text)
@@ -230,4 +252,5 @@ void exposition_render(void *context, struct buf *text)
     put_transfers(text, daemon);
     put_health(text, daemon);
     cluster_render(daemon, text);
+    put_replica(text, daemon);
 }

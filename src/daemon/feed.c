@@ -29,11 +29,13 @@
 #define FEED_CATCH_UP_MS 10 /* then the watch says how far it has come, changes or not */
 #define FEED_RETRY_FIRST_MS 100
 #define FEED_RETRY_MAX_MS 5000
+#define FEED_FIRST_TRIES 5
 #define FEED_LEASE_MS 15000
 #define FEED_KEEPALIVE_S 4
 
 struct feed {
     struct store *store;
+    struct store *truth; /* the reporter's */
     const struct seal *seal;
     struct compiler *compiler;
     struct transfers *transfers;
@@ -307,12 +309,19 @@ static int open_watch(struct feed *feed, int64_t after, struct err *err)
 }
 
 /* Zones and collections before records, which are loaded for the zones that are known; nobody sees
- * a zone before the sweep. */
+ * a zone before the sweep. The watch is opened before anything is read: one that was opened after
+ * might begin in a store that was filled anew meanwhile, and not know. */
 static int load_snapshot(struct feed *feed, struct err *err)
 {
     struct load_revisions revisions = {0};
+    int64_t start = 0;
+    int rc = store_revision(feed->store, &start, err);
+    rc = rc != 0 ? rc : open_watch(feed, start, err);
+    if (rc != 0) {
+        return rc;
+    }
     compiler_run(feed->compiler, begin_reload, feed);
-    int rc = load_prefix(feed, PATH_COLLECTIONS, &revisions.first, &revisions.last, err);
+    rc = load_prefix(feed, PATH_COLLECTIONS, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc : load_prefix(feed, PATH_ZONES, &revisions.first, &revisions.last, err);
     rc =
         rc != 0 ? rc : load_records(feed->store, feed->compiler, report_bad, feed, &revisions, err);
@@ -323,12 +332,11 @@ static int load_snapshot(struct feed *feed, struct err *err)
     rc = rc != 0 ? rc : load_prefix(feed, PATH_DNSSEC, &revisions.first, &revisions.last, err);
     rc = rc != 0 ? rc
                  : load_prefix(feed, PATH_TRAFFIC_RECORDS, &revisions.first, &revisions.last, err);
-    rc = rc != 0 ? rc : open_watch(feed, revisions.first, err);
     if (rc != 0) {
         return rc;
     }
     compiler_run(feed->compiler, end_reload, feed);
-    return catch_up(feed, revisions.first, revisions.last, err);
+    return catch_up(feed, start, revisions.last, err);
 }
 
 /* ---- the threads ---- */
@@ -408,7 +416,7 @@ static void *follower_main(void *argument)
 /* Writes the revision under the lease, granting one where there is none (any more). */
 static int report(struct feed *feed, int64_t revision, int64_t *lease, struct err *err)
 {
-    int rc = *lease != 0 ? 0 : store_lease_grant(feed->store, FEED_LEASE_MS, lease, err);
+    int rc = *lease != 0 ? 0 : store_lease_grant(feed->truth, FEED_LEASE_MS, lease, err);
     if (rc != 0) {
         return rc;
     }
@@ -417,7 +425,7 @@ static int report(struct feed *feed, int64_t revision, int64_t *lease, struct er
     struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
     store_txn_put_leased(txn, feed->node_key, value, (size_t)length, *lease);
     int64_t written = 0;
-    rc = store_commit(feed->store, txn, &written, err);
+    rc = store_commit(feed->truth, txn, &written, err);
     if (rc != 0 && err->kind == ERR_NOT_FOUND) { /* the lease ran out: the next call grants anew */
         *lease = 0;
     }
@@ -447,21 +455,27 @@ static void *reporter_main(void *argument)
     struct feed *feed = argument;
     int64_t lease = 0;
     int64_t reported = -1;
+    bool failing = false; /* said once, until it is over */
     while (wait_for_progress(feed, reported)) {
         struct err err = ERR_INIT;
         int64_t applied = feed_applied_revision(feed);
         int rc = applied != reported || lease == 0
                      ? report(feed, applied, &lease, &err)
-                     : store_lease_keepalive(feed->store, lease, &err);
+                     : store_lease_keepalive(feed->truth, lease, &err);
         if (rc == 0) {
             reported = applied;
+            if (failing) {
+                log_info("feed.report_restored", F("revision", applied));
+            }
+            failing = false;
             continue;
         }
         if (err.kind == ERR_NOT_FOUND) {
             lease = 0;
-        } else {
+        } else if (!failing) {
+            failing = true;
             log_warn("feed.report_failed", F("reason", &err),
-                     F("next", "changes stay PENDING until it succeeds; tried again in a second"));
+                     F("next", "changes stay PENDING until it succeeds; tried every second"));
         }
         reported = -1;
         if (err.kind != ERR_NOT_FOUND && !pause_ms(feed, 1000)) {
@@ -471,7 +485,7 @@ static void *reporter_main(void *argument)
     if (lease != 0) {
         struct err err = ERR_INIT;
         IGNORE_RESULT(
-            store_lease_revoke(feed->store, lease, &err)); /* else it runs out by itself */
+            store_lease_revoke(feed->truth, lease, &err)); /* else it runs out by itself */
     }
     return NULL;
 }
@@ -486,7 +500,7 @@ static void feed_free(struct feed *feed)
     free(feed);
 }
 
-static struct feed *feed_new(struct store *store, const struct seal *seal,
+static struct feed *feed_new(struct store *store, struct store *truth, const struct seal *seal,
                              struct compiler *compiler, struct transfers *transfers,
                              const char *node)
 {
@@ -498,6 +512,7 @@ static struct feed *feed_new(struct store *store, const struct seal *seal,
     (void)pthread_cond_init(&feed->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     feed->store = store;
+    feed->truth = truth;
     feed->seal = seal;
     feed->problems = signing_problems_new();
     feed->compiler = compiler;
@@ -515,12 +530,16 @@ static void interrupt(struct feed *feed)
     (void)pthread_mutex_unlock(&feed->mutex);
 }
 
-int feed_start(struct store *store, const struct seal *seal, struct compiler *compiler,
-               struct transfers *transfers, const char *node, struct feed **ret_feed,
-               struct err *err)
+int feed_start(struct store *store, struct store *truth, const struct seal *seal,
+               struct compiler *compiler, struct transfers *transfers, const char *node,
+               struct feed **ret_feed, struct err *err)
 {
-    struct feed *feed = feed_new(store, seal, compiler, transfers, node);
+    struct feed *feed = feed_new(store, truth, seal, compiler, transfers, node);
     int rc = load_snapshot(feed, err);
+    for (int i = 0; rc != 0 && err->kind == ERR_COMPACTED && i < FEED_FIRST_TRIES; i++) {
+        err_clear(err); /* a replica that was filled anew meanwhile */
+        rc = load_snapshot(feed, err);
+    }
     if (rc != 0) {
         feed_free(feed);
         return err_wrap(err, "loading zones");

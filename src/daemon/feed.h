@@ -17,11 +17,13 @@
 struct feed;
 
 /* transfers: who else is given its part; NULL: nobody, in tests.
+ * store: what is read and watched; truth: where it is written down how far DNS has come, which may
+ * be away for any time. They may be the same.
  * Loads everything there is before it returns, so that DNS can start with it; then follows in
  * threads of its own. */
-int feed_start(struct store *store, const struct seal *seal, struct compiler *compiler,
-               struct transfers *transfers, const char *node, struct feed **ret_feed,
-               struct err *err) MUST_CHECK;
+int feed_start(struct store *store, struct store *truth, const struct seal *seal,
+               struct compiler *compiler, struct transfers *transfers, const char *node,
+               struct feed **ret_feed, struct err *err) MUST_CHECK;
 /* NULL is fine. */
 void feed_stop(struct feed *take_feed);
 /* The newest store revision with something for DNS in it, all of which DNS serves. Any thread. */

@@ -130,8 +130,8 @@ static int set_up(void **state)
 static void start_feed(struct fixture *fixture)
 {
     struct err err = ERR_INIT;
-    assert_int_equal(feed_start(fixture->store, fixture->seal, fixture->compiler, NULL, "node",
-                                &fixture->feed, &err),
+    assert_int_equal(feed_start(fixture->store, fixture->store, fixture->seal, fixture->compiler,
+                                NULL, "node", &fixture->feed, &err),
                      0);
 }
 

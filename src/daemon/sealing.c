@@ -26,6 +26,7 @@ static const char *const prefixes[] = {PATH_ACCESS_KEYS, PATH_SIGNING_KEYS, PATH
 
 struct sealing {
     struct store *store;
+    struct store *truth;
     const char *file;
     const struct seal *seal; /* NULL: only looks whether anything is sealed */
     size_t opened;
@@ -92,8 +93,14 @@ static int put_sealed(struct sealing *sealing, const struct store_entry *entry, 
     if (plain) {
         store_txn_put(txn, PATH_SEAL_REWRITE, "{\"v\":1}", strlen("{\"v\":1}"));
     }
-    rc = store_commit(sealing->store, txn, &revision, err);
-    if (rc != 0 && err->kind == ERR_CONFLICT) {
+    rc = store_commit(sealing->truth, txn, &revision, err);
+    bool away = rc != 0 && sealing->truth != sealing->store &&
+                (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT);
+    if (away) {
+        log_warn("seal.not_renewed", F("key", entry->key), F("reason", err),
+                 F("next", "tried again at the next start"));
+    }
+    if (away || (rc != 0 && err->kind == ERR_CONFLICT)) {
         err_clear(err);
         rc = 0;
     }
@@ -212,10 +219,10 @@ static int judge_result(const struct sealing *sealing, struct err *err)
     return 0;
 }
 
-int sealing_open(struct store *store, const char *file, struct seal **ret_seal, bool *ret_rewrite,
-                 struct err *err)
+int sealing_open(struct store *store, struct store *truth, const char *file, struct seal **ret_seal,
+                 bool *ret_rewrite, struct err *err)
 {
-    struct sealing sealing = {.store = store, .file = file};
+    struct sealing sealing = {.store = store, .truth = truth, .file = file};
     struct seal *seal CLEANUP(seal_cleanup) = NULL;
     size_t marks = 0;
     int rc = judge_missing(&sealing, err);

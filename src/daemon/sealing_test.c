@@ -109,7 +109,8 @@ static int start(struct fixture *fixture, const char *keys, bool *ret_rewrite)
         put_file(fixture->file, keys);
     }
     err_clear(&fixture->err);
-    return sealing_open(fixture->store, fixture->file, &seal, ret_rewrite, &fixture->err);
+    return sealing_open(fixture->store, fixture->store, fixture->file, &seal, ret_rewrite,
+                        &fixture->err);
 }
 
 static char *value_of(struct store *store, const char *key, struct arena *arena)

@@ -439,11 +439,25 @@ static int view_api_endpoints(void *context, json_t **ret_list, struct err *err)
     return 0;
 }
 
+static json_t *replica_json(const struct daemon *daemon)
+{
+    struct replica_status status;
+    replica_status(daemon->replica, &status);
+    json_t *object = json_pack("{s:b, s:b, s:I, s:I, s:s, s:s}", "Complete", status.complete,
+                               "InStep", status.in_step, "Revision", (json_int_t)status.revision,
+                               "StoreRevision", (json_int_t)status.truth_revision, "Problem",
+                               status.problem, "Damage", status.damage);
+    if (object != NULL) {
+        set_time(object, "Heard", status.heard);
+    }
+    return object;
+}
+
 static int view_node(void *context, json_t **ret_node, struct err *err)
 {
     struct daemon *daemon = context;
     int64_t revision = 0;
-    int rc = store_revision(daemon->store, &revision, err);
+    int rc = store_revision(daemon->copy, &revision, err);
     if (rc != 0) {
         return rc;
     }
@@ -463,6 +477,9 @@ static int view_node(void *context, json_t **ret_node, struct err *err)
         (json_int_t)delay.worst_us, "Problems", problems_json(daemon));
     if (node == NULL) {
         return err_set(err, ERR_MEMORY, "describing the node");
+    }
+    if (daemon->replica != NULL) {
+        (void)json_object_set_new(node, "Replica", replica_json(daemon)); /* as set_time */
     }
     *ret_node = node;
     return 0;

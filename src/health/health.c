@@ -374,7 +374,7 @@ static int start_threads(struct health *health, const struct probe_settings *pro
         .changed = on_controls,
         .context = health,
     };
-    int rc = verdict_writer_start(health->config.store, health->config.node, &health->counters,
+    int rc = verdict_writer_start(health->config.local, health->config.node, &health->counters,
                                   &health->verdicts, err);
     if (rc != 0) {
         return rc;
@@ -417,7 +417,7 @@ int health_start_with(const struct health_config *config, const struct probe_set
     arena_init(&health->stored_arena, 0);
     (void)pthread_mutex_init(&health->inbox_mutex, NULL); /* cannot fail on Linux */
     (void)sem_init(&health->first_published, 0, 0);       /* cannot fail with these */
-    int rc = verdict_load(config->store, config->node, &health->stored_arena, &health->stored, err);
+    int rc = verdict_load(config->local, config->node, &health->stored_arena, &health->stored, err);
     if (rc == 0) {
         rc = start_threads(health, probes, err);
     }

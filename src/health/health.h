@@ -23,9 +23,10 @@
 struct health;
 
 struct health_config {
-    struct store *store;
-    const char *node;   /* this node's name, for node/<node>/verdict/ */
-    const char *region; /* of this checker, as GetHealthCheckStatus shows it */
+    struct store *store; /* of the checks; read only */
+    struct store *local; /* of this node's verdicts: those that need no other site to be read */
+    const char *node;    /* this node's name, for node/<node>/verdict/ */
+    const char *region;  /* of this checker, as GetHealthCheckStatus shows it */
     /* Called on the health thread after each publication; the table is valid until the callback
      * publishes the next and readers have passed (base/snapshot.h): copy what you keep. Must not
      * block. */

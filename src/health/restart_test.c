@@ -45,6 +45,7 @@ static void start(struct fixture *fixture)
     struct err err = ERR_INIT;
     struct health_config config = {
         .store = fixture->store,
+        .local = fixture->store,
         .node = "node-1",
         .region = "us-east-1",
         .published = test_board_published,

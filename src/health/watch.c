@@ -166,6 +166,16 @@ static struct stored *part_of(struct watch_item *item, bool tags)
     return tags ? &item->tags : &item->check;
 }
 
+/* A store that was restored from an older snapshot has other revisions: none is known any more. */
+static void forget_revisions(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->count; i++) {
+        watch->items[i]->check.revision = 0;
+        watch->items[i]->tags.revision = 0;
+    }
+    watch->revision = 0;
+}
+
 /* The revision of the store at the first page: changes after it come by the watch. */
 static int read_prefix(struct watch *watch, const char *prefix, bool tags, int64_t *ret_revision,
                        struct err *err)
@@ -181,6 +191,9 @@ static int read_prefix(struct watch *watch, const char *prefix, bool tags, int64
                              &arena, &page, err);
         if (rc != 0) {
             return rc;
+        }
+        if (page.revision < watch->revision) {
+            forget_revisions(watch);
         }
         revision = revision == 0 ? page.revision : revision;
         for (size_t i = 0; i < page.count; i++) {

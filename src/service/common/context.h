@@ -59,6 +59,7 @@ struct service_views {
 
 struct service_context {
     struct store *store;
+    struct store *replica;           /* what this site knows of it, a moment old; or the same */
     const struct seal *seal;         /* what secrets in the store are sealed with */
     struct controls_cache *controls; /* of routing controls; NULL: none */
     struct service_views views;

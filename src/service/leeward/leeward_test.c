@@ -90,6 +90,7 @@ static int set_up(void **state)
     fixture = (struct fixture){.out = NULL};
     arena_init(&fixture.arena, 0);
     fixture.context.store = store_memory_open();
+    fixture.context.replica = fixture.context.store;
     struct seal *seal = NULL;
     assert_int_equal(seal_parse("test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "test", &seal,
                                 &fixture.err),

@@ -29,7 +29,7 @@ static int add_zones(struct aws_call *call, json_t *status, struct err *err)
 {
     struct store_list list;
     int rc =
-        store_range(service_context(call)->store, PATH_ZONES, NULL, 0, call->arena, &list, err);
+        store_range(service_context(call)->replica, PATH_ZONES, NULL, 0, call->arena, &list, err);
     if (rc != 0) {
         return rc;
     }
@@ -109,7 +109,7 @@ static int add_checks(struct aws_call *call, json_t *status, struct err *err)
 {
     struct store_list list;
     int rc =
-        store_range(service_context(call)->store, PATH_CHECKS, NULL, 0, call->arena, &list, err);
+        store_range(service_context(call)->replica, PATH_CHECKS, NULL, 0, call->arena, &list, err);
     if (rc != 0) {
         return rc;
     }
