@@ -220,7 +220,7 @@ static int start_once(struct daemon *daemon, struct err *err)
     if (config->site[0] == '\0' || daemon->cluster.listener < 0) {
         return 0; /* no site, or started already */
     }
-    int rc = site_identity_load(config->data, daemon->copy, config->site, &arena, &identity, err);
+    int rc = site_identity_load(config->data, daemon->store, config->site, &arena, &identity, err);
     if (rc != 0 && err->kind == ERR_NOT_FOUND) {
         log_info("site.no_cluster", F("site", config->site),
                  F("next", "`leeward site init` or `leeward site join`"));
