@@ -1,0 +1,143 @@
+"""The truth in etcd, away when it is needed: DNS and health go on from the replica, and start from it."""
+
+import json
+import shutil
+import sqlite3
+import time
+
+import pytest
+
+import etcd
+import leeward
+from endpoints import FAST, page_check
+from endpoints import Site
+from leeward import record
+from process import wait_for
+
+HEALTHY, UNHEALTHY = "192.0.2.1", "192.0.2.2"
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    started = etcd.Cluster(tmp_path / "cluster", count=1)
+    yield started.start()
+    started.close()
+
+
+class World:
+    """A daemon on etcd with a zone: plain names, and one that follows a health check."""
+
+    def __init__(self, sandbox, cluster):
+        self.cluster = cluster
+        options = ["--store", "etcd", "--etcd-timeout-ms", "1000"]
+        options += [word for url in cluster.endpoints for word in ("--etcd", url)]
+        self.daemon = sandbox.daemon(*options).start()
+        address = sandbox.address()
+        self.site = sandbox.add(Site(sandbox.folder / f"site-{address}", address)).start()
+        self.zone = self.daemon.create_zone("example.com")
+        (self.site.www / "one").write_text("yes")
+        self.check = page_check(self.daemon, self.site, "one", FAST)
+        self.daemon.change(
+            self.zone, record("www.example.com", "A", "192.0.2.7"),
+            record("f.example.com", "A", HEALTHY, SetIdentifier="1", Failover="PRIMARY", HealthCheckId=self.check),
+            record("f.example.com", "A", UNHEALTHY, SetIdentifier="2", Failover="SECONDARY"))
+        self.daemon.wait_for_answer("www.example.com", "A", ["192.0.2.7"])
+        self.daemon.wait_for_answer("f.example.com", "A", [HEALTHY])
+
+    def flips(self):
+        (self.site.www / "one").unlink()
+        self.daemon.wait_for_answer("f.example.com", "A", [UNHEALTHY])
+        (self.site.www / "one").write_text("yes")
+        self.daemon.wait_for_answer("f.example.com", "A", [HEALTHY])
+
+    def replica(self):
+        return json.loads(self.daemon.leeward("status", "--json").stdout)["Node"]["Replica"]
+
+    def stop_etcd(self):
+        for member in self.cluster.members:
+            member.stop()
+
+    def start_etcd(self):
+        self.cluster.start()
+
+
+@pytest.fixture
+def world(sandbox, cluster):
+    return World(sandbox, cluster)
+
+
+def test_a_daemon_starts_without_the_truth_and_takes_up_changes_when_it_is_back(world):
+    daemon = world.daemon
+    assert wait_for(lambda: world.replica()["InStep"], 5, "the replica is in step")
+    daemon.stop()
+    world.stop_etcd()
+    began = time.monotonic()
+    daemon.restart()
+    took = time.monotonic() - began
+    assert daemon.dig("www.example.com", "A").data == ["192.0.2.7"]
+    assert daemon.dig("f.example.com", "A").data == [HEALTHY]
+    assert took < 3, "it waited for the truth"
+    world.flips()
+    began = time.monotonic()
+    with pytest.raises(leeward.AwsError):
+        daemon.aws("route53", "list-hosted-zones")
+    assert time.monotonic() - began < 30
+    assert not world.replica()["InStep"] and world.replica()["Problem"]
+    world.start_etcd()
+    wait_for(lambda: world.replica()["InStep"], 20, "the replica is in step again")
+    daemon.change(world.zone, record("new.example.com", "A", "192.0.2.9"))
+    daemon.wait_for_answer("new.example.com", "A", ["192.0.2.9"])
+
+
+def test_verdicts_survive_a_restart_without_the_truth(world):
+    (world.site.www / "one").unlink()
+    world.daemon.wait_for_answer("f.example.com", "A", [UNHEALTHY])
+    time.sleep(0.5)  # the verdict is written in the background
+    world.stop_etcd()
+    world.site.pause()  # nothing new can be seen
+    world.daemon.restart()
+    assert world.daemon.dig("f.example.com", "A").data == [UNHEALTHY]
+    world.site.resume()
+
+
+def test_a_damaged_replica_is_named_set_aside_and_made_anew(world):
+    daemon = world.daemon
+    daemon.stop()
+    with sqlite3.connect(daemon.data / "replica.db") as file:
+        file.execute("UPDATE entry SET value = x'7b7d' WHERE key = (SELECT key FROM entry LIMIT 1)")
+    daemon.restart()
+    assert daemon.dig("www.example.com", "A").data == ["192.0.2.7"]
+    assert "checksum" in world.replica()["Damage"]
+    assert (daemon.data / "replica.db.damaged").exists()
+
+
+def test_without_replica_and_truth_nothing_is_made_up(world):
+    daemon = world.daemon
+    daemon.stop()
+    world.stop_etcd()
+    for name in ("replica.db", "replica.db-wal", "replica.db-shm"):
+        (daemon.data / name).unlink(missing_ok=True)
+    daemon.restart()
+    assert daemon.dig("www.example.com", "A").rcode == "REFUSED"
+    world.start_etcd()
+    daemon.wait_for_answer("www.example.com", "A", ["192.0.2.7"], seconds=20)
+
+
+def test_a_restored_truth_is_followed_from_there(world, tmp_path):
+    daemon, member = world.daemon, world.cluster.members[0]
+    saved = tmp_path / "saved"
+    world.stop_etcd()
+    shutil.copytree(member.folder / "data", saved)
+    world.start_etcd()
+    wait_for(lambda: world.replica()["InStep"], 20, "the replica is in step")
+    for number in range(5):
+        daemon.change(world.zone, record(f"lost{number}.example.com", "A", "192.0.2.8"))
+    daemon.wait_for_answer("lost4.example.com", "A", ["192.0.2.8"])
+    world.stop_etcd()
+    shutil.rmtree(member.folder / "data")
+    shutil.copytree(saved, member.folder / "data")
+    world.start_etcd()
+    wait_for(lambda: daemon.dig("lost4.example.com", "A").rcode == "NXDOMAIN", 30, "the lost change is gone")
+    assert daemon.dig("www.example.com", "A").data == ["192.0.2.7"]
+    daemon.change(world.zone, record("after.example.com", "A", "192.0.2.9"))
+    daemon.wait_for_answer("after.example.com", "A", ["192.0.2.9"], seconds=20)
