@@ -370,7 +370,7 @@ def test_a_second_document_in_the_config_file_is_refused(tmp_path):
     (["--config", "/nonexistent/leeward.yaml"], "config file /nonexistent/leeward.yaml: No such file or directory"),
     (["--frobnicate", "1"], "unknown option --frobnicate (see leewardd --help)"), (["--api"], "--api needs a value"),
     (["--api", "nonsense"], "api.address: 'nonsense' is not ADDR:PORT, such as 127.0.0.1:53 or [::1]:53"),
-    (["--store", "etcd://127.0.0.1:1"], "store: 'etcd://127.0.0.1:1' is not offered by this build, only sqlite is"),
+    (["--store", "etcd://127.0.0.1:1"], "store: 'etcd://127.0.0.1:1' is none of sqlite, etcd"),
     (["serve"], "unexpected argument 'serve' (see leewardd --help)"),
 ])
 def test_a_wrong_flag_is_refused_by_name(options, reason):
