@@ -123,7 +123,7 @@ int site_init(struct store *store, const struct seal *seal, const char *folder,
                                      {"site.key", files.key},
                                      {NULL, NULL}};
     const char *member = site_member_encode(self, fingerprint, wall_now(), &arena);
-    if (member == NULL) {
+    if (member == NULL || ca == NULL) {
         return err_set(err, ERR_MEMORY, "making a cluster");
     }
     rc = site_folder_write(folder, list, err);
@@ -182,8 +182,10 @@ static int import_member(struct store *store, const json_t *tree, struct arena *
 {
     struct site_member member = {.name = ""};
     const char *value = site_dump(tree, arena);
-    int rc = value == NULL ? err_set(err, ERR_MEMORY, "importing sites")
-                           : site_member_decode(value, strlen(value), arena, &member, err);
+    if (value == NULL) {
+        return err_set(err, ERR_MEMORY, "importing sites");
+    }
+    int rc = site_member_decode(value, strlen(value), arena, &member, err);
     if (rc != 0) {
         return rc;
     }
