@@ -104,8 +104,10 @@ static int live(struct site *site, struct err *err)
     const char *value = tree != NULL ? site_dump(tree, &arena) : NULL;
     int64_t lease = 0;
     int64_t revision = 0;
-    int rc = value == NULL ? err_set(err, ERR_MEMORY, "saying that this site lives")
-                           : store_lease_grant(store, SITE_LEASE_MS, &lease, err);
+    if (value == NULL) {
+        return err_set(err, ERR_MEMORY, "saying that this site lives");
+    }
+    int rc = store_lease_grant(store, SITE_LEASE_MS, &lease, err);
     if (rc != 0) {
         return rc;
     }
