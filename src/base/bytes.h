@@ -108,10 +108,11 @@ static inline void bytes_put(struct bytes_writer *writer, const void *data, size
 
 static inline void bytes_put_u8(struct bytes_writer *writer, uint8_t value)
 {
-    uint8_t *p = bytes_put_room(writer, 1);
-    if (p != NULL) {
-        p[0] = value;
+    if (writer->failed || writer->at == writer->size) {
+        writer->failed = true;
+        return;
     }
+    writer->data[writer->at++] = value;
 }
 
 static inline void bytes_put_u16(struct bytes_writer *writer, uint16_t value)
