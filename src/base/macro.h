@@ -28,6 +28,8 @@
 
 /* A hint: the memory at address is read soon. Any address is fine. */
 #define PREFETCH(address) __builtin_prefetch(address)
+/* The same for what is written soon. */
+#define PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
 /* The product of two 64-bit numbers in 128 bits. */
 #define WIDE_PRODUCT(a, b) (__extension__((unsigned __int128)(a) * (b)))
 

@@ -63,16 +63,16 @@ static struct zone_edge *take_groups(struct zone_database *database, struct zone
         struct zone_group *groups[AHEAD];
         size_t count = 0;
         for (; edge != NULL && count < MIN(AHEAD, limit - taken); edge = edge->next) {
-            __builtin_prefetch(edge->group, 1);
+            PREFETCH_WRITE(edge->group);
             groups[count++] = edge->group;
         }
         for (size_t i = 0; i < count; i++) {
-            __builtin_prefetch(groups[i]->records);
-            __builtin_prefetch(groups[i]->node, 1);
+            PREFETCH(groups[i]->records);
+            PREFETCH_WRITE(groups[i]->node);
         }
         for (size_t i = 0; i < count; i++) {
             if (groups[i]->records != NULL) {
-                __builtin_prefetch(groups[i]->records->next);
+                PREFETCH(groups[i]->records->next);
             }
             group_enqueue(database, groups[i]);
         }
