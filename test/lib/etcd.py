@@ -24,20 +24,26 @@ FLAGS = ["--heartbeat-interval=50", "--election-timeout=500", "--max-txn-ops=819
 
 
 class Member(Process):
-    """One etcd. kill, pause and resume act on it as on any program; start begins it again with its data."""
+    """One etcd. kill, pause and resume act on it as on any program; start begins it again with its data.
 
-    def __init__(self, cluster, number, folder, address):
+    ports: for peers and for clients. prefix: what stands before the command (test/lib/network.py).
+    """
+
+    def __init__(self, cluster, number, folder, address, ports=None, prefix=()):
         folder.mkdir(parents=True, exist_ok=True)
         self.cluster = cluster
         self.address = address
+        self.prefix = list(prefix)
         self.label = f"m{number}"
-        self.peer = f"{cluster.peer_scheme}://{address}:{free_port(address)}"
-        self.client = f"{cluster.scheme}://{address}:{free_port(address)}"
+        self.data = folder / "data"
+        peer_port, client_port = ports or (free_port(address), free_port(address))
+        self.peer = f"{cluster.peer_scheme}://{address}:{peer_port}"
+        self.client = f"{cluster.scheme}://{address}:{client_port}"
         super().__init__(f"etcd-{number}", [], folder)
 
     def start(self):
         self.command = [
-            ETCD, f"--name={self.label}", f"--data-dir={self.folder / 'data'}",
+            *self.prefix, ETCD, f"--name={self.label}", f"--data-dir={self.data}",
             f"--listen-peer-urls={self.peer}", f"--initial-advertise-peer-urls={self.peer}",
             f"--listen-client-urls={self.client}", f"--advertise-client-urls={self.client}",
             "--initial-cluster=" + ",".join(f"{m.label}={m.peer}" for m in self.cluster.members),
@@ -59,17 +65,19 @@ class Member(Process):
 
 
 class Cluster:
-    """`count` members; nothing runs before start."""
+    """`count` members; nothing runs before start. sites: of test/lib/network.py, a member at each."""
 
-    def __init__(self, folder, count=3, address="127.0.0.1", flags=(), scheme="http", context=None, token="leeward-test"):
+    def __init__(self, folder, count=3, address="127.0.0.1", flags=(), scheme="http", context=None, token="leeward-test",
+                 sites=None):
         self.scheme = scheme
         self.peer_scheme = "http"
         self.context = context
         self.flags = list(flags)
         self.token = token
         self.members = []
-        for number in range(count):
-            self.members.append(Member(self, number, Path(folder) / f"etcd{number}", address))
+        for number in range(count if sites is None else len(sites)):
+            at = (address,) if sites is None else (sites[number].address, (2380, 2379), sites[number].prefix)
+            self.members.append(Member(self, number, Path(folder) / f"etcd{number}", *at))
 
     @property
     def endpoints(self):

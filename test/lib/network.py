@@ -4,18 +4,22 @@
     network.sites[0].address                          "10.77.0.1"
     Process(..., [*network.sites[0].prefix, "/usr/bin/etcd", ...])     a program there
     network.inside(lambda: ask(...))                  this test's own sockets: from the hub, which no cut concerns
+    with network.entered(): ...                       all that this thread makes meanwhile: sockets, threads, programs
     network.cut(0, 1); network.cut_one_way(2, 0); network.isolate(4); network.heal()
+    network.hide(0, "10.77.0.101")                    site 0 hears nothing of an address that is no site's
     network.end()
 
-A cut drops packets where they arrive, without a word to the sender (nftables), also those of connections that exist. Nothing
+Each has a mount namespace as well, so that a small disk can be mounted for what runs there. A cut drops packets where they arrive, without a word to the sender (nftables), also those of connections that exist. Nothing
 leaves these namespaces, and nothing of them is left once their holders have ended. Root only.
 """
 
+import contextlib
 import ctypes
 import os
 import shutil
 import subprocess
 import threading
+from pathlib import Path
 
 from process import Process, wait_for
 
@@ -35,19 +39,36 @@ def missing():
     return f"{', '.join(absent)} not installed" if absent else None
 
 
+def _enter(path):
+    with open(path, "rb") as namespace:
+        if _libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+
+
 class Namespace:
-    """A network namespace, which lives as long as its holder does."""
+    """A network namespace and a mount namespace, which live as long as their holder does."""
 
     def __init__(self, name, folder):
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
-        self.holder = Process(name, ["unshare", "--net", "sh", "-c", "ip link set lo up; echo up; exec sleep infinity"], folder)
+        self.holder = Process(name, ["unshare", "--net", "--mount", "sh", "-c",
+                                     "ip link set lo up; echo up; exec sleep infinity"], folder)
         self.holder.spawn()
         wait_for(lambda: "up" in self.holder.output.read_text(), 5, f"the network of {name} is there")
-        self.prefix = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "--"]
+        namespaces = f"/proc/{self.holder.pid}/ns"
+        self.prefix = ["nsenter", f"--net={namespaces}/net", f"--mount={namespaces}/mnt", "--"]
 
     def run(self, *command, text=None):
         subprocess.run([*self.prefix, *command], check=True, capture_output=True, input=text, text=True)
+
+    def small_disk(self, folder, size):
+        """From now on programs here see an empty disk of so many bytes at the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder))
+
+    def seen_here(self, path):
+        """Where the test finds what programs here see at this path."""
+        return Path(f"/proc/{self.holder.pid}/root{path}")
 
     def end(self):
         self.holder.wanted_dead = True
@@ -83,6 +104,7 @@ class Network:
         self.hub.run("ip", "link", "set", "bridge0", "up")
         self.sites = [Site(number, self.hub, folder / f"site-{number}") for number in range(count)]
         self.lost = set()  # (from, to)
+        self.hidden = set()  # (address, site)
 
     def inside(self, work):
         """Runs work in a thread whose sockets are the hub's; its result, or its exception."""
@@ -90,9 +112,7 @@ class Network:
 
         def enter_and_work():
             try:
-                with open(f"/proc/{self.hub.holder.pid}/ns/net", "rb") as namespace:
-                    if _libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
-                        raise OSError(ctypes.get_errno(), "setns")
+                _enter(f"/proc/{self.hub.holder.pid}/ns/net")
                 result.append((work(), None))
             except BaseException as problem:  # handed to the caller
                 result.append((None, problem))
@@ -104,6 +124,16 @@ class Network:
         if problem is not None:
             raise problem
         return value
+
+    @contextlib.contextmanager
+    def entered(self):
+        """This thread stands in the hub's network, and so do the threads and programs that it starts."""
+        with open("/proc/thread-self/ns/net", "rb") as own:
+            _enter(f"/proc/{self.hub.holder.pid}/ns/net")
+            try:
+                yield
+            finally:
+                _enter(f"/proc/self/fd/{own.fileno()}")
 
     def cut_one_way(self, source, target):
         self.change(self.lost | {(source, target)})
@@ -121,15 +151,27 @@ class Network:
         self.change(self.lost | {(number, site.number) for site in self.sites if site.number != number})
 
     def heal(self):
+        """No site is cut off from another any more."""
         self.change(set())
 
-    def change(self, lost):
+    def hide(self, number, address):
+        self.change(self.lost, self.hidden | {(address, number)})
+
+    def show(self, number, address):
+        self.change(self.lost, self.hidden - {(address, number)})
+
+    def change(self, lost, hidden=None):
+        hidden = self.hidden if hidden is None else hidden
         for site in self.sites:
-            before = {source for source, target in self.lost if target == site.number}
-            after = {source for source, target in lost if target == site.number}
+            before, after = self.silent(site, self.lost, self.hidden), self.silent(site, lost, hidden)
             if before != after:
-                site.drop(sorted(self.sites[source].address for source in after))
-        self.lost = lost
+                site.drop(sorted(after))
+        self.lost, self.hidden = lost, hidden
+
+    def silent(self, site, lost, hidden):
+        """Whose packets the site is not to hear."""
+        return ({self.sites[source].address for source, target in lost if target == site.number} |
+                {address for address, number in hidden if number == site.number})
 
     def end(self):
         for namespace in [*self.sites, self.hub]:

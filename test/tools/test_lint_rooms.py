@@ -202,9 +202,14 @@ def test_a_header_whose_guard_is_anothers(tree):
     ("[a page](docs/gone.md)", "links to docs/gone.md"),
     ("`make rocket`", "no such target"),
     ("`src/*/gone.c`", "names src/*/gone.c"),
+    ("`test_gone.py::test_one`", "there is no test/integration/test_gone.py"),
+    ("`test_here.py::test_two`", "there is no test_two in it"),
+    ("`src/high/high_test.c::one`", "there is no one in it"),
 ])
 def test_a_document_that_names_what_is_not_there(tree, text, words):
-    tree.append("README.md", text + "\n")
+    tree.write("test/integration/test_here.py", "def test_one():\n    test_two()\n")
+    tree.write("src/high/high_test.c", "/* Tests: one. */\ncmocka_unit_test(two),\n")
+    tree.append("README.md", "`test_here.py::test_one` `src/high/high_test.c::two`\n" + text + "\n")
     only(tree.findings("docs"), "README.md", words)
 
 
