@@ -169,6 +169,7 @@ class SiteDaemon(Daemon):
 
     def resume(self):
         super().resume()
+        questions.ask(self.dns, PLAIN)  # until then its socket is full of questions that came meanwhile
         self.fleet.observer.light(self.number)
 
     def stop(self, seconds=15):
@@ -190,16 +191,24 @@ class SiteDaemon(Daemon):
     def status(self):
         return json.loads(self.leeward("status", "--json").stdout)
 
-    def metric(self, name):
-        """The value of one that has no labels."""
-        host = f"{self.place.address}:{METRICS_PORT}"
-        connection = http.client.HTTPConnection(host, timeout=5 * SLOWER)
+    def metrics(self):
+        """The values of those that have no labels."""
+        connection = http.client.HTTPConnection(f"{self.place.address}:{METRICS_PORT}", timeout=5 * SLOWER)
         try:
             connection.request("GET", "/metrics")
-            page = connection.getresponse().read().decode()
+            lines = connection.getresponse().read().decode().splitlines()
         finally:
             connection.close()
-        return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(name + " "))
+        return {line.split()[0]: float(line.split()[1]) for line in lines if line[0] != "#" and "{" not in line}
+
+    def wait_for_metrics(self, seconds=15, **values):
+        """leeward_ stands before their names."""
+        def told():
+            seen = self.metrics()
+            seen = {name: seen[f"leeward_{name}"] for name in values}
+            assert seen == values, seen
+            return True
+        wait_for(told, seconds, f"{self.name} says {values}")
 
 
 class Web(endpoints.Site):
@@ -379,15 +388,12 @@ class Fleet:
 
     def hear(self, number, heard, held=False, seconds=15):
         """Until the site hears so many, itself included, and holds its verdicts or does not."""
-        def told():
-            seen = self.daemons[number].sites()
-            assert (seen["HeardSites"], seen["VotesHeld"]) == (heard, held), seen
-            return True
-        wait_for(told, seconds, f"site {number} hears {heard} sites")
+        self.daemons[number].wait_for_metrics(seconds, sites_heard=heard, votes_held=held)
 
     def hear_all(self, seconds=20):
+        """Until all sites hear each other and have what the store has."""
         for daemon in self.daemons:
-            self.hear(daemon.number, len(self.daemons), seconds=seconds)
+            daemon.wait_for_metrics(seconds, sites_heard=len(self.daemons), votes_held=0, replica_in_step=1)
 
     def clock_words(self, number):
         if number not in self.clocks:
