@@ -45,9 +45,11 @@ static int handle(struct aws_call *call, const json_t *in, json_t **ret_out, str
     return 0;
 }
 
-static int find_key(void *context, const char *id, struct aws_credential *ret, struct err *err)
+static int find_key(void *context, const char *id, bool changes, struct aws_credential *ret,
+                    struct err *err)
 {
     (void)context;
+    (void)changes;
     if (!text_equal(id, "AKID")) {
         return err_set(err, ERR_NOT_FOUND, "no key %s", id);
     }

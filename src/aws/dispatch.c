@@ -247,8 +247,10 @@ static bool authenticate(struct exchange *exchange)
         refuse(exchange, WIRE_MISSING_TOKEN, "Missing Authentication Token", NULL);
         return false;
     }
-    int code =
-        config->credential(config->context, exchange->scope.access_key_id, &credential, &err);
+    const struct codec_operation *operation = exchange->route.operation;
+    bool changes = operation != NULL && codec_operation_role(operation) != AWS_ROLE_VIEWER;
+    int code = config->credential(config->context, exchange->scope.access_key_id, changes,
+                                  &credential, &err);
     if (code != 0) {
         secret_wipe(&credential.secret);
         if (err.kind == ERR_NOT_FOUND) {

@@ -31,9 +31,9 @@ struct aws_server_config {
     const struct aws_service *const *services;
     size_t service_count;
     void *context; /* aws_call.context */
-    /* Looks a key up: 0, ERR_NOT_FOUND, or another error (the store is gone: 503). Any server
-     * thread. */
-    int (*credential)(void *context, const char *access_key_id,
+    /* Looks a key up: 0, ERR_NOT_FOUND, or another error (the store is gone: 503). changes: the
+     * call wants more than a viewer may. Any server thread. */
+    int (*credential)(void *context, const char *access_key_id, bool changes,
                       struct aws_credential *ret_credential, struct err *err);
     /* One line per finished call, for the access log. May be NULL. Any server thread. err NULL on
      * success. */

@@ -80,6 +80,12 @@ enum cli_exit cli_sites(struct cli *cli)
         table_add(&table, cells, NULL);
     }
     table_write(&table, &out);
+    if (cli_truth(answer, "Removed")) {
+        buf_puts(&out,
+                 "\nThe site that was asked is none of these: it was removed. It talks with no "
+                 "other site, and its health verdicts stay as they are.\n");
+        return cli_print(cli, &out);
+    }
     write_problems(&out, sites);
     buf_printf(&out, "\n%lld of %lld sites heard%s\n", cli_number(answer, "HeardSites"),
                cli_number(answer, "KnownSites"),

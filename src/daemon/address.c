@@ -63,6 +63,37 @@ bool config_address_is_loopback(const struct sockaddr_storage *address)
     return (ntohl(v4->sin_addr.s_addr) >> 24U) == 127;
 }
 
+bool config_address_is_any(const struct sockaddr_storage *address)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+    return address->ss_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr)
+                                          : v4->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+int config_check_reached(const char *text, struct err *err)
+{
+    struct sockaddr_storage address = {0};
+    int rc = config_parse_address(text, &address, err);
+    return rc == 0 && config_address_is_any(&address)
+               ? err_set(err, ERR_INVALID, "nobody can be reached at '%s': name one address", text)
+               : rc;
+}
+
+void config_take_port(struct sockaddr_storage *address, const struct sockaddr_storage *from)
+{
+    struct sockaddr_in *to4 = (struct sockaddr_in *)(void *)address;
+    struct sockaddr_in6 *to6 = (struct sockaddr_in6 *)(void *)address;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)from;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)from;
+    in_port_t port = from->ss_family == AF_INET6 ? v6->sin6_port : v4->sin_port;
+    if (address->ss_family == AF_INET6) {
+        to6->sin6_port = port;
+    } else {
+        to4->sin_port = port;
+    }
+}
+
 int config_parse_prefix(const char *text, sa_family_t *ret_family, uint8_t *ret_bits,
                         uint8_t ret_address[16], struct err *err)
 {

@@ -45,9 +45,21 @@ static void heard(void *context, const char *site, struct model_ballots *take_ba
     health_hear(daemon->health, site, take_ballots);
 }
 
+static bool is_removed(struct cluster *cluster)
+{
+    lock(cluster);
+    bool removed = cluster->removed;
+    unlock(cluster);
+    return removed;
+}
+
 static void join(void *context, const char *request, struct buf *answer)
 {
     struct daemon *daemon = context;
+    if (is_removed(&daemon->cluster)) {
+        buf_puts(answer, "{\"v\":1,\"Error\":\"this site was removed from the cluster\"}");
+        return;
+    }
     bool joined = site_answer_join(daemon->store, daemon->seal, request, wall_now(), answer);
     log_info("site.join_asked", F("joined", joined));
 }
@@ -68,8 +80,9 @@ static bool to_peer(const struct site_member *member, struct peer_member *ret_me
     return true;
 }
 
-/* On the thread of the site. */
-static void changed(void *context, const struct site_member *members, size_t count)
+/* On the thread of the site. One that was removed talks with nobody: as it still knows that there
+ * are others, and hears none of them, its verdicts stay as they are. */
+static void changed(void *context, const struct site_member *members, size_t count, bool removed)
 {
     struct daemon *daemon = context;
     const char *names[MODEL_SITES_LIMIT];
@@ -78,15 +91,16 @@ static void changed(void *context, const struct site_member *members, size_t cou
     size_t known = MIN(count, (size_t)MODEL_SITES_LIMIT);
     for (size_t i = 0; i < known; i++) {
         names[i] = members[i].name;
-        reachable += to_peer(&members[i], &peers[reachable]) ? 1 : 0;
+        reachable += !removed && to_peer(&members[i], &peers[reachable]) ? 1 : 0;
     }
     health_set_sites(daemon->health, names, known);
     lock(&daemon->cluster);
+    daemon->cluster.removed = removed;
     if (daemon->cluster.peer != NULL) {
         peer_set_members(daemon->cluster.peer, peers, reachable);
     }
     unlock(&daemon->cluster);
-    log_info("site.members", F("sites", count));
+    log_info("site.members", F("sites", count), F("member", !removed));
 }
 
 /* ---- life ---- */
@@ -142,13 +156,40 @@ int cluster_prepare(struct daemon *daemon, struct health_config *health, struct 
     return 0;
 }
 
+static const char *scheme_of(const struct daemon *daemon)
+{
+    return daemon->config->api_certificate[0] != '\0' ? "https" : "http";
+}
+
+/* Where other machines reach the API that listens at `address`: on a wildcard, at the host that the
+ * peer has; on loopback only if the peer is there too. "" where that cannot be told. */
+static const char *reached_api(const struct daemon *daemon, const char *scheme, const char *peer,
+                               struct arena *arena)
+{
+    struct sockaddr_storage address = *aws_server_address(daemon->api);
+    struct sockaddr_storage host = {0};
+    struct err ignored = ERR_INIT; /* a peer's address that says nothing */
+    char text[CONFIG_ADDRESS_TEXT];
+    bool known = config_parse_address(peer, &host, &ignored) == 0;
+    bool loopback = config_address_is_loopback(&address);
+    if (known && config_address_is_any(&address)) {
+        if (address.ss_family == AF_INET && host.ss_family != AF_INET) {
+            return ""; /* the other way round, [::] takes both */
+        }
+        config_take_port(&host, &address);
+        address = host;
+    } else if (known && loopback && !config_address_is_loopback(&host)) {
+        return "";
+    }
+    config_format_address(&address, text);
+    return arena_printf(arena, "%s://%s", scheme, text);
+}
+
 /* What this daemon says of itself; texts live in the arena. */
 static struct site_self self_of(const struct daemon *daemon, struct arena *arena)
 {
     const struct config *config = daemon->config;
-    char api[CONFIG_ADDRESS_TEXT];
     char peer[CONFIG_ADDRESS_TEXT] = "";
-    config_format_address(aws_server_address(daemon->api), api);
     if (cluster_address(daemon) != NULL) {
         config_format_address(&daemon->cluster.address, peer);
     }
@@ -158,7 +199,8 @@ static struct site_self self_of(const struct daemon *daemon, struct arena *arena
         config_format_address(dns_server_address(daemon->dns, i), text);
         dns[i] = arena_strdup(arena, text);
     }
-    bool tls = config->api_certificate[0] != '\0';
+    const char *reached =
+        config->peer_advertise[0] != '\0' ? config->peer_advertise : arena_strdup(arena, peer);
     return (struct site_self){
         .name = config->site,
         .node = daemon->node,
@@ -167,11 +209,10 @@ static struct site_self self_of(const struct daemon *daemon, struct arena *arena
         .region_count = config->regions.count,
         .api = config->api_advertise[0] != '\0'
                    ? config->api_advertise
-                   : arena_printf(arena, "%s://%s", tls ? "https" : "http", api),
+                   : reached_api(daemon, scheme_of(daemon), reached, arena),
         .dns = dns,
         .dns_count = config->dns_addresses.count,
-        .peer =
-            config->peer_advertise[0] != '\0' ? config->peer_advertise : arena_strdup(arena, peer),
+        .peer = reached,
     };
 }
 
@@ -195,14 +236,21 @@ static int start_peer(struct daemon *daemon, const struct site_identity *identit
     return rc;
 }
 
-static int start_site(struct daemon *daemon, struct arena *arena, struct err *err)
+static int start_site(struct daemon *daemon, const struct site_identity *identity,
+                      struct arena *arena, struct err *err)
 {
     struct site_config config = {.truth = daemon->store,
                                  .replica = daemon->copy,
                                  .self = self_of(daemon, arena),
+                                 .certificate = identity->certificate,
                                  .changed = changed,
                                  .context = daemon};
     struct site *site = NULL;
+    if (config.self.api[0] == '\0') {
+        log_warn("site.api_not_reachable", F("listens", daemon->config->api_address),
+                 F("next", "other sites do not name it as an endpoint of routing controls; set "
+                           "api.address or api.advertise"));
+    }
     int rc = site_start(&config, &site, err);
     lock(&daemon->cluster);
     daemon->cluster.site = site;
@@ -228,7 +276,7 @@ static int start_once(struct daemon *daemon, struct err *err)
         return 0;
     }
     rc = rc != 0 ? rc : start_peer(daemon, &identity, err);
-    return rc != 0 ? rc : start_site(daemon, &arena, err);
+    return rc != 0 ? rc : start_site(daemon, &identity, &arena, err);
 }
 
 int cluster_start(struct daemon *daemon, struct err *err)
@@ -271,6 +319,7 @@ struct sites_view {
     struct arena arena;
     struct peer_seen seen[MODEL_SITES_LIMIT];
     size_t seen_count;
+    bool removed; /* this site */
 };
 
 static const struct peer_seen *find_seen(const struct sites_view *view, const char *name)
@@ -354,7 +403,7 @@ static const char *state_of(const struct peer_seen *seen, bool own)
 
 static json_t *site_json(struct sites_view *view, const struct site_member *member)
 {
-    bool own = text_equal(member->name, view->daemon->config->site);
+    bool own = !view->removed && text_equal(member->name, view->daemon->config->site);
     const struct peer_seen *seen = find_seen(view, member->name);
     json_t *object = json_pack(
         "{s:s, s:o, s:s, s:o, s:s, s:s, s:o, s:s}", "Name", member->name, "Regions",
@@ -380,6 +429,7 @@ static void look(struct daemon *daemon, struct sites_view *view)
     lock(&daemon->cluster);
     view->seen_count =
         daemon->cluster.peer != NULL ? peer_look(daemon->cluster.peer, view->seen) : 0;
+    view->removed = daemon->cluster.removed;
     unlock(&daemon->cluster);
 }
 
@@ -406,9 +456,10 @@ int cluster_view_sites(void *context, json_t **ret_sites, struct err *err)
         (void)json_array_append_new(list, site_json(&view, &members[i])); /* as set_time */
     }
     health_votes(daemon->health, &votes);
-    json_t *sites = json_pack("{s:o, s:I, s:I, s:b}", "Sites", list, "KnownSites",
+    json_t *sites = json_pack("{s:o, s:I, s:I, s:b, s:b}", "Sites", list, "KnownSites",
                               (json_int_t)MAX(votes.sites, (size_t)1), "HeardSites",
-                              (json_int_t)MAX(votes.fresh, (size_t)1), "VotesHeld", votes.held);
+                              (json_int_t)MAX(votes.fresh, (size_t)1), "VotesHeld", votes.held,
+                              "Removed", view.removed);
     if (sites == NULL) {
         return err_set(err, ERR_MEMORY, "describing the sites");
     }
@@ -416,8 +467,56 @@ int cluster_view_sites(void *context, json_t **ret_sites, struct err *err)
     return 0;
 }
 
-static int refuse_alone(const struct daemon *daemon, struct err *err)
+/* Where a cluster's routing controls are changed: at each site, whether it runs or not. One whose
+ * API others cannot reach is left out, but for this one, as who asks has reached it. */
+int cluster_view_endpoints(void *context, json_t **ret_list, struct err *err)
 {
+    struct daemon *daemon = context;
+    struct arena arena CLEANUP(arena_done);
+    struct site_member *members = NULL;
+    size_t count = 0;
+    char listens[CONFIG_ADDRESS_TEXT];
+    arena_init(&arena, 0);
+    config_format_address(aws_server_address(daemon->api), listens);
+    const char *own = arena_printf(&arena, "%s://%s", scheme_of(daemon), listens);
+    if (daemon->config->site[0] != '\0') {
+        int rc = site_members(daemon->copy, &arena, &members, &count, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const struct site_member *member = &members[i];
+        bool self = text_equal(member->name, daemon->config->site);
+        const char *api = self && member->api[0] == '\0' ? own : member->api;
+        const char *region = self                        ? daemon->config->regions.items[0]
+                             : member->region_count != 0 ? member->regions[0]
+                                                         : "";
+        if (api[0] != '\0' && region[0] != '\0') {
+            (void)json_array_append_new(list, json_pack("{s:s, s:s}", "Endpoint", api, "Region",
+                                                        region)); /* shows as absent */
+        }
+    }
+    if (json_array_size(list) == 0) {
+        (void)json_array_append_new(list, json_pack("{s:s, s:s}", "Endpoint", own, "Region",
+                                                    daemon->config->regions.items[0]));
+    }
+    if (json_array_size(list) == 0) {
+        json_decref(list);
+        return err_set(err, ERR_MEMORY, "listing the API's addresses");
+    }
+    *ret_list = list;
+    return 0;
+}
+
+/* Who may speak for the cluster. */
+static int refuse_stranger(struct daemon *daemon, struct err *err)
+{
+    if (is_removed(&daemon->cluster)) {
+        return err_set(err, ERR_INVALID,
+                       "this site was removed from the cluster: ask one that is a member");
+    }
     if (daemon->config->site[0] == '\0' || cluster_address(daemon) == NULL) {
         return err_set(err, ERR_INVALID,
                        "this daemon was started without --site NAME and --peer ADDR:PORT");
@@ -430,7 +529,7 @@ int cluster_view_init(void *context, json_t **ret_site, struct err *err)
     struct daemon *daemon = context;
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
-    int rc = refuse_alone(daemon, err);
+    int rc = refuse_stranger(daemon, err);
     if (rc != 0) {
         return rc;
     }
@@ -454,7 +553,7 @@ int cluster_view_token(void *context, int64_t seconds, json_t **ret_token, struc
     char when[TIME_TEXT];
     struct wall expires;
     arena_init(&arena, 0);
-    int rc = refuse_alone(daemon, err);
+    int rc = refuse_stranger(daemon, err);
     rc = rc != 0 ? rc
                  : site_make_token(daemon->store, self_of(daemon, &arena).peer, seconds, wall_now(),
                                    token, &expires, err);
@@ -469,7 +568,8 @@ int cluster_view_token(void *context, int64_t seconds, json_t **ret_token, struc
 int cluster_view_remove(void *context, const char *name, struct err *err)
 {
     struct daemon *daemon = context;
-    return site_remove(daemon->store, name, err);
+    return is_removed(&daemon->cluster) ? refuse_stranger(daemon, err)
+                                        : site_remove(daemon->store, name, err);
 }
 
 /* ---- metrics ---- */

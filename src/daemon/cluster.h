@@ -29,6 +29,7 @@ struct cluster {
     struct sockaddr_storage address;
     struct peer *peer;  /* NULL: no member (yet); guarded by mutex */
     struct site *site;  /* as above */
+    bool removed;       /* it was a member; guarded by mutex */
     struct arena arena; /* of the names that health began with */
 };
 
@@ -51,6 +52,7 @@ const struct sockaddr_storage *cluster_address(const struct daemon *daemon);
 /* ---- views, on API threads: see service/common/context.h ---- */
 
 int cluster_view_sites(void *context, json_t **ret_sites, struct err *err);
+int cluster_view_endpoints(void *context, json_t **ret_list, struct err *err);
 int cluster_view_init(void *context, json_t **ret_site, struct err *err);
 int cluster_view_token(void *context, int64_t seconds, json_t **ret_token, struct err *err);
 int cluster_view_remove(void *context, const char *name, struct err *err);

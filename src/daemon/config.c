@@ -574,23 +574,23 @@ static int check_name_servers(const struct config *config, struct err *err)
 
 static int check_site(const struct config *config, struct err *err)
 {
-    const char *names[] = {"peer.address", "peer.advertise"};
-    const char *addresses[] = {config->peer_address, config->peer_advertise};
+    const char *listens = config->peer_address;
+    const char *reached = config->peer_advertise[0] != '\0' ? config->peer_advertise : listens;
     struct sockaddr_storage address;
     if (config->site[0] != '\0' && !site_name_is_valid(config->site)) {
         return err_set(err, ERR_INVALID,
                        "site: '%s' is not a site's name (a-z, 0-9 and '-', at most 63)",
                        config->site);
     }
-    if ((config->site[0] == '\0') != (config->peer_address[0] == '\0')) {
+    if ((config->site[0] == '\0') != (listens[0] == '\0')) {
         return err_set(err, ERR_INVALID, "site and peer.address go together");
     }
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (addresses[i][0] != '\0' && config_parse_address(addresses[i], &address, err) != 0) {
-            return err_wrap(err, "%s", names[i]);
-        }
+    if (listens[0] != '\0' && config_parse_address(listens, &address, err) != 0) {
+        return err_wrap(err, "peer.address");
     }
-    return 0;
+    return reached[0] == '\0' || config_check_reached(reached, err) == 0
+               ? 0
+               : err_wrap(err, "peer.advertise");
 }
 
 /* The rest of etcd's settings is looked at where it is opened. */

@@ -62,5 +62,11 @@ int config_parse_prefix(const char *text, sa_family_t *ret_family, uint8_t *ret_
 #define CONFIG_ADDRESS_TEXT 64U
 void config_format_address(const struct sockaddr_storage *address, char out[CONFIG_ADDRESS_TEXT]);
 bool config_address_is_loopback(const struct sockaddr_storage *address);
+/* 0.0.0.0 or [::]: listened at, never reached. */
+bool config_address_is_any(const struct sockaddr_storage *address);
+/* An address that others can be told. ERR_INVALID with what was wrong. */
+int config_check_reached(const char *text, struct err *err) MUST_CHECK;
+/* Gives the address the port of another one. */
+void config_take_port(struct sockaddr_storage *address, const struct sockaddr_storage *from);
 
 #endif

@@ -202,6 +202,30 @@ static void addresses_are_read_and_written(void **state)
     }
 }
 
+static void a_wildcard_is_listened_at_but_never_named_to_other_sites(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct config *config = NULL;
+    struct sockaddr_storage any;
+    struct sockaddr_storage host;
+    char text[CONFIG_ADDRESS_TEXT];
+    assert_true(LOAD(&config, &err, "--site", "a", "--peer", "0.0.0.0:7000") != 0);
+    assert_non_null(strstr(err.message, "peer.advertise: nobody can be reached at '0.0.0.0:7000'"));
+    assert_true(LOAD(&config, &err, "--site", "a", "--peer", "192.0.2.1:7000", "--peer-advertise",
+                     "[::]:7000") != 0);
+    assert_int_equal(LOAD(&config, &err, "--site", "a", "--peer", "[::]:7000", "--peer-advertise",
+                          "192.0.2.1:7000"),
+                     0);
+    config_free(config);
+    assert_int_equal(config_parse_address("0.0.0.0:4566", &any, &err), 0);
+    assert_int_equal(config_parse_address("[2001:db8::1]:7000", &host, &err), 0);
+    assert_true(config_address_is_any(&any) && !config_address_is_any(&host));
+    config_take_port(&host, &any);
+    config_format_address(&host, text);
+    assert_string_equal(text, "[2001:db8::1]:4566");
+}
+
 static void a_reload_says_what_only_a_restart_changes(void **state)
 {
     (void)state;
@@ -228,6 +252,7 @@ int main(void)
         cmocka_unit_test(wrong_flags_are_refused_by_name),
         cmocka_unit_test(an_api_away_from_loopback_needs_tls_or_the_word),
         cmocka_unit_test(addresses_are_read_and_written),
+        cmocka_unit_test(a_wildcard_is_listened_at_but_never_named_to_other_sites),
         cmocka_unit_test(a_reload_says_what_only_a_restart_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,3 +125,22 @@ int credentials_lookup(struct store *store, const struct seal *seal, const char 
     secret_wipe(&key.secret);
     return 0;
 }
+
+int credentials_find(const struct credentials_place *place, const char *access_key_id, bool changes,
+                     struct aws_credential *ret_credential, struct err *err)
+{
+    bool doubtful = changes && !place->in_step && !place->away;
+    if (doubtful && place->replica != place->truth) {
+        int rc = credentials_lookup(place->truth, place->seal, access_key_id, ret_credential, err);
+        if (rc == 0 || (err->kind != ERR_UNAVAILABLE && err->kind != ERR_TIMEOUT)) {
+            return rc;
+        }
+        err_clear(err);
+    }
+    int rc = credentials_lookup(place->replica, place->seal, access_key_id, ret_credential, err);
+    if (rc != 0 && place->replica != place->truth) { /* made elsewhere, a moment ago? */
+        err_clear(err);
+        rc = credentials_lookup(place->truth, place->seal, access_key_id, ret_credential, err);
+    }
+    return rc;
+}

@@ -16,7 +16,23 @@
  * truth written; they may be the same. */
 int credentials_prepare(struct store *store, struct store *truth, const struct seal *seal,
                         FILE *out, struct err *err) MUST_CHECK;
-/* As aws_server_config.credential wants it. Any thread. */
+/* Where keys are: in the truth, and in this site's replica of it, which may be the same. */
+struct credentials_place {
+    struct store *replica;
+    struct store *truth;
+    const struct seal *seal;
+    bool in_step; /* the replica is not behind the truth */
+    bool away;    /* the truth is not there */
+};
+
+/* As aws_server_config.credential wants it. The replica is asked first, and the truth for what the
+ * replica does not know. A call that changes something asks a truth that is there and ahead of the
+ * replica, which may hold a key that was deleted. While the truth is away the replica's word
+ * counts: what can change then is this site's alone, and the operator of a site that is cut off has
+ * to get in. Any thread. */
+int credentials_find(const struct credentials_place *place, const char *access_key_id, bool changes,
+                     struct aws_credential *ret_credential, struct err *err) MUST_CHECK;
+/* In this store alone. Any thread. */
 int credentials_lookup(struct store *store, const struct seal *seal, const char *access_key_id,
                        struct aws_credential *ret_credential, struct err *err) MUST_CHECK;
 

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "model/path.h"
+#include "store/fickle_store.h"
 #include "store/memory.h"
 
 #include <errno.h>
@@ -109,6 +110,39 @@ static void the_key_of_the_environment_becomes_an_admin_key(void **state)
     assert_int_equal(count_keys(*state), 1);
 }
 
+/* A replica that still has a key that was deleted in the truth, and not yet one that was made. */
+static void a_deleted_key_changes_nothing_while_the_truth_is_there(void **state)
+{
+    static const char *const deleted = "AKIADELETEDDELETEDDE";
+    static const char *const fresh = "AKIAFRESHFRESHFRESHF";
+    struct err err = ERR_INIT;
+    struct store *truth = fickle_new(*state);
+    struct store *replica = store_memory_open();
+    struct credentials_place place = {.replica = replica, .truth = truth, .seal = seal};
+    struct aws_credential found;
+    set_environment(deleted, "secret");
+    assert_int_equal(credentials_prepare(replica, replica, seal, stdout, &err), 0);
+    set_environment(fresh, "secret");
+    assert_int_equal(credentials_prepare(truth, truth, seal, stdout, &err), 0);
+    assert_int_equal(credentials_find(&place, deleted, false, &found, &err), 0);
+    assert_int_equal(credentials_find(&place, deleted, true, &found, &err), -ENOENT);
+    err_clear(&err);
+    assert_int_equal(credentials_find(&place, fresh, false, &found, &err), 0);
+    assert_int_equal(credentials_find(&place, fresh, true, &found, &err), 0);
+    place.in_step = true; /* it says that it is not behind: no call to the truth for known keys */
+    fickle_fail(truth, true);
+    assert_int_equal(credentials_find(&place, deleted, true, &found, &err), 0);
+    place = (struct credentials_place){replica, truth, seal, false, true};
+    assert_int_equal(credentials_find(&place, deleted, true, &found, &err), 0);
+    assert_true(credentials_find(&place, fresh, true, &found, &err) != 0);
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+    err_clear(&err);
+    place.away = false; /* it went away since the replica looked */
+    assert_int_equal(credentials_find(&place, deleted, true, &found, &err), 0);
+    store_close(replica);
+    store_close(truth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +152,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_key_of_the_environment_becomes_an_admin_key, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_deleted_key_changes_nothing_while_the_truth_is_there,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,17 +210,25 @@ static int open_dns(struct daemon *daemon, struct err *err)
     return rc;
 }
 
-static int lookup(void *context, const char *access_key_id, struct aws_credential *ret_credential,
-                  struct err *err)
+static int lookup(void *context, const char *access_key_id, bool changes,
+                  struct aws_credential *ret_credential, struct err *err)
 {
-    const struct service_context *services_context = context;
-    struct store *replica = services_context->replica;
-    struct store *truth = services_context->store;
-    int rc =
-        credentials_lookup(replica, services_context->seal, access_key_id, ret_credential, err);
-    if (rc != 0 && replica != truth) { /* made elsewhere, a moment ago? */
-        err_clear(err);
-        rc = credentials_lookup(truth, services_context->seal, access_key_id, ret_credential, err);
+    static struct log_limit unconfirmed;
+    const struct daemon *daemon = ((struct service_context *)context)->views.context;
+    struct replica_status status = {.in_step = true};
+    if (daemon->replica != NULL && changes) {
+        replica_status(daemon->replica, &status);
+    }
+    const struct credentials_place place = {.replica = daemon->copy,
+                                            .truth = daemon->store,
+                                            .seal = daemon->seal,
+                                            .in_step = status.in_step,
+                                            .away = status.away};
+    int rc = credentials_find(&place, access_key_id, changes, ret_credential, err);
+    if (rc == 0 && status.away && log_limit_allows(&unconfirmed, 1)) {
+        log_warn("api.key_not_confirmed", F("key", access_key_id),
+                 F("reason", "the store is away: whether the key was deleted is not known"),
+                 F("next", "the call goes on; it can change what is this site's alone"));
     }
     return rc;
 }

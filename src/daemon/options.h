@@ -31,7 +31,8 @@
     TEXT(peer_address, "peer.address", "peer", "ADDR:PORT", "", false,                             \
          "where other sites are listened to; needs a site's name")                                 \
     TEXT(peer_advertise, "peer.advertise", "peer-advertise", "ADDR:PORT", "", false,               \
-         "where other sites reach this one, if that is another address than peer.address")         \
+         "where other sites reach this one, if that is another address than peer.address; "        \
+         "needed where that is a wildcard")                                                        \
     TEXT(account, "account", "account", "ID", "123456789012", false, "account id in ARNs")         \
     TEXT(store, "store", "store", "STORE", "sqlite", false,                                        \
          "sqlite, in the data directory; or etcd, which several sites share")                      \
@@ -57,7 +58,8 @@
     TEXT(api_address, "api.address", "api", "ADDR:PORT", "127.0.0.1:4566", false,                  \
          "where the API listens; away from loopback it needs a certificate")                       \
     TEXT(api_advertise, "api.advertise", "api-advertise", "URL", "", false,                        \
-         "where clients reach the API, as other sites name it; default: made of api.address")      \
+         "where clients reach the API, as other sites name it; default: api.address, with the "    \
+         "host that other sites reach this one at, where that is a wildcard")                      \
     NUMBER(api_threads, "api.threads", "api-threads", 4, 1, 64, false, "threads of the API")       \
     NUMBER(api_connections, "api.connections", "api-connections", 2048, 16, 65536, false,          \
            "connections to the API at once; further ones wait or are refused")                     \

@@ -422,23 +422,6 @@ static json_t *problems_json(const struct daemon *daemon)
     return list;
 }
 
-/* Until there are several sites: this daemon's own address, in its first region. */
-static int view_api_endpoints(void *context, json_t **ret_list, struct err *err)
-{
-    struct daemon *daemon = context;
-    char address[CONFIG_ADDRESS_TEXT];
-    config_format_address(aws_server_address(daemon->api), address);
-    json_t *list =
-        json_pack("[{s:o, s:s}]", "Endpoint",
-                  json_sprintf("%s://%s", daemon->certificate != NULL ? "https" : "http", address),
-                  "Region", daemon->config->regions.items[0]);
-    if (list == NULL) {
-        return err_set(err, ERR_MEMORY, "listing the API's addresses");
-    }
-    *ret_list = list;
-    return 0;
-}
-
 static json_t *replica_json(const struct daemon *daemon)
 {
     struct replica_status status;
@@ -494,7 +477,7 @@ struct service_views views_of(struct daemon *daemon)
                                   .reset_latch = view_reset_latch,
                                   .routed = view_routed,
                                   .secondaries = view_secondaries,
-                                  .api_endpoints = view_api_endpoints,
+                                  .api_endpoints = cluster_view_endpoints,
                                   .node = view_node,
                                   .sites = cluster_view_sites,
                                   .site_init = cluster_view_init,

@@ -1,11 +1,13 @@
 /* The thread of a site: see site_start. It reads the members, then waits on the watch of
  * site/member/ with short turns; in between it keeps the lease of site/live/<name>, and its own
- * record true to what the daemon was started with. Invariant: it never takes a store's failure for
- * an empty list: members stay as they were until they are read again. */
+ * record true to what the daemon was started with. Invariants: it never takes a store's failure for
+ * an empty list: members stay as they were until they are read again; and whether this site is one
+ * of them, only the truth says: the replica's list makes it ask. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "model/path.h"
+#include "site/certificate.h"
 #include "site/internal.h"
 
 #include <errno.h>
@@ -23,10 +25,13 @@ struct site {
     pthread_mutex_t mutex;
     pthread_cond_t wanted;
     bool stopping;
-    struct store_watch *watch; /* guarded by mutex where it changes */
-    struct mono kept;          /* when the lease was kept alive last */
-    int64_t lease;             /* 0: none */
-    bool recorded;             /* the own record says what self says */
+    struct store_watch *watch;          /* guarded by mutex where it changes */
+    struct mono kept;                   /* when the lease was kept alive last */
+    int64_t lease;                      /* 0: none */
+    bool recorded;                      /* the own record says what self says, or there is none */
+    bool removed;                       /* as the truth said last */
+    bool tell;                          /* that, to who listens */
+    char fingerprint[SITE_FINGERPRINT]; /* of the certificate that the own record must name */
     struct wall started;
 };
 
@@ -40,56 +45,112 @@ static bool is_stopping(struct site *site)
 
 /* ---- the own record ---- */
 
-static int update_record(struct site *site, struct arena *arena, struct err *err)
+static bool is_own(const struct site *site, const struct site_member *member)
 {
-    struct store_entry entry;
-    const char *key = path_join(arena, PATH_SITE_MEMBERS, site->config.self.name);
+    return text_equal(member->name, site->config.self.name) &&
+           text_equal(member->fingerprint, site->fingerprint);
+}
+
+static int write_record(struct site *site, const struct store_entry *entry, struct arena *arena,
+                        struct err *err)
+{
     bool changed = false;
-    int rc = store_get(site->config.truth, key, arena, &entry, err);
-    if (rc != 0) {
-        return rc;
-    }
-    json_t *tree CLEANUP(site_release) = json_loadb(entry.value, entry.size, 0, NULL);
+    json_t *tree CLEANUP(site_release) = json_loadb(entry->value, entry->size, 0, NULL);
     if (tree == NULL) {
         return err_set(err, ERR_CORRUPT, "the record of this site cannot be read");
     }
-    rc = site_member_update(tree, &site->config.self, &changed, err);
+    int rc = site_member_update(tree, &site->config.self, &changed, err);
     const char *value = rc == 0 ? site_dump(tree, arena) : NULL;
     if (rc != 0 || !changed || value == NULL) {
         return rc;
     }
     struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
     int64_t revision = 0;
-    store_txn_require_revision(txn, key, entry.changed_revision);
-    store_txn_put(txn, key, value, strlen(value));
+    store_txn_require_revision(txn, entry->key, entry->changed_revision);
+    store_txn_put(txn, entry->key, value, strlen(value));
     return store_commit(site->config.truth, txn, &revision, err);
 }
 
-/* One that is no member (any more) does not make itself one. */
+static void set_removed(struct site *site, bool removed)
+{
+    if (site->removed == removed) {
+        return;
+    }
+    site->removed = removed;
+    site->tell = true;
+    if (removed) {
+        log_warn("site.removed", F("site", site->config.self.name),
+                 F("next", "it is no member: it talks with no other site, votes no more, and keeps "
+                           "its health verdicts as they are, until it joins again"));
+    } else {
+        log_info("site.member_again", F("site", site->config.self.name));
+    }
+}
+
+/* One that is no member (any more) does not make itself one. Nor is it one whose name another
+ * machine has by now. */
 static int record(struct site *site, struct err *err)
 {
     struct arena arena CLEANUP(arena_done);
+    struct store_entry entry;
+    struct site_member member = {.name = ""};
     arena_init(&arena, 0);
-    int rc = site->recorded ? 0 : update_record(site, &arena, err);
-    if (rc == -ENOENT) {
-        log_warn("site.no_member", F("site", site->config.self.name),
-                 F("next", "other sites do not talk with it until it joins again"));
+    if (site->recorded) {
+        return 0;
+    }
+    const char *key = path_join(&arena, PATH_SITE_MEMBERS, site->config.self.name);
+    int rc = store_get(site->config.truth, key, &arena, &entry, err);
+    bool absent = rc == -ENOENT;
+    if (absent) {
         err_clear(err);
         rc = 0;
+    } else if (rc == 0) {
+        rc = site_member_decode(entry.value, entry.size, &arena, &member, err);
     }
+    if (rc != 0) {
+        return rc;
+    }
+    set_removed(site, absent || !is_own(site, &member));
+    rc = site->removed ? 0 : write_record(site, &entry, &arena, err);
     site->recorded = rc == 0;
     return rc;
 }
 
 /* ---- living ---- */
 
+static void stop_living(struct site *site)
+{
+    struct err ignored = ERR_INIT; /* else it runs out by itself */
+    if (site->lease != 0) {
+        IGNORE_RESULT(store_lease_revoke(site->config.truth, site->lease, &ignored));
+        site->lease = 0;
+    }
+}
+
+static int put_live(struct site *site, const char *value, struct arena *arena, struct err *err)
+{
+    const char *name = site->config.self.name;
+    int64_t lease = 0;
+    int64_t revision = 0;
+    int rc = store_lease_grant(site->config.truth, SITE_LEASE_MS, &lease, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    store_txn_require_present(txn, path_join(arena, PATH_SITE_MEMBERS, name));
+    store_txn_put_leased(txn, path_join(arena, PATH_SITE_LIVE, name), value, strlen(value), lease);
+    rc = store_commit(site->config.truth, txn, &revision, err);
+    site->recorded = site->recorded && (rc == 0 || err->kind != ERR_CONFLICT);
+    site->lease = rc == 0 ? lease : 0; /* else it runs out by itself */
+    return rc;
+}
+
 static int live(struct site *site, struct err *err)
 {
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
-    struct store *store = site->config.truth;
     if (site->lease != 0) {
-        int kept = store_lease_keepalive(store, site->lease, err);
+        int kept = store_lease_keepalive(site->config.truth, site->lease, err);
         if (kept == 0 || err->kind != ERR_NOT_FOUND) {
             return kept;
         }
@@ -102,21 +163,8 @@ static int live(struct site *site, struct err *err)
         json_pack("{s:i, s:s, s:s, s:s}", "v", 1, "Node", site->config.self.node, "Version",
                   site->config.self.version, "Started", when);
     const char *value = tree != NULL ? site_dump(tree, &arena) : NULL;
-    int64_t lease = 0;
-    int64_t revision = 0;
-    if (value == NULL) {
-        return err_set(err, ERR_MEMORY, "saying that this site lives");
-    }
-    int rc = store_lease_grant(store, SITE_LEASE_MS, &lease, err);
-    if (rc != 0) {
-        return rc;
-    }
-    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-    store_txn_put_leased(txn, path_join(&arena, PATH_SITE_LIVE, site->config.self.name), value,
-                         strlen(value), lease);
-    rc = store_commit(store, txn, &revision, err);
-    site->lease = rc == 0 ? lease : 0; /* else it runs out by itself */
-    return rc;
+    return value != NULL ? put_live(site, value, &arena, err)
+                         : err_set(err, ERR_MEMORY, "saying that this site lives");
 }
 
 static void keep(struct site *site)
@@ -124,12 +172,17 @@ static void keep(struct site *site)
     static struct log_limit limit;
     struct mono now = mono_now();
     struct err err = ERR_INIT;
-    if (site->lease != 0 && mono_since(now, site->kept) < KEEP_MS * TIME_MS) {
+    bool settled = site->recorded && (site->lease != 0 || site->removed);
+    if (settled && mono_since(now, site->kept) < KEEP_MS * TIME_MS) {
         return;
     }
     site->kept = now;
     int rc = record(site, &err);
-    rc = rc != 0 ? rc : live(site, &err);
+    if (rc == 0 && site->removed) {
+        stop_living(site);
+    } else if (rc == 0) {
+        rc = live(site, &err);
+    }
     if (rc != 0 && log_limit_allows(&limit, 1)) {
         log_debug("site.not_recorded", F("error", &err), F("next", "tries again"));
     }
@@ -165,10 +218,17 @@ static int read_members(struct site *site, struct err *err)
             set_watch(site, watch);
         }
     }
-    if (rc == 0) {
-        site->config.changed(site->config.context, members, count);
+    if (rc != 0) {
+        return rc;
     }
-    return rc;
+    bool listed = false;
+    for (size_t i = 0; i < count; i++) {
+        listed = listed || is_own(site, &members[i]);
+    }
+    site->recorded = site->recorded && listed != site->removed; /* else the truth is asked */
+    site->tell = false;
+    site->config.changed(site->config.context, members, count, site->removed);
+    return 0;
 }
 
 /* One turn: waits for a change; false when the list has to be read from the start. */
@@ -206,17 +266,14 @@ static void *run(void *argument)
     while (!is_stopping(site)) {
         struct err err = ERR_INIT;
         keep(site);
-        if (site->watch == NULL && read_members(site, &err) != 0) {
+        if ((site->watch == NULL || site->tell) && read_members(site, &err) != 0) {
             rest(site);
         }
         if (site->watch != NULL && !follow(site)) {
             rest(site);
         }
     }
-    struct err ignored = ERR_INIT; /* else it runs out by itself */
-    if (site->lease != 0) {
-        IGNORE_RESULT(store_lease_revoke(site->config.truth, site->lease, &ignored));
-    }
+    stop_living(site);
     set_watch(site, NULL);
     return NULL;
 }
@@ -246,6 +303,7 @@ int site_start(const struct site_config *config, struct site **ret_site, struct 
     const struct site_self *self = &config->self;
     arena_init(&site->arena, 0);
     site->config = *config;
+    site->config.certificate = NULL; /* borrowed for this call */
     site->started = wall_now();
     site->config.self = (struct site_self){
         .name = arena_strdup(&site->arena, self->name),
@@ -260,7 +318,12 @@ int site_start(const struct site_config *config, struct site **ret_site, struct 
     };
     (void)pthread_mutex_init(&site->mutex, NULL); /* cannot fail on Linux */
     (void)pthread_cond_init(&site->wanted, NULL); /* as above */
-    int rc = pthread_create(&site->thread, NULL, run, site);
+    int rc = certificate_fingerprint(config->certificate, site->fingerprint, err);
+    if (rc != 0) {
+        free_site(site);
+        return rc;
+    }
+    rc = pthread_create(&site->thread, NULL, run, site);
     if (rc != 0) {
         free_site(site);
         return err_set_errno(err, rc, "cannot start the thread that follows the sites");

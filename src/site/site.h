@@ -123,16 +123,19 @@ int site_join(const char *folder, const char *seal_file, const char *token, cons
 struct site;
 
 struct site_config {
-    struct store *truth;   /* where this site says that it lives */
-    struct store *replica; /* where members are read */
-    struct site_self self; /* copied */
-    /* On the thread of the site: the members, at first and whenever they change. */
-    void (*changed)(void *context, const struct site_member *members, size_t count);
+    struct store *truth;     /* where this site says that it lives */
+    struct store *replica;   /* where members are read */
+    struct site_self self;   /* copied */
+    const char *certificate; /* this site's, in PEM; its record names it. Borrowed for the start */
+    /* On the thread of the site: the members, at first and whenever they change. removed: this site
+     * is none of them (any more), or another machine has its name by now. */
+    void (*changed)(void *context, const struct site_member *members, size_t count, bool removed);
     void *context;
 };
 
 /* Starts a thread that keeps the member's own record true and site/live/<name> alive, and follows
- * the members. It goes on while a store fails. */
+ * the members. It goes on while a store fails. A site that was removed writes nothing, says so
+ * once, and is a member again if its record comes back. */
 int site_start(const struct site_config *config, struct site **ret_site, struct err *err)
     MUST_CHECK;
 /* NULL is fine. */

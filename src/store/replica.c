@@ -782,6 +782,7 @@ void replica_status(struct replica *replica, struct replica_status *ret_status)
     lock(replica);
     *ret_status = replica->status;
     ret_status->in_step = in_step(replica);
+    ret_status->away = replica->away;
     unlock(replica);
 }
 

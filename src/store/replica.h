@@ -47,6 +47,7 @@ struct replica_counters {
 struct replica_status {
     bool complete;          /* it holds a state of the truth, however old */
     bool in_step;           /* the truth was heard just now, and nothing is missing */
+    bool away;              /* the last look found no truth */
     int64_t revision;       /* of the state it holds */
     int64_t truth_revision; /* the newest one heard of; 0: none yet */
     struct wall heard;      /* when the truth was heard last, if by an earlier process; 0: never */

@@ -102,8 +102,9 @@ class Daemon(Process):
     """leewardd in a folder of its own, with ports that the kernel chose and a known admin key."""
 
     def __init__(self, folder, *options, regions=(REGION,), api="127.0.0.1:0", dns=("127.0.0.1:0",), workers=1,
-                 environment=None, name="leewardd"):
+                 environment=None, name="leewardd", build=BUILD):
         folder.mkdir(parents=True, exist_ok=True)
+        self.build = build  # of another version, where a test wants one
         self.data = folder / "data"
         self.options = list(options)
         self.regions = list(regions)
@@ -117,7 +118,7 @@ class Daemon(Process):
 
     def start(self, seconds=20):
         """Starts it and waits until it says that API and DNS answer."""
-        self.command = [str(BUILD / "leewardd"), "--data", str(self.data), "--dns-workers", str(self.workers)]
+        self.command = [str(self.build / "leewardd"), "--data", str(self.data), "--dns-workers", str(self.workers)]
         for region in self.regions:
             self.command += ["--region", region]
         for kind, addresses in self.listen.items():
@@ -179,7 +180,7 @@ class Daemon(Process):
         """Runs the project's own command line against this daemon."""
         access, secret = key or self.key
         environment = aws_environment(access, secret, REGION, home=str(self.folder))
-        run = subprocess.run([BUILD / "leeward", *[str(a) for a in arguments], "--endpoint", self.endpoint], text=True,
+        run = subprocess.run([self.build / "leeward", *[str(a) for a in arguments], "--endpoint", self.endpoint], text=True,
                              capture_output=True, stdin=subprocess.DEVNULL, cwd=self.folder, env=environment)
         assert not check or run.returncode == 0, f"leeward {arguments}: {run.returncode}: {run.stderr}"
         return run

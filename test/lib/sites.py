@@ -1,8 +1,12 @@
-"""Several daemons that are the sites of one cluster, each seeing the endpoint of the checks through its own hosts file.
+"""Several daemons that are the sites of one cluster.
 
-    cluster = Cluster(sandbox, 3, hide)          hide: endpoints.can_hide_files()
+    cluster = Cluster(sandbox, 3, hide)          each sees the endpoint of the checks through its own hosts file, and has a
+                                                 store of its own; hide: endpoints.can_hide_files()
     cluster.sees(0, False)                       site 0 does not reach the endpoint any more
     cluster.verdict(1, check)                    what site 1 takes the check for
+
+    shared = SharedSites(sandbox, 3).start()     on one etcd, made by `leeward site init|token|join` as operators do
+    shared["site-1"]                             a daemon; shared.etcd is etcd
 """
 
 import json
@@ -11,7 +15,8 @@ import sqlite3
 import subprocess
 
 import endpoints
-from leeward import aws_environment, KEY_ID, REGION, SECRET
+import etcd
+from leeward import aws_environment, Daemon, KEY_ID, REGION, SECRET
 from process import BUILD, free_port, wait_for
 
 NAME = "shop.example"
@@ -54,10 +59,7 @@ class Cluster:
         return self.daemons[0].leeward("site", "token", *options).stdout.strip()
 
     def join(self, token, number, name=None):
-        daemon = self.daemons[number]
-        return subprocess.run([BUILD / "leeward", "site", "join", token, name or f"site-{number}", "--peer", daemon.peer,
-                               "--data", daemon.data], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              env=aws_environment(KEY_ID, SECRET, REGION, home=str(self.sandbox.folder)), check=False)
+        return join(self.daemons[number], token, name or f"site-{number}")
 
     def sees(self, number, reachable):
         self.hosts[number].write_text(f"127.0.0.1 localhost\n{self.endpoint.address if reachable else self.nowhere} {NAME}\n")
@@ -87,6 +89,66 @@ class Cluster:
                 assert (seen["HeardSites"], seen["VotesHeld"]) == (heard, held), seen
                 return True
             wait_for(told, seconds, f"site {number} hears {heard} sites")
+
+
+class SharedSites:
+    """Sites on one etcd of `members`. Site n is "site-n" in the region "region-n", on a loopback address of its own."""
+
+    def __init__(self, sandbox, count, members=1, options=(), build=BUILD):
+        self.sandbox = sandbox
+        self.etcd = etcd.Cluster(sandbox.folder / "etcd", members)
+        for member in self.etcd.members:
+            sandbox.add(member)
+        self.daemons = {}
+        for number in range(count):
+            name, address = f"site-{number}", sandbox.address()
+            peer = f"{address}:{free_port(address)}"
+            daemon = sandbox.add(Daemon(
+                sandbox.folder / name, "--store", "etcd", *(word for url in self.etcd.endpoints for word in ("--etcd", url)),
+                "--site", name, "--node", name, "--peer", peer, *options, regions=(f"region-{number}",),
+                api=f"{address}:0", dns=(f"{address}:0",), name=name, build=build))
+            daemon.name_of_site, daemon.peer, daemon.address = name, peer, address
+            self.daemons[name] = daemon
+
+    def __getitem__(self, name):
+        return self.daemons[name]
+
+    def __iter__(self):
+        return iter(self.daemons.values())
+
+    def start(self):
+        self.etcd.start()
+        first, *others = self
+        first.start()
+        first.leeward("site", "init")
+        for daemon in others:
+            self.add(daemon)
+        for daemon in self:
+            self.wait_for_sites(daemon, len(self.daemons))
+        return self
+
+    def add(self, daemon, by="site-0"):
+        """A token of a member, `leeward site join` on the new machine, then its daemon."""
+        run = join(daemon, self[by].leeward("site", "token").stdout.strip(), daemon.name_of_site)
+        assert run.returncode == 0, run.stderr
+        return daemon.start()
+
+    def sites(self, daemon):
+        return json.loads(daemon.leeward("sites", "--json").stdout)
+
+    def wait_for_sites(self, daemon, count, seconds=15):
+        def told():
+            seen = self.sites(daemon)
+            assert (len(seen["Sites"]), seen["HeardSites"]) == (count, count), seen
+            return all(site["Hears"] and site["ApiAddress"] for site in seen["Sites"])
+        wait_for(told, seconds, f"{daemon.name_of_site} hears {count} sites")
+
+
+def join(daemon, token, name):
+    """`leeward site join` for a daemon that does not run yet; what became of it."""
+    return subprocess.run([daemon.build / "leeward", "site", "join", token, name, "--peer", daemon.peer, "--data", daemon.data],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+                          env=aws_environment(KEY_ID, SECRET, REGION, home=str(daemon.folder)))
 
 
 def copy_identity(source, target):

@@ -19,7 +19,8 @@
 #define LONG_TEXT ((size_t)16 << 20U)
 #define SERVICES 64U /* with listed operations, at most */
 
-static int find_key(void *context, const char *id, struct aws_credential *ret, struct err *err)
+static int find_key(void *context, const char *id, bool changes, struct aws_credential *ret,
+                    struct err *err)
 {
     static const struct {
         const char *id;
@@ -28,6 +29,7 @@ static int find_key(void *context, const char *id, struct aws_credential *ret, s
                 {"AKIDOPERATOR", AWS_ROLE_OPERATOR},
                 {"AKIDVIEWER", AWS_ROLE_VIEWER}};
     (void)context;
+    (void)changes;
     if (text_equal(id, "AKIDBROKEN")) {
         return err_set(err, ERR_UNAVAILABLE, "the store at /secret/place is gone");
     }
