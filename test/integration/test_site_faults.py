@@ -100,6 +100,10 @@ def leader(fleet):
     return fleet.members.index(wait_for(fleet.etcd.leader, 10, "etcd has a leader"))
 
 
+def raft_term(fleet, number):
+    return fleet.members[number].ask("/v3/maintenance/status")["raftTerm"]
+
+
 def answers_by_udp_and_tcp(fleet, numbers):
     for number in numbers:
         for tcp in (False, True):
@@ -190,24 +194,40 @@ def check_cut_off(fleet, number, others):
         fleet.hear(other, 4)
     assert "too few" in fleet.daemons[number].leeward("sites").stdout
     cannot_change(fleet, number)
+    change = fleet.daemons[others[0]].change(fleet.zone, record(f"cut{number}.{ZONE}", "A", "192.0.2.9"))["ChangeInfo"]["Id"]
     with fleet.observer.expecting({fleet.name(1): fleet.standby(1), ARC: WEST}, f"site {number} is cut off", others):
         fleet.endpoint_down(1)
         move(fleet, others[0], WEST)
     answers_by_udp_and_tcp(fleet, ALL)
     assert seen_at(fleet, number)[ARC] == EAST and seen_at(fleet, number)[fleet.name(1)] == fleet.main(1)
+    status = fleet.daemons[others[1]].client("route53")
+    assert changed(status, change) == "PENDING"  # for 15 s a silent site counts as alive
     with catching_up(fleet, others[0], number):
         fleet.network.heal()
-    for each in ALL:
-        fleet.hear(each, 5)
+    wait_for(lambda: changed(status, change) == "INSYNC", 15, "the change is served everywhere")
+    assert fleet.ask(number, f"cut{number}.{ZONE}") == ["192.0.2.9"]
+    fleet.hear_all()
     with fleet.observer.expecting({fleet.name(1): fleet.main(1), ARC: EAST}, "all is well again"):
         fleet.endpoint_up(1)
         move(fleet, number, EAST)
 
 
+def changed(client, change):
+    """PENDING or INSYNC; None while the store cannot be asked."""
+    try:
+        return client.get_change(Id=change)["ChangeInfo"]["Status"]
+    except client.exceptions.ClientError as problem:
+        assert problem.response["ResponseMetadata"]["HTTPStatusCode"] == 503, problem
+        return None
+
+
 def test_a_site_that_is_cut_off_holds_and_says_so_and_the_others_go_on(fleet):
-    number = (leader(fleet) + 1) % 5
+    led = leader(fleet)
+    number = (led + 1) % 5
+    term = raft_term(fleet, led)
     fleet.network.isolate(number)
     check_cut_off(fleet, number, [other for other in ALL if other != number])
+    assert raft_term(fleet, led) == term, "its member called an election when it came back: nobody could change anything meanwhile"
 
 
 def test_a_site_that_hears_but_cannot_speak_holds_too_even_if_it_led_etcd(fleet):

@@ -19,7 +19,7 @@ from process import Process, free_port
 
 ETCD = "/usr/bin/etcd"
 # What docs/sites.md tells operators to set, on one network.
-FLAGS = ["--heartbeat-interval=50", "--election-timeout=500", "--max-txn-ops=8192", "--max-request-bytes=16777216",
+FLAGS = ["--heartbeat-interval=50", "--election-timeout=500", "--pre-vote", "--max-txn-ops=8192", "--max-request-bytes=16777216",
          "--quota-backend-bytes=4294967296", "--logger=zap", "--log-outputs=stderr", "--log-level=warn"]
 
 
