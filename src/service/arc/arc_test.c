@@ -8,8 +8,10 @@
 #include "service/common/tree.h"
 #include "store/memory.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +53,32 @@ static aws_handler find(const struct aws_service *service, const char *operation
     }
     fail_msg("no operation %s", operation);
     return NULL;
+}
+
+/* Somebody on another thread, who asks a site of their own. */
+struct other {
+    struct arena arena;
+    pthread_t thread;
+    atomic_bool stop;
+    unsigned refused;
+};
+
+static int ask_beside(struct other *other, size_t site, json_t *take_states)
+{
+    struct err err = ERR_INIT;
+    json_t *out = NULL;
+    arena_done(&other->arena);
+    struct aws_call call = {.arena = &other->arena,
+                            .context = &f.sites[site],
+                            .service = service_arc_cluster.name,
+                            .operation = "UpdateRoutingControlStates",
+                            .account_id = "123456789012",
+                            .path = "/",
+                            .now = {.ns = f.now_ms * TIME_MS}};
+    int rc = find(&service_arc_cluster, call.operation)(&call, take_states, &out, &err);
+    json_decref(take_states);
+    json_decref(out);
+    return rc;
 }
 
 /* Takes the request; the handler's code. */
@@ -264,6 +292,86 @@ static void an_update_names_every_rule_that_blocks(void **state)
         strstr(tree_text(f.call.error_members, "message"), "blocked by 2 safety rules"));
 }
 
+/* ---- a change over two panels ---- */
+
+static json_t *two_states(const char *first, const char *a, const char *second, const char *b)
+{
+    return json_pack("{s:[{s:s, s:s}, {s:s, s:s}]}", "UpdateRoutingControlStateEntries",
+                     "RoutingControlArn", first, "RoutingControlState", a, "RoutingControlArn",
+                     second, "RoutingControlState", b);
+}
+
+static char second_panel[MODEL_ARC_ARN];
+static char second_controls[2][MODEL_ARC_ARN];
+
+static void make_second_panel(void)
+{
+    assert_int_equal(
+        ask(0, &service_arc_config, "CreateControlPanel",
+            json_pack("{s:s, s:s}", "ClusterArn", f.cluster, "ControlPanelName", "second")),
+        0);
+    (void)snprintf(second_panel, sizeof second_panel, "%s",
+                   out_text("ControlPanel", "ControlPanelArn"));
+    for (size_t i = 0; i < 2; i++) {
+        const char name[] = {(char)('y' + (int)i), '\0'};
+        assert_int_equal(
+            ask(0, &service_arc_config, "CreateRoutingControl",
+                json_pack("{s:s, s:s, s:s}", "ClusterArn", f.cluster, "ControlPanelArn",
+                          second_panel, "RoutingControlName", name)),
+            0);
+        (void)snprintf(second_controls[i], sizeof second_controls[i], "%s",
+                       out_text("RoutingControl", "RoutingControlArn"));
+    }
+    assert_int_equal(
+        ask(0, &service_arc_config, "CreateSafetyRule",
+            json_pack("{s:{s:s, s:s, s:[s, s], s:i, s:{s:s, s:i, s:b}}}", "AssertionRule", "Name",
+                      "second", "ControlPanelArn", second_panel, "AssertedControls",
+                      second_controls[0], second_controls[1], "WaitPeriodMs", 0, "RuleConfig",
+                      "Type", "ATLEAST", "Threshold", 1, "Inverted", 0)),
+        0);
+}
+
+/* Of b and z one is On, in turns. */
+static void *take_turns(void *context)
+{
+    struct other *other = context;
+    for (unsigned turn = 0; !atomic_load(&other->stop); turn++) {
+        const char *one = turn % 2 != 0 ? "On" : "Off";
+        const char *two = turn % 2 != 0 ? "Off" : "On";
+        other->refused +=
+            ask_beside(other, 1, two_states(f.controls[1], one, second_controls[1], two)) != 0;
+    }
+    return NULL;
+}
+
+static void a_refusal_names_what_blocks_at_one_moment(void **state)
+{
+    (void)state;
+    static struct other other;
+    make_second_panel();
+    assert_true(set(0, 0, "On"));
+    assert_true(set(0, 1, "On"));
+    add_rule("first", "ATLEAST", 1, 0);
+    assert_int_equal(ask(0, &service_arc_cluster, "UpdateRoutingControlStates",
+                         two_states(second_controls[0], "On", second_controls[1], "Off")),
+                     0);
+    arena_init(&other.arena, 0);
+    assert_int_equal(pthread_create(&other.thread, NULL, take_turns, &other), 0);
+    unsigned wrong = 0;
+    /* Turning a and y off is forbidden all the time: by the one rule, or by the other. */
+    for (unsigned i = 0; i < 2000; i++) {
+        int rc = ask(0, &service_arc_cluster, "UpdateRoutingControlStates",
+                     two_states(f.controls[0], "Off", second_controls[0], "Off"));
+        const json_t *rules = json_object_get(f.call.error_members, "blockingRules");
+        wrong += rc == 0 || (rules != NULL && json_array_size(rules) != 1);
+    }
+    atomic_store(&other.stop, true);
+    assert_int_equal(pthread_join(other.thread, NULL), 0);
+    arena_done(&other.arena);
+    assert_int_equal(wrong, 0);
+    assert_int_equal(other.refused, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +388,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_wait_period_is_known_everywhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_update_names_every_rule_that_blocks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_refusal_names_what_blocks_at_one_moment, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,8 @@
  * An update is one transaction: it writes the states that change and the guards of their panels,
  * and compares the guards under which it was judged. So it happens as a whole or not at all, two of
  * them never pass each other, and one that the cache allows costs one round trip to the store. What
- * the cache forbids, or does not know, is read from the store before it is said.
+ * the cache forbids, or does not know, is read from the store before it is said; the panels of a
+ * change over several are then compared together, so that what is said was so at one moment.
  *
  * A store that cannot be reached is EndpointTemporarilyUnavailableException, which tells clients to
  * try another endpoint of the cluster; an update may have happened then, and sending it again does
@@ -82,6 +83,22 @@ static int commit(struct aws_call *call, const struct change *change, struct err
     return rc;
 }
 
+/* Each panel was read as it was at one moment; several are compared at one. */
+static int refuse(struct aws_call *call, const struct change *change, struct err *err)
+{
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    int64_t revision = 0;
+    for (size_t i = 0; i < change->part_count; i++) {
+        const struct change_part *part = &change->parts[i];
+        store_txn_require_revision(txn, model_arc_guard(call->arena, part->panel_id),
+                                   part->panel.guard);
+    }
+    int rc = change->part_count > 1
+                 ? store_commit(service_context(call)->store, txn, &revision, err)
+                 : 0;
+    return rc == 0 ? change_refuse(call, change, err) : rc;
+}
+
 static int judge_and_commit(struct aws_call *call, struct change *change, struct err *err)
 {
     bool fresh = false;
@@ -90,7 +107,8 @@ static int judge_and_commit(struct aws_call *call, struct change *change, struct
         bool doubtful = !fresh && (rc == -ENOENT || call->error_code != NULL);
         if (rc == 0 && change_blocking(change) != 0) {
             doubtful = change_from_cache(change);
-            rc = doubtful ? 0 : change_refuse(call, change, err);
+            rc = doubtful ? 0 : refuse(call, change, err);
+            doubtful = doubtful || (call->error_code == NULL && err->kind == ERR_CONFLICT);
         } else if (rc == 0) {
             rc = commit(call, change, err);
             doubtful = rc != 0 && err->kind == ERR_CONFLICT;
