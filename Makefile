@@ -11,7 +11,7 @@ PACKAGES = tools/install-packages
 MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
-.PHONY: help build demo demo-sites test check unit integration crash differential format check-format lint tidy asan tsan fuzz bench \
+.PHONY: help build demo demo-sites test check unit integration crash chaos differential format check-format lint tidy asan tsan fuzz bench \
 	bench-failover bench-health bench-arc bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
@@ -48,6 +48,12 @@ crash: build ## kill -9 the daemon LEEWARD_ROUNDS times (500) while clients writ
 	@$(PACKAGES) test
 	@LEEWARD_ROUNDS=$(or $(LEEWARD_ROUNDS),500) $(PYTHON) -m pytest -q -s -p no:cacheprovider \
 		test/integration/test_crash.py -k survive
+
+chaos: build ## ROUNDS rounds (200) of faults by lot on five sites while clients flip routing controls; SEED repeats them, ROUND one alone
+	@$(PACKAGES) test
+	@LEEWARD_ROUNDS=$(or $(ROUNDS),200) LEEWARD_ROUND=$(ROUND) \
+		LEEWARD_SEED=$(or $(SEED),$(strip $(shell od -An -N4 -tu4 /dev/urandom))) \
+		$(PYTHON) -m pytest -q -s -rs -p no:cacheprovider test/integration/test_site_chaos.py
 
 differential: build ## the same COUNT questions (100,000) to Leeward, Knot and NSD; LEEWARD_SEED repeats a run
 	@$(PACKAGES) test

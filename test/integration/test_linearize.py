@@ -1,12 +1,20 @@
-"""The judge of the fault campaigns must itself be right: it is held beside trying every order."""
+"""The judge of the fault campaigns must itself be right: it is held beside trying every order, and must find what is wrong in
+histories of a real daemon whose answers were stale, or are changed by hand.
+"""
 
 import random
+import threading
+import time
 
+from controls import Arc
+from fleet import Client
 from linearize import Operation, brute, check, read, refused, state_of, write
+from process import wait_for
+from switches import Board, Hand
 
 
-def operation(start, end, step, what=""):
-    return Operation(start, end, step, what)
+def operation(start, end, step, what="", pure=False):
+    return Operation(start, end, step, what, pure)
 
 
 def at_most_one(values):
@@ -62,7 +70,8 @@ def random_history(random_source):
         changes = {name: random_source.choice(["On", "Off"]) for name in random_source.sample("ab", random_source.randint(1, 2))}
         kind = random_source.randrange(3)
         step = (write(changes, at_most_one), read(changes), refused(changes, at_most_one))[kind]
-        operations.append(operation(start, end, step, f"{('write', 'read', 'refused')[kind]} {changes}"))
+        pure = kind != 0 and random_source.random() < 0.5  # saying so is allowed, and changes no verdict
+        operations.append(operation(start, end, step, f"{('write', 'read', 'refused')[kind]} {changes}", pure))
     return operations
 
 
@@ -75,3 +84,64 @@ def test_random_histories_are_judged_as_by_trying_every_order():
         verdicts.add(right)
         assert (check(history, OFF) is None) == right, [(o.start, o.end, o.what) for o in history]
     assert verdicts == {True, False}
+
+
+# ---- histories of a daemon ----
+
+class Stale(Client):
+    """Reads as from a replica that is behind: what was there a while ago."""
+
+    def __init__(self, daemon):
+        super().__init__(daemon)
+        self.seen = []
+
+    def listed(self, panel=None):
+        self.seen.append((time.monotonic(), super().listed()))
+        return next(seen for when, seen in reversed(self.seen) if when <= time.monotonic() - 0.05 or seen is self.seen[0][1])
+
+    def state(self, control):
+        return self.listed()[control]
+
+
+def play(daemon, last):
+    """What four hands do and see on one daemon, the last of them through `last`."""
+    board = Board(Arc(daemon))
+    bits = [board.control(name) for name in "abcd"]
+    board.rule("one-on", bits[:2], "ATLEAST", 1)
+    hands = [Hand(board, f"hand {at}", random.Random(at), [last(daemon) if at == 3 else Client(daemon)], pause=0.002) for at in range(4)]
+    threads = [threading.Thread(target=hand.run) for hand in hands]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: sum(len(hand.operations) for hand in hands) > 200, 10, "enough was done")
+    for hand, thread in zip(hands, threads):
+        hand.stop.set()
+        thread.join()
+    assert not [problem for hand in hands for problem in hand.unexpected]
+    return [operation for hand in hands for operation in hand.operations]
+
+
+def test_what_a_daemon_answers_is_one_operation_after_the_other(daemon):
+    assert check(play(daemon, Client), 0) is None
+
+
+def test_stale_reads_are_found(daemon):
+    assert "reads" in check(play(daemon, Stale), 0)
+
+
+def test_an_answer_that_was_another_is_found(daemon):
+    """Each of some answers in turn is taken to have been another: what only fits where the true one does not."""
+    operations = play(daemon, Client)
+    pure = [one for one in operations if one.pure][::7]
+
+    def changed(true):
+        another = Operation(true.start, true.end, lambda state: state if true.step(state) is None else None, "another answer", True)
+        return [*(one for one in operations if one is not true), another]
+    found = [check(changed(one), 0) for one in pure]
+    assert sum(one is not None for one in found) > len(pure) / 2, found  # some fit between operations beside them
+
+
+def test_a_change_that_was_not_done_is_found(daemon):
+    operations = play(daemon, Client)
+    changes = [one for one in operations if not one.pure]
+    found = [check([other for other in operations if other is not one], 0) for one in changes]
+    assert sum(one is not None for one in found) > len(changes) / 4, found  # many change nothing

@@ -6,7 +6,8 @@ never came.
     with observer.expecting({name: answer}, "why", sites={0, 1}):      they are to give that answer soon; it is waited for
         ...
     reason = observer.allow(name, answer, "why")                       they may give that answer from now on, each once
-    reason.end()                                                       not any more
+    reason.end()                                                       not any more; often=True: any number of times
+    observer.watch({name: answer})                                     more names
     observer.dark(3); observer.light(3)                                the site cannot answer meanwhile
     observer.check()                                                   an AssertionError that names what had no reason
 
@@ -49,6 +50,7 @@ class Reason:
     why: str
     since: float
     until: Optional[float] = None
+    often: bool = False  # not once a site, but any number of times
     used: set = dataclasses.field(default_factory=set)
 
     def end(self):
@@ -97,6 +99,12 @@ class Observer:
         self.began = time.monotonic()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
+
+    def watch(self, answers):
+        """Asks for these names, too, from now on."""
+        with self.lock:
+            self.now.update({(site, name): answer for site in self.sockets for name, answer in answers.items()})
+        self.questions = {**self.questions, **{name: bytes(question(name).to_wire()[2:]) for name in answers}}
 
     def end(self):
         if self.thread is not None:
@@ -183,8 +191,8 @@ class Observer:
     def was_dark(self, site, since, until):
         return any(begin <= until and (end is None or end >= since) for begin, end in self.dark_times[site])
 
-    def allow(self, name, answer, why, sites=None):
-        reason = Reason(name, answer, frozenset(self.sockets if sites is None else sites), why, time.monotonic())
+    def allow(self, name, answer, why, sites=None, often=False):
+        reason = Reason(name, answer, frozenset(self.sockets if sites is None else sites), why, time.monotonic(), often=often)
         with self.lock:
             self.reasons.append(reason)
         return reason
@@ -221,7 +229,7 @@ class Observer:
             for change in self.changes:
                 reason = next((each for each in self.reasons if each.explains(change)), None)
                 if reason is not None:
-                    reason.used.add(change.site)
+                    reason.used |= set() if reason.often else {change.site}
                     continue
                 found.append(f"{change.seen - self.began:.3f} s: site {change.site} answers {change.after} for {change.name}, before "
                              f"{change.before}; reasons at the time: {self.told(change)}")
