@@ -357,7 +357,7 @@ def test_tls_with_client_certificates_and_a_password_whose_token_ends(tmp_path, 
                        user="leeward", password="leeward-secret", timeout=10000)
         refused = named.ask("get", "a")
         assert refused[:2] == ["error", "DENIED"] and "common name" in " ".join(refused), refused
-        bare = shells(cluster.endpoints, ca=keys / "ca.crt", timeout=2000)
+        bare = shells(cluster.endpoints, ca=keys / "ca.crt", timeout=10000)
         assert bare.ask("get", "a")[:2] == ["error", "UNAVAILABLE"]
     finally:
         cluster.close()
