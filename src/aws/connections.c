@@ -5,7 +5,7 @@
 #include "aws/connections.h"
 
 #include "base/memory.h"
-#include "base/time.h"
+#include "base/thread.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,19 +171,19 @@ static void *watch(void *argument)
     while (!atomic_load(&connections->stopping)) {
         struct pollfd polled[LINGER_COUNT + 1] = {{.fd = connections->wake, .events = POLLIN}};
         nfds_t count = 1;
-        (void)pthread_mutex_lock(&connections->lock); /* fails on misuse only */
+        thread_lock(&connections->lock);
         for (size_t i = 0; i < connections->linger_count; i++) {
             polled[count++] =
                 (struct pollfd){.fd = connections->lingers[i].descriptor, .events = POLLIN};
         }
-        (void)pthread_mutex_unlock(&connections->lock);
+        thread_unlock(&connections->lock);
         (void)poll(polled, count, LOOK_EVERY_MS); /* an interruption is a look too early */
         eventfd_t ignored = 0;
         if ((polled[0].revents & POLLIN) != 0) {
             (void)eventfd_read(connections->wake, &ignored); /* only to empty it */
         }
         int64_t now_ns = mono_now().ns;
-        (void)pthread_mutex_lock(&connections->lock);
+        thread_lock(&connections->lock);
         cut_overdue(connections, now_ns);
         int64_t patience_ns = atomic_load(&connections->patience_ns);
         if (patience_ns != 0) {
@@ -192,7 +191,7 @@ static void *watch(void *argument)
         }
         relieve(connections, now_ns);
         drain_all(connections, now_ns);
-        (void)pthread_mutex_unlock(&connections->lock);
+        thread_unlock(&connections->lock);
     }
     return NULL;
 }
@@ -210,12 +209,12 @@ int connections_new(unsigned limit, int64_t deadline_ns, struct connections **re
         return code;
     }
     (void)pthread_mutex_init(&connections->lock, NULL); /* cannot fail on Linux */
-    int failure = pthread_create(&connections->thread, NULL, watch, connections);
-    if (failure != 0) {
+    int rc = thread_start(&connections->thread, "connections", watch, connections, err);
+    if (rc != 0) {
         (void)pthread_mutex_destroy(&connections->lock);
         (void)close(connections->wake); /* nothing is lost */
         free(connections);
-        return err_set_errno(err, failure, "cannot start the thread that watches connections");
+        return rc;
     }
     *ret_connections = connections;
     return 0;
@@ -228,8 +227,8 @@ void connections_free(struct connections *take_connections)
         return;
     }
     atomic_store(&connections->stopping, true);
-    (void)eventfd_write(connections->wake, 1);     /* it cannot be full */
-    (void)pthread_join(connections->thread, NULL); /* it was started */
+    (void)eventfd_write(connections->wake, 1); /* it cannot be full */
+    thread_join(connections->thread);
     assert(connections->first == NULL);
     for (size_t i = 0; i < connections->linger_count; i++) {
         (void)close(connections->lingers[i].descriptor); /* nothing of ours is unsent */
@@ -250,14 +249,14 @@ struct connection *connection_opened(struct connections *connections, int descri
     struct connection *connection = memory_new(sizeof *connection);
     connection->descriptor = descriptor;
     connection_phase(connection, CONNECTION_RECEIVES);
-    (void)pthread_mutex_lock(&connections->lock);
+    thread_lock(&connections->lock);
     connection->next = connections->first;
     if (connections->first != NULL) {
         connections->first->previous = connection;
     }
     connections->first = connection;
     connections->count++;
-    (void)pthread_mutex_unlock(&connections->lock);
+    thread_unlock(&connections->lock);
     return connection;
 }
 
@@ -279,7 +278,7 @@ static void keep(struct connections *connections, const struct connection *conne
 void connection_closed(struct connections *connections, struct connection *take_connection)
 {
     struct connection *connection = take_connection;
-    (void)pthread_mutex_lock(&connections->lock);
+    thread_lock(&connections->lock);
     if (connection->lingers) {
         keep(connections, connection);
     }
@@ -292,7 +291,7 @@ void connection_closed(struct connections *connections, struct connection *take_
         connection->next->previous = connection->previous;
     }
     connections->count--;
-    (void)pthread_mutex_unlock(&connections->lock);
+    thread_unlock(&connections->lock);
     free(connection);
 }
 

@@ -11,10 +11,10 @@
 #include "base/arena.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,12 +105,12 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     }
     if (exchange->busy) {
-        (void)pthread_mutex_lock(&server->lock); /* fails on misuse only */
+        thread_lock(&server->lock);
         server->busy--;
         if (server->busy == 0) {
             (void)pthread_cond_signal(&server->idle);
         }
-        (void)pthread_mutex_unlock(&server->lock);
+        thread_unlock(&server->lock);
     }
     upload_done(&exchange->upload);
     arena_done(&exchange->arena);
@@ -186,9 +186,9 @@ static enum MHD_Result send_response(struct exchange *exchange, struct MHD_Conne
 static void begin_work(struct exchange *exchange, struct MHD_Connection *connection)
 {
     struct aws_server *server = exchange->server;
-    (void)pthread_mutex_lock(&server->lock); /* fails on misuse only */
+    thread_lock(&server->lock);
     server->busy++;
-    (void)pthread_mutex_unlock(&server->lock);
+    thread_unlock(&server->lock);
     exchange->busy = true;
     connection_phase(connection_of(connection), CONNECTION_WORKS);
 }
@@ -300,16 +300,6 @@ static int start_daemon(struct aws_server *server, const struct aws_server_confi
     return 0;
 }
 
-/* The condition counts on CLOCK_MONOTONIC. */
-static void condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(condition, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-}
-
 int aws_server_listen(const struct sockaddr_storage *address, int *ret_descriptor, struct err *err)
 {
     struct sockaddr_storage bound;
@@ -346,8 +336,7 @@ int aws_server_start(const struct aws_server_config *config, struct aws_server *
                        "a region, and a key with its certificate");
     }
     struct aws_server *server = memory_new(sizeof *server);
-    (void)pthread_mutex_init(&server->lock, NULL); /* cannot fail on Linux */
-    condition_init(&server->idle);
+    thread_sync_init(&server->lock, &server->idle);
     server->tls = config->certificate_pem != NULL;
     upload_budget_init(&server->budget, BODIES_MEMORY);
     unsigned request_ms = config->request_ms != 0 ? config->request_ms : 2 * config->idle_ms;
@@ -378,15 +367,12 @@ const struct sockaddr_storage *aws_server_address(const struct aws_server *serve
 /* Waits until every answer under way has left, or a client shows no interest in its own. */
 static void wait_for_answers(struct aws_server *server)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail: the clock exists */
-    until.tv_sec += STOP_PATIENCE_S;
-    (void)pthread_mutex_lock(&server->lock); /* fails on misuse only */
-    int waited = 0;
-    while (server->busy != 0 && waited == 0) {
-        waited = pthread_cond_timedwait(&server->idle, &server->lock, &until);
+    struct mono until = mono_from_now(STOP_PATIENCE_S * TIME_S);
+    thread_lock(&server->lock);
+    while (server->busy != 0 && thread_wait_until(&server->idle, &server->lock, until)) {
+        /* some are still under way */
     }
-    (void)pthread_mutex_unlock(&server->lock);
+    thread_unlock(&server->lock);
 }
 
 void aws_server_stop(struct aws_server *take_server)
@@ -407,7 +393,6 @@ void aws_server_stop(struct aws_server *take_server)
     }
     connections_free(server->connections);
     dispatch_free(server->dispatch);
-    (void)pthread_cond_destroy(&server->idle);
-    (void)pthread_mutex_destroy(&server->lock);
+    thread_sync_done(&server->lock, &server->idle);
     free(server);
 }

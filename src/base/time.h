@@ -29,6 +29,11 @@ static inline int64_t mono_since(struct mono now, struct mono then)
     return now.ns - then.ns;
 }
 
+static inline struct mono mono_from_now(int64_t ns)
+{
+    return (struct mono){.ns = mono_now().ns + ns};
+}
+
 /* "2026-11-21T09:48:44Z" needs TIME_TEXT bytes, with milliseconds ("...44.123Z") too. */
 #define TIME_TEXT 32U
 void wall_format(struct wall when, char out[TIME_TEXT]);

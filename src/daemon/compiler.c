@@ -5,10 +5,9 @@
 
 #include "base/memory.h"
 #include "base/snapshot.h"
+#include "base/thread.h"
 #include "daemon/pace.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -164,10 +163,10 @@ static void note_publication(struct compiler *compiler)
 static void apply_waiting_status(void *context)
 {
     struct compiler *compiler = context;
-    (void)pthread_mutex_lock(&compiler->mutex);
+    thread_lock(&compiler->mutex);
     struct model_status *status = compiler->status;
     compiler->status = NULL;
-    (void)pthread_mutex_unlock(&compiler->mutex);
+    thread_unlock(&compiler->mutex);
     if (status != NULL) {
         apply_status(compiler, status);
         free(status);
@@ -180,28 +179,26 @@ static void apply_waiting_status(void *context)
  * next, on the clock that the condition waits on. The mutex is held at call and return. */
 static struct mono sign_slice(struct compiler *compiler)
 {
-    (void)pthread_mutex_unlock(&compiler->mutex);
+    thread_unlock(&compiler->mutex);
     struct mono next = {mono_now().ns + zone_database_refresh(compiler->database, wall_now())};
     snapshot_quiescent();
-    (void)pthread_mutex_lock(&compiler->mutex);
+    thread_lock(&compiler->mutex);
     return next;
 }
 
 /* The same for a piece of a change of health. */
 static void flip_slice(struct compiler *compiler)
 {
-    (void)pthread_mutex_unlock(&compiler->mutex);
+    thread_unlock(&compiler->mutex);
     continue_flip(compiler);
     snapshot_quiescent();
-    (void)pthread_mutex_lock(&compiler->mutex);
+    thread_lock(&compiler->mutex);
 }
 
 static void wait_for_work(struct compiler *compiler, struct mono until)
 {
-    struct timespec deadline = {.tv_sec = (time_t)(until.ns / TIME_S),
-                                .tv_nsec = until.ns % TIME_S};
     snapshot_offline();
-    (void)pthread_cond_timedwait(&compiler->wake, &compiler->mutex, &deadline);
+    (void)thread_wait_until(&compiler->wake, &compiler->mutex, until); /* looked at anew */
     snapshot_online();
 }
 
@@ -222,7 +219,7 @@ static void handle_one(struct compiler *compiler)
             compiler->last = &compiler->first;
         }
     }
-    (void)pthread_mutex_unlock(&compiler->mutex);
+    thread_unlock(&compiler->mutex);
     if (status != NULL) {
         apply_status(compiler, status);
         free(status);
@@ -230,7 +227,7 @@ static void handle_one(struct compiler *compiler)
         work->run(compiler->database, work->argument);
         note_publication(compiler);
     }
-    (void)pthread_mutex_lock(&compiler->mutex);
+    thread_lock(&compiler->mutex);
     if (work != NULL) {
         work->done = true;
         (void)pthread_cond_broadcast(&compiler->finished);
@@ -263,10 +260,9 @@ static void ask_for_short_slices(void)
 static void *compiler_main(void *argument)
 {
     struct compiler *compiler = argument;
-    (void)pthread_setname_np(pthread_self(), "compiler"); /* for who looks at threads */
     ask_for_short_slices();
     snapshot_thread_begin(); /* TestDNSAnswer reads the zone set here */
-    (void)pthread_mutex_lock(&compiler->mutex);
+    thread_lock(&compiler->mutex);
     struct mono refresh = {0}; /* signatures come behind health and edits */
     while (!compiler->stop || compiler->first != NULL) {
         struct mono now = mono_now();
@@ -285,7 +281,7 @@ static void *compiler_main(void *argument)
             wait_for_work(compiler, compiler->flip.active ? compiler->flip.next : refresh);
         }
     }
-    (void)pthread_mutex_unlock(&compiler->mutex);
+    thread_unlock(&compiler->mutex);
     snapshot_thread_end();
     return NULL;
 }
@@ -293,22 +289,17 @@ static void *compiler_main(void *argument)
 int compiler_start(struct compiler **ret_compiler, struct err *err)
 {
     struct compiler *compiler = memory_new(sizeof *compiler);
-    (void)pthread_mutex_init(&compiler->mutex, NULL); /* these cannot fail on Linux */
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&compiler->wake, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    (void)pthread_cond_init(&compiler->finished, NULL);
+    thread_sync_init(&compiler->mutex, &compiler->wake);
+    thread_condition_init(&compiler->finished);
     compiler->last = &compiler->first;
     compiler->database = zone_database_new();
     zone_database_set_interrupt(compiler->database, apply_waiting_status, compiler);
     atomic_store_explicit(&compiler->published_ns, mono_now().ns, memory_order_relaxed);
-    int rc = pthread_create(&compiler->thread, NULL, compiler_main, compiler);
+    int rc = thread_start(&compiler->thread, "compiler", compiler_main, compiler, err);
     if (rc != 0) {
         zone_database_free(compiler->database);
         free(compiler);
-        return err_set_errno(err, rc, "starting the compiler thread");
+        return rc;
     }
     *ret_compiler = compiler;
     return 0;
@@ -320,11 +311,11 @@ void compiler_stop(struct compiler *take_compiler)
     if (compiler == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&compiler->mutex);
+    thread_lock(&compiler->mutex);
     compiler->stop = true;
     (void)pthread_cond_signal(&compiler->wake);
-    (void)pthread_mutex_unlock(&compiler->mutex);
-    (void)pthread_join(compiler->thread, NULL);
+    thread_unlock(&compiler->mutex);
+    thread_join(compiler->thread);
     zone_database_free(compiler->database);
     free(compiler->status);
     (void)pthread_cond_destroy(&compiler->finished);
@@ -337,27 +328,27 @@ void compiler_run(struct compiler *compiler,
                   void (*work)(struct zone_database *database, void *argument), void *argument)
 {
     struct work item = {.run = work, .argument = argument};
-    (void)pthread_mutex_lock(&compiler->mutex);
+    thread_lock(&compiler->mutex);
     *compiler->last = &item;
     compiler->last = &item.next;
     (void)pthread_cond_signal(&compiler->wake);
     while (!item.done) {
         (void)pthread_cond_wait(&compiler->finished, &compiler->mutex);
     }
-    (void)pthread_mutex_unlock(&compiler->mutex);
+    thread_unlock(&compiler->mutex);
 }
 
 void compiler_set_status(struct compiler *compiler, const struct model_status *status)
 {
     struct model_status *fresh = copy_status(status);
-    (void)pthread_mutex_lock(&compiler->mutex);
+    thread_lock(&compiler->mutex);
     struct model_status *old = compiler->status;
     if (old != NULL && old->decided.ns < fresh->decided.ns && old->generation < fresh->generation) {
         fresh->decided = old->decided; /* the delay counts from the oldest change not applied */
     }
     compiler->status = fresh;
     (void)pthread_cond_signal(&compiler->wake);
-    (void)pthread_mutex_unlock(&compiler->mutex);
+    thread_unlock(&compiler->mutex);
     free(old);
 }
 

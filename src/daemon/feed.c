@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "daemon/load.h"
 #include "daemon/signing.h"
 #include "dns/wire/rdata.h"
@@ -17,13 +18,10 @@
 #include "model/path.h"
 #include "model/zone.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define FEED_PAGE 1000U     /* records read from the store at once */
 #define FEED_CATCH_UP_MS 10 /* then the watch says how far it has come, changes or not */
@@ -201,10 +199,10 @@ static void sign_some(struct zone_database *database, void *argument)
 
 static void set_applied(struct feed *feed, int64_t revision)
 {
-    (void)pthread_mutex_lock(&feed->mutex);
+    thread_lock(&feed->mutex);
     atomic_store_explicit(&feed->applied, revision, memory_order_release);
     (void)pthread_cond_signal(&feed->changed);
-    (void)pthread_mutex_unlock(&feed->mutex);
+    thread_unlock(&feed->mutex);
 }
 
 /* ---- the snapshot ---- */
@@ -296,11 +294,11 @@ static int open_watch(struct feed *feed, int64_t after, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    (void)pthread_mutex_lock(&feed->mutex);
+    thread_lock(&feed->mutex);
     struct store_watch *old = feed->watch;
     feed->watch = watch;
     bool stop = feed->stop;
-    (void)pthread_mutex_unlock(&feed->mutex);
+    thread_unlock(&feed->mutex);
     store_watch_close(old);
     if (stop) {
         store_watch_interrupt(watch);
@@ -335,6 +333,9 @@ static int load_snapshot(struct feed *feed, struct err *err)
     if (rc != 0) {
         return rc;
     }
+    if (revisions.last < start) { /* filled anew before the watch was there */
+        return err_set(err, ERR_COMPACTED, "the store went back while it was read");
+    }
     compiler_run(feed->compiler, end_reload, feed);
     return catch_up(feed, start, revisions.last, err);
 }
@@ -344,18 +345,13 @@ static int load_snapshot(struct feed *feed, struct err *err)
 /* Sleeps, but wakes at once when the feed stops. Returns whether it goes on. */
 static bool pause_ms(struct feed *feed, int64_t milliseconds)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-    int64_t ns = until.tv_nsec + milliseconds * TIME_MS;
-    until.tv_sec += (time_t)(ns / TIME_S);
-    until.tv_nsec = (long)(ns % TIME_S);
-    (void)pthread_mutex_lock(&feed->mutex);
-    int rc = 0;
-    while (!feed->stop && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&feed->changed, &feed->mutex, &until);
+    struct mono until = mono_from_now(milliseconds * TIME_MS);
+    thread_lock(&feed->mutex);
+    while (!feed->stop && thread_wait_until(&feed->changed, &feed->mutex, until)) {
+        /* applied went up */
     }
     bool going = !feed->stop;
-    (void)pthread_mutex_unlock(&feed->mutex);
+    thread_unlock(&feed->mutex);
     return going;
 }
 
@@ -436,17 +432,14 @@ static int report(struct feed *feed, int64_t revision, int64_t *lease, struct er
  */
 static bool wait_for_progress(struct feed *feed, int64_t reported)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-    until.tv_sec += FEED_KEEPALIVE_S;
-    (void)pthread_mutex_lock(&feed->mutex);
-    int rc = 0;
-    while (!feed->stop && rc != ETIMEDOUT &&
-           atomic_load_explicit(&feed->applied, memory_order_acquire) == reported) {
-        rc = pthread_cond_timedwait(&feed->changed, &feed->mutex, &until);
+    struct mono until = mono_from_now(FEED_KEEPALIVE_S * TIME_S);
+    thread_lock(&feed->mutex);
+    while (!feed->stop && feed_applied_revision(feed) == reported &&
+           thread_wait_until(&feed->changed, &feed->mutex, until)) {
+        /* woken for nothing */
     }
     bool going = !feed->stop;
-    (void)pthread_mutex_unlock(&feed->mutex);
+    thread_unlock(&feed->mutex);
     return going;
 }
 
@@ -494,8 +487,7 @@ static void feed_free(struct feed *feed)
 {
     store_watch_close(feed->watch);
     signing_problems_free(feed->problems);
-    (void)pthread_cond_destroy(&feed->changed);
-    (void)pthread_mutex_destroy(&feed->mutex);
+    thread_sync_done(&feed->mutex, &feed->changed);
     free(feed->node_key);
     free(feed);
 }
@@ -505,12 +497,7 @@ static struct feed *feed_new(struct store *store, struct store *truth, const str
                              const char *node)
 {
     struct feed *feed = memory_new(sizeof *feed);
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&feed->mutex, NULL);
-    (void)pthread_cond_init(&feed->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    thread_sync_init(&feed->mutex, &feed->changed);
     feed->store = store;
     feed->truth = truth;
     feed->seal = seal;
@@ -523,11 +510,11 @@ static struct feed *feed_new(struct store *store, struct store *truth, const str
 
 static void interrupt(struct feed *feed)
 {
-    (void)pthread_mutex_lock(&feed->mutex);
+    thread_lock(&feed->mutex);
     feed->stop = true;
     (void)pthread_cond_broadcast(&feed->changed);
     store_watch_interrupt(feed->watch);
-    (void)pthread_mutex_unlock(&feed->mutex);
+    thread_unlock(&feed->mutex);
 }
 
 int feed_start(struct store *store, struct store *truth, const struct seal *seal,
@@ -544,17 +531,17 @@ int feed_start(struct store *store, struct store *truth, const struct seal *seal
         feed_free(feed);
         return err_wrap(err, "loading zones");
     }
-    rc = pthread_create(&feed->follower, NULL, follower_main, feed);
+    rc = thread_start(&feed->follower, "feed", follower_main, feed, err);
     if (rc != 0) {
         feed_free(feed);
-        return err_set_errno(err, rc, "starting the feed");
+        return rc;
     }
-    rc = pthread_create(&feed->reporter, NULL, reporter_main, feed);
+    rc = thread_start(&feed->reporter, "feed-reporter", reporter_main, feed, err);
     if (rc != 0) {
         interrupt(feed);
-        (void)pthread_join(feed->follower, NULL);
+        thread_join(feed->follower);
         feed_free(feed);
-        return err_set_errno(err, rc, "starting the feed's reporter");
+        return rc;
     }
     *ret_feed = feed;
     return 0;
@@ -564,8 +551,8 @@ void feed_stop(struct feed *take_feed)
 {
     if (take_feed != NULL) {
         interrupt(take_feed);
-        (void)pthread_join(take_feed->follower, NULL);
-        (void)pthread_join(take_feed->reporter, NULL);
+        thread_join(take_feed->follower);
+        thread_join(take_feed->reporter);
         feed_free(take_feed);
     }
 }

@@ -7,17 +7,15 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "model/dnssec.h"
 #include "model/path.h"
 #include "model/rollover.h"
 #include "service/route53/signing_key.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <jansson.h>
 
@@ -211,40 +209,36 @@ int rollover_look(struct store *store, const struct seal *seal, int64_t period_s
 
 static void pause_until_next(struct rollover *rollover)
 {
-    struct timespec until;
     int64_t wait_s = MAX(rollover->period_s / 3 / LOOKS_A_WAIT, 1);
-    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-    until.tv_sec += (time_t)MIN(wait_s, LOOK_MOST);
-    int rc = 0;
-    while (!rollover->stop && rc == 0) {
-        rc = pthread_cond_timedwait(&rollover->wake, &rollover->mutex, &until);
+    struct mono until = mono_from_now(MIN(wait_s, LOOK_MOST) * TIME_S);
+    while (!rollover->stop && thread_wait_until(&rollover->wake, &rollover->mutex, until)) {
+        /* woken for nothing */
     }
 }
 
 static void *rollover_main(void *argument)
 {
     struct rollover *rollover = argument;
-    (void)pthread_mutex_lock(&rollover->mutex);
+    thread_lock(&rollover->mutex);
     while (!rollover->stop) {
         struct err err = ERR_INIT;
         size_t steps = 0;
-        (void)pthread_mutex_unlock(&rollover->mutex);
+        thread_unlock(&rollover->mutex);
         if (rollover_look(rollover->store, rollover->seal, rollover->period_s, wall_now(), &steps,
                           &err) != 0) {
             log_warn("signing.rollover_failed", F("reason", &err),
                      F("next", "keys stay as they are; tried again at the next look"));
         }
-        (void)pthread_mutex_lock(&rollover->mutex);
+        thread_lock(&rollover->mutex);
         pause_until_next(rollover);
     }
-    (void)pthread_mutex_unlock(&rollover->mutex);
+    thread_unlock(&rollover->mutex);
     return NULL;
 }
 
 static void rollover_free(struct rollover *rollover)
 {
-    (void)pthread_cond_destroy(&rollover->wake);
-    (void)pthread_mutex_destroy(&rollover->mutex);
+    thread_sync_done(&rollover->mutex, &rollover->wake);
     free(rollover);
 }
 
@@ -259,16 +253,11 @@ int rollover_start(struct store *store, const struct seal *seal, int64_t period_
     rollover->store = store;
     rollover->seal = seal;
     rollover->period_s = period_s;
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&rollover->mutex, NULL);
-    (void)pthread_cond_init(&rollover->wake, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    int rc = pthread_create(&rollover->thread, NULL, rollover_main, rollover);
+    thread_sync_init(&rollover->mutex, &rollover->wake);
+    int rc = thread_start(&rollover->thread, "rollover", rollover_main, rollover, err);
     if (rc != 0) {
         rollover_free(rollover);
-        return err_set_errno(err, rc, "starting the rollover of keys");
+        return rc;
     }
     *ret_rollover = rollover;
     return 0;
@@ -279,10 +268,10 @@ void rollover_stop(struct rollover *take_rollover)
     if (take_rollover == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&take_rollover->mutex);
+    thread_lock(&take_rollover->mutex);
     take_rollover->stop = true;
     (void)pthread_cond_signal(&take_rollover->wake);
-    (void)pthread_mutex_unlock(&take_rollover->mutex);
-    (void)pthread_join(take_rollover->thread, NULL);
+    thread_unlock(&take_rollover->mutex);
+    thread_join(take_rollover->thread);
     rollover_free(take_rollover);
 }

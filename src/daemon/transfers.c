@@ -12,15 +12,14 @@
 #include "base/memory.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "dns/zone/journal.h"
 #include "model/path.h"
 #include "model/transfer.h"
 #include "model/tsig_key.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CEILING_AHEAD 1000U
 #define CEILING_NEAR 500U
@@ -103,7 +102,7 @@ static void serial_moved(void *context, const char *zone_id, const uint8_t *apex
     struct transfers *transfers = context;
     transfer_notify(transfers->config.transfer, zone_id, apex, serial);
     bool ahead = ahead_of_clock(serial);
-    (void)pthread_mutex_lock(&transfers->mutex);
+    thread_lock(&transfers->mutex);
     struct ceiling *ceiling =
         ahead ? ceiling_get(transfers, zone_id) : ceiling_find(transfers, zone_id);
     if (ceiling != NULL) {
@@ -115,16 +114,16 @@ static void serial_moved(void *context, const char *zone_id, const uint8_t *apex
             (void)pthread_cond_signal(&transfers->wake);
         }
     }
-    (void)pthread_mutex_unlock(&transfers->mutex);
+    thread_unlock(&transfers->mutex);
 }
 
 static uint32_t serial_floor(void *context, const char *zone_id)
 {
     struct transfers *transfers = context;
-    (void)pthread_mutex_lock(&transfers->mutex);
+    thread_lock(&transfers->mutex);
     const struct ceiling *ceiling = ceiling_find(transfers, zone_id);
     uint32_t floor = ceiling != NULL ? ceiling->floor : 0;
-    (void)pthread_mutex_unlock(&transfers->mutex);
+    thread_unlock(&transfers->mutex);
     return floor != 0 && serial_compare(floor, transfers->started) > 0 ? floor : transfers->started;
 }
 
@@ -137,7 +136,7 @@ static bool may_serve(void *context, const char *zone_id, uint32_t serial)
         return true;
     }
     struct mono now = mono_now();
-    (void)pthread_mutex_lock(&transfers->mutex);
+    thread_lock(&transfers->mutex);
     struct ceiling *ceiling = ceiling_get(transfers, zone_id);
     bool safe = ceiling->stored != 0 && serial_compare(serial, ceiling->stored) <= 0;
     if (!safe) {
@@ -147,7 +146,7 @@ static bool may_serve(void *context, const char *zone_id, uint32_t serial)
         (void)pthread_cond_signal(&transfers->wake);
         safe = mono_since(now, ceiling->asked) > CEILING_WAIT;
     }
-    (void)pthread_mutex_unlock(&transfers->mutex);
+    thread_unlock(&transfers->mutex);
     return safe;
 }
 
@@ -188,19 +187,16 @@ static struct ceiling *first_due(struct transfers *transfers)
 
 static void pause_keeper(struct transfers *transfers)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-    until.tv_sec += KEEPER_RETRY_S;
-    int rc = 0;
-    while (!transfers->stop && rc == 0) {
-        rc = pthread_cond_timedwait(&transfers->wake, &transfers->mutex, &until);
+    struct mono until = mono_from_now(KEEPER_RETRY_S * TIME_S);
+    while (!transfers->stop && thread_wait_until(&transfers->wake, &transfers->mutex, until)) {
+        /* another serial is due: it waits as well */
     }
 }
 
 static void *keeper_main(void *argument)
 {
     struct transfers *transfers = argument;
-    (void)pthread_mutex_lock(&transfers->mutex);
+    thread_lock(&transfers->mutex);
     while (!transfers->stop) {
         struct ceiling *ceiling = first_due(transfers);
         if (ceiling == NULL) {
@@ -210,9 +206,9 @@ static void *keeper_main(void *argument)
         struct err err = ERR_INIT;
         uint32_t value = ceiling->serial + CEILING_AHEAD;
         value = value != 0 ? value : 1;
-        (void)pthread_mutex_unlock(&transfers->mutex);
+        thread_unlock(&transfers->mutex);
         int rc = write_ceiling(transfers, ceiling->id, value, &err); /* ceilings never go */
-        (void)pthread_mutex_lock(&transfers->mutex);
+        thread_lock(&transfers->mutex);
         if (rc == 0) {
             ceiling->stored = value;
             ceiling->asked = (struct mono){0};
@@ -223,7 +219,7 @@ static void *keeper_main(void *argument)
                  F("next", "tried again in a second; only a restart before that matters"));
         pause_keeper(transfers);
     }
-    (void)pthread_mutex_unlock(&transfers->mutex);
+    thread_unlock(&transfers->mutex);
     return NULL;
 }
 
@@ -520,16 +516,10 @@ int transfers_start(const struct transfers_config *config, struct transfers **re
     struct transfers *transfers = memory_new(sizeof *transfers);
     transfers->config = *config;
     transfers->started = (uint32_t)(wall_now().ns / TIME_S);
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic); /* these cannot fail on Linux */
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&transfers->mutex, NULL);
-    (void)pthread_cond_init(&transfers->wake, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    thread_sync_init(&transfers->mutex, &transfers->wake);
     int rc = load_ceilings(transfers, err);
     if (rc == 0) {
-        int result = pthread_create(&transfers->keeper, NULL, keeper_main, transfers);
-        rc = result != 0 ? err_set_errno(err, result, "starting the keeper of serials") : 0;
+        rc = thread_start(&transfers->keeper, "serials", keeper_main, transfers, err);
     }
     if (rc != 0) {
         transfers_free(transfers);
@@ -544,11 +534,11 @@ void transfers_stop(struct transfers *take_transfers)
     if (take_transfers == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&take_transfers->mutex);
+    thread_lock(&take_transfers->mutex);
     take_transfers->stop = true;
     (void)pthread_cond_signal(&take_transfers->wake);
-    (void)pthread_mutex_unlock(&take_transfers->mutex);
-    (void)pthread_join(take_transfers->keeper, NULL);
+    thread_unlock(&take_transfers->mutex);
+    thread_join(take_transfers->keeper);
     settle(take_transfers);
     transfers_free(take_transfers);
 }

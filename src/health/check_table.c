@@ -7,8 +7,8 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "health/check_entry.h"
-#include "health/thread.h"
 #include "health/vote.h"
 
 #include <stdlib.h>

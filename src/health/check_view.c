@@ -4,8 +4,8 @@
  * on the thread that frees snapshots. The ids are one block of text that all tables share until the
  * list of checks changes; it is counted, as tables die on another thread. */
 #include "base/memory.h"
+#include "base/thread.h"
 #include "health/check_entry.h"
-#include "health/thread.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,30 +1,20 @@
-/* The watcher of routing controls: see control_watch.h. The mutex guards what control_watch_free
- * needs to end the thread; the rest is the thread's own. Invariant: what is reported is, in order,
- * the way from nothing to the states in the store. */
+/* The watcher of routing controls: see control_watch.h. Everything here runs on the follower's
+ * thread (before that: in control_watch_new). Invariant: what is reported is, in order, the way
+ * from nothing to the states in the store. */
 #include "health/control_watch.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "health/thread.h"
 #include "model/path.h"
+#include "store/follow.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MS 10000
-#define RETRY_FIRST_MS 50
-#define RETRY_LAST_MS 5000
-
 struct control_watch {
     struct control_watch_config config;
-    int64_t revision; /* everything up to it has been reported */
-    bool started;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t stopped;
-    bool stopping;
-    struct store_watch *store_watch; /* NULL while there is none */
+    struct store_follower *follower;
 };
 
 /* ---- lists ---- */
@@ -70,8 +60,9 @@ static void report(struct control_watch *watch, struct control_list *take_list)
     watch->config.changed(watch->config.context, take_list);
 }
 
-static int read_all(struct control_watch *watch, struct err *err)
+static int read_all(void *context, int64_t *revision, struct err *err)
 {
+    struct control_watch *watch = context;
     struct arena arena CLEANUP(arena_done);
     struct store_list states;
     arena_init(&arena, 0);
@@ -84,122 +75,46 @@ static int read_all(struct control_watch *watch, struct err *err)
     for (size_t i = 0; i < states.count; i++) {
         add(list, &states.entries[i], false);
     }
-    watch->revision = states.revision;
+    *revision = states.revision;
     report(watch, list);
     return 0;
 }
 
-static void take_batch(struct control_watch *watch, const struct store_batch *batch)
+static void take_batch(void *context, const struct store_batch *batch)
 {
     struct control_list *list = new_list(batch->count);
     for (size_t i = 0; i < batch->count; i++) {
         add(list, &batch->changes[i].entry, batch->changes[i].type == STORE_DELETE);
     }
-    report(watch, list);
-    watch->revision = MAX(watch->revision, batch->revision);
+    report(context, list);
 }
 
-/* ---- the thread ---- */
-
-static bool is_stopping(struct control_watch *watch)
+static void note_failure(void *context, const struct err *err, int64_t retry_ms)
 {
-    thread_lock(&watch->mutex);
-    bool stopping = watch->stopping;
-    thread_unlock(&watch->mutex);
-    return stopping;
-}
-
-/* Publishes the store's watch, so that control_watch_free can interrupt it. */
-static void set_store_watch(struct control_watch *watch, struct store_watch *store_watch)
-{
-    thread_lock(&watch->mutex);
-    watch->store_watch = store_watch;
-    if (store_watch != NULL && watch->stopping) {
-        store_watch_interrupt(store_watch);
-    }
-    thread_unlock(&watch->mutex);
-}
-
-/* Follows the store until it fails, the history is gone, or the thread shall end. */
-static int follow(struct control_watch *watch, int64_t *retry_ms, struct err *err)
-{
-    struct store_watch *store_watch = NULL;
-    int rc =
-        store_watch_open(watch->config.store, PATH_ARC_STATES, watch->revision, &store_watch, err);
-    if (rc != 0) {
-        return rc;
-    }
-    set_store_watch(watch, store_watch);
-    do {
-        struct store_batch batch;
-        err_clear(err);
-        rc = store_watch_next(store_watch, WAIT_MS, &batch, err);
-        if (rc == 0) {
-            take_batch(watch, &batch);
-        } else if (err->kind == ERR_TIMEOUT) {
-            rc = 0;
-        }
-        if (rc == 0) {
-            *retry_ms = 0;
-        }
-    } while (rc == 0);
-    set_store_watch(watch, NULL);
-    store_watch_close(store_watch);
-    return rc;
-}
-
-static void pause_before_retry(struct control_watch *watch, int64_t pause_ms)
-{
-    struct timespec until = thread_deadline(pause_ms);
-    int rc = 0;
-    thread_lock(&watch->mutex);
-    while (!watch->stopping && rc == 0) {
-        rc = pthread_cond_timedwait(&watch->stopped, &watch->mutex, &until);
-    }
-    thread_unlock(&watch->mutex);
-}
-
-static void *run_watch(void *argument)
-{
-    struct control_watch *watch = argument;
     static struct log_limit limit;
-    int64_t retry_ms = 0;
-    bool all_wanted = false;
-    thread_begin("health-arc");
-    while (!is_stopping(watch)) {
-        struct err err = ERR_INIT;
-        int rc = all_wanted ? read_all(watch, &err) : 0;
-        if (rc == 0) {
-            all_wanted = false;
-            rc = follow(watch, &retry_ms, &err);
-        }
-        if (is_stopping(watch) || rc == 0) {
-            continue;
-        }
-        if (err.kind == ERR_COMPACTED) {
-            all_wanted = true;
-            continue;
-        }
-        retry_ms = retry_ms == 0 ? RETRY_FIRST_MS : MIN(retry_ms * 2, RETRY_LAST_MS);
-        COUNTERS_ADD(watch->config.counters, store_errors);
-        if (log_limit_allows(&limit, 1)) {
-            log_warn("health.controls_lost", F("error", &err), F("retry_ms", retry_ms),
-                     F("next", "the last known states of routing controls stay"));
-        }
-        pause_before_retry(watch, retry_ms);
+    struct control_watch *watch = context;
+    COUNTERS_ADD(watch->config.counters, store_errors);
+    if (log_limit_allows(&limit, 1)) {
+        log_warn("health.controls_lost", F("error", err), F("retry_ms", retry_ms),
+                 F("next", "the last known states of routing controls stay"));
     }
-    return NULL;
 }
-
-/* ---- life ---- */
 
 int control_watch_new(const struct control_watch_config *config, struct control_watch **ret_watch,
                       struct err *err)
 {
     struct control_watch *watch = memory_new(sizeof *watch);
     watch->config = *config;
-    thread_sync_init(&watch->mutex, &watch->stopped);
-    int rc = read_all(watch, err);
+    struct store_follower_config follower = {
+        .store = config->store,
+        .prefix = PATH_ARC_STATES,
+        .thread = "health-arc",
+        .read_all = read_all,
+        .take_batch = take_batch,
+        .failed = note_failure,
+        .context = watch,
+    };
+    int rc = store_follower_new(&follower, &watch->follower, err);
     if (rc != 0) {
         control_watch_free(watch);
         return rc;
@@ -210,29 +125,13 @@ int control_watch_new(const struct control_watch_config *config, struct control_
 
 int control_watch_start(struct control_watch *watch, struct err *err)
 {
-    int rc = pthread_create(&watch->thread, NULL, run_watch, watch);
-    if (rc != 0) {
-        return err_set_errno(err, rc, "cannot start the thread that watches routing controls");
-    }
-    watch->started = true;
-    return 0;
+    return store_follower_start(watch->follower, err);
 }
 
 void control_watch_free(struct control_watch *take_watch)
 {
-    if (take_watch == NULL) {
-        return;
+    if (take_watch != NULL) {
+        store_follower_free(take_watch->follower);
+        free(take_watch);
     }
-    thread_lock(&take_watch->mutex);
-    take_watch->stopping = true;
-    if (take_watch->store_watch != NULL) {
-        store_watch_interrupt(take_watch->store_watch);
-    }
-    (void)pthread_cond_signal(&take_watch->stopped); /* cannot fail on Linux */
-    thread_unlock(&take_watch->mutex);
-    if (take_watch->started) {
-        (void)pthread_join(take_watch->thread, NULL); /* ours, joined once */
-    }
-    thread_sync_done(&take_watch->mutex, &take_watch->stopped);
-    free(take_watch);
 }

@@ -5,8 +5,8 @@
  * one walk over it and the checks side by side, both in the order of their hashes. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "health/check_entry.h"
-#include "health/thread.h"
 
 #include <stdlib.h>
 #include <string.h>

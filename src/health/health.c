@@ -9,11 +9,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "health/check_table.h"
 #include "health/control_watch.h"
 #include "health/counters.h"
 #include "health/settings.h"
-#include "health/thread.h"
 #include "health/verdict_store.h"
 #include "health/watch.h"
 
@@ -286,7 +286,6 @@ static void ask_for_priority(void)
 static void *run_loop(void *argument)
 {
     struct health *health = argument;
-    thread_begin("health");
     ask_for_priority();
     if (health->config.site_count != 0) {
         check_table_set_sites(health->table, health->config.sites, health->config.site_count);
@@ -390,10 +389,7 @@ static int start_threads(struct health *health, const struct probe_settings *pro
         rc = watch_new(&watch, &health->watch, err);
     }
     if (rc == 0) {
-        rc = pthread_create(&health->thread, NULL, run_loop, health);
-        if (rc != 0) {
-            rc = err_set_errno(err, rc, "cannot start the health thread");
-        }
+        rc = thread_start(&health->thread, "health", run_loop, health, err);
     }
     if (rc != 0) {
         watch_free(health->watch);
@@ -449,8 +445,8 @@ void health_stop(struct health *take_health)
     watch_free(take_health->watch);
     control_watch_free(take_health->control_watch);
     post(take_health, (struct message){.kind = MESSAGE_STOP});
-    (void)pthread_join(take_health->thread, NULL); /* ours, joined once */
-    (void)uv_loop_close(&take_health->loop);       /* nothing is open any more */
+    thread_join(take_health->thread);
+    (void)uv_loop_close(&take_health->loop); /* nothing is open any more */
     verdict_writer_stop(take_health->verdicts);
     free_health(take_health);
 }

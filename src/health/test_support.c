@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "health/thread.h"
+#include "base/thread.h"
 #include "model/path.h"
 
 #include <arpa/inet.h>
@@ -471,11 +471,11 @@ static bool board_is(struct test_board *board, const char *id, bool present, boo
 static bool board_wait(struct test_board *board, const char *id, bool present, bool healthy,
                        struct mono *ret_decided)
 {
-    struct timespec until = thread_deadline(DEADLINE_MS);
-    int rc = 0;
+    struct mono until = mono_from_now(DEADLINE_MS * TIME_MS);
     thread_lock(&board->mutex);
-    while (!board_is(board, id, present, healthy) && rc == 0) {
-        rc = pthread_cond_timedwait(&board->changed, &board->mutex, &until);
+    while (!board_is(board, id, present, healthy) &&
+           thread_wait_until(&board->changed, &board->mutex, until)) {
+        /* something else changed */
     }
     bool reached = board_is(board, id, present, healthy);
     if (reached && ret_decided != NULL) {

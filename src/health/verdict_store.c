@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "health/thread.h"
+#include "base/thread.h"
 #include "model/path.h"
 
 #include <errno.h>
@@ -268,10 +268,10 @@ static int write_own(struct verdict_writer *writer, struct err *err)
  * the time alone. */
 static void wait_for_jobs(struct verdict_writer *writer, int64_t pause_ms)
 {
-    struct timespec until = thread_deadline(pause_ms);
-    int rc = 0;
-    while (!writer->stopping && rc == 0 && pause_ms > 0) {
-        rc = pthread_cond_timedwait(&writer->wanted, &writer->mutex, &until);
+    struct mono until = mono_from_now(pause_ms * TIME_MS);
+    while (!writer->stopping && pause_ms > 0 &&
+           thread_wait_until(&writer->wanted, &writer->mutex, until)) {
+        /* woken for nothing */
     }
     while (!writer->stopping && writer->queue.count == 0 && writer->own.count == 0) {
         (void)pthread_cond_wait(&writer->wanted, &writer->mutex); /* cannot fail: held */
@@ -293,7 +293,6 @@ static void *run_writer(void *argument)
     static struct log_limit limit;
     int64_t retry_ms = 0;
     int64_t pause_ms = 0;
-    thread_begin("health-verdict");
     thread_lock(&writer->mutex);
     for (;;) {
         wait_for_jobs(writer, pause_ms);
@@ -332,12 +331,12 @@ int verdict_writer_start(struct store *store, const char *node, struct counters 
     writer->counters = counters;
     writer->thin_at = THIN_FROM;
     thread_sync_init(&writer->mutex, &writer->wanted);
-    int rc = pthread_create(&writer->thread, NULL, run_writer, writer);
+    int rc = thread_start(&writer->thread, "health-verdict", run_writer, writer, err);
     if (rc != 0) {
         thread_sync_done(&writer->mutex, &writer->wanted);
         free(writer->node);
         free(writer);
-        return err_set_errno(err, rc, "cannot start the thread that stores verdicts");
+        return rc;
     }
     *ret_writer = writer;
     return 0;
@@ -370,7 +369,7 @@ void verdict_writer_stop(struct verdict_writer *take_writer)
     take_writer->stopping = true;
     (void)pthread_cond_signal(&take_writer->wanted); /* cannot fail on Linux */
     thread_unlock(&take_writer->mutex);
-    (void)pthread_join(take_writer->thread, NULL); /* ours, joined once */
+    thread_join(take_writer->thread);
     job_list_done(&take_writer->queue);
     job_list_done(&take_writer->own);
     thread_sync_done(&take_writer->mutex, &take_writer->wanted);

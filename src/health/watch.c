@@ -1,23 +1,18 @@
 /* The watcher: see watch.h. It keeps the stored bytes of each check and of its tags, with the
- * revisions they came from, and reports a check when one of them changed. Only the thread (before
- * it runs: watch_new) touches the items; the mutex guards what watch_free needs to end it. */
+ * revisions they came from, and reports a check when one of them changed. Only the follower's
+ * thread (before it runs: watch_new) touches the items. */
 #include "health/watch.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "health/thread.h"
 #include "model/path.h"
+#include "store/follow.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PAGE 1000U
-#define WAIT_MS 10000
-#define RETRY_FIRST_MS 50
-#define RETRY_LAST_MS 5000
 
 struct stored {
     void *value; /* NULL: there is none */
@@ -39,13 +34,7 @@ struct watch {
     struct watch_item **items; /* sorted by id */
     size_t count;
     size_t capacity;
-    int64_t revision; /* everything up to it is in the items */
-    bool started;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t stopped;
-    bool stopping;
-    struct store_watch *store_watch; /* NULL while there is none */
+    struct store_follower *follower;
 };
 
 /* ---- items ---- */
@@ -173,12 +162,12 @@ static void forget_revisions(struct watch *watch)
         watch->items[i]->check.revision = 0;
         watch->items[i]->tags.revision = 0;
     }
-    watch->revision = 0;
 }
 
-/* The revision of the store at the first page: changes after it come by the watch. */
-static int read_prefix(struct watch *watch, const char *prefix, bool tags, int64_t *ret_revision,
-                       struct err *err)
+/* *known: the revision up to which the items are known. *ret_revision: that of the store at the
+ * first page, as changes after it come by the watch. */
+static int read_prefix(struct watch *watch, const char *prefix, bool tags, int64_t *known,
+                       int64_t *ret_revision, struct err *err)
 {
     char after[STORE_KEY_LIMIT + 1] = "";
     int64_t revision = 0;
@@ -192,8 +181,9 @@ static int read_prefix(struct watch *watch, const char *prefix, bool tags, int64
         if (rc != 0) {
             return rc;
         }
-        if (page.revision < watch->revision) {
+        if (page.revision < *known) {
             forget_revisions(watch);
+            *known = 0;
         }
         revision = revision == 0 ? page.revision : revision;
         for (size_t i = 0; i < page.count; i++) {
@@ -226,24 +216,25 @@ static void forget_unseen(struct watch *watch, bool tags, int64_t revision)
     }
 }
 
-static int read_snapshot(struct watch *watch, struct err *err)
+static int read_snapshot(void *context, int64_t *known, struct err *err)
 {
+    struct watch *watch = context;
     int64_t revision = 0;
     int64_t tags_revision = 0;
     for (size_t i = 0; i < watch->count; i++) {
         watch->items[i]->seen = false;
     }
-    int rc = read_prefix(watch, PATH_CHECKS, false, &revision, err);
+    int rc = read_prefix(watch, PATH_CHECKS, false, known, &revision, err);
     if (rc != 0) {
         return err_wrap(err, "reading the health checks");
     }
     forget_unseen(watch, false, revision);
-    rc = read_prefix(watch, PATH_CHECK_TAGS, true, &tags_revision, err);
+    rc = read_prefix(watch, PATH_CHECK_TAGS, true, known, &tags_revision, err);
     if (rc != 0) {
         return err_wrap(err, "reading the health checks' tags");
     }
     forget_unseen(watch, true, tags_revision);
-    watch->revision = MIN(revision, tags_revision);
+    *known = MIN(revision, tags_revision);
     report(watch);
     return 0;
 }
@@ -269,115 +260,44 @@ static void take_change(struct watch *watch, const struct store_change *change)
                           entry->changed_revision);
 }
 
-static void take_batch(struct watch *watch, const struct store_batch *batch)
+static void take_batch(void *context, const struct store_batch *batch)
 {
+    struct watch *watch = context;
     for (size_t i = 0; i < batch->count; i++) {
         take_change(watch, &batch->changes[i]);
     }
     if (batch->count > 0) {
         report(watch);
     }
-    watch->revision = MAX(watch->revision, batch->revision);
 }
 
-/* ---- the thread ---- */
-
-static bool is_stopping(struct watch *watch)
+static void note_failure(void *context, const struct err *err, int64_t retry_ms)
 {
-    thread_lock(&watch->mutex);
-    bool stopping = watch->stopping;
-    thread_unlock(&watch->mutex);
-    return stopping;
-}
-
-/* Publishes the store's watch, so that watch_free can interrupt it. */
-static void set_store_watch(struct watch *watch, struct store_watch *store_watch)
-{
-    thread_lock(&watch->mutex);
-    watch->store_watch = store_watch;
-    if (store_watch != NULL && watch->stopping) {
-        store_watch_interrupt(store_watch);
-    }
-    thread_unlock(&watch->mutex);
-}
-
-/* Follows the store until it fails, the history is gone, or the thread shall end. */
-static int follow(struct watch *watch, int64_t *retry_ms, struct err *err)
-{
-    struct store_watch *store_watch = NULL;
-    int rc =
-        store_watch_open(watch->config.store, PATH_ROUTE53, watch->revision, &store_watch, err);
-    if (rc != 0) {
-        return rc;
-    }
-    set_store_watch(watch, store_watch);
-    do {
-        struct store_batch batch;
-        err_clear(err);
-        rc = store_watch_next(store_watch, WAIT_MS, &batch, err);
-        if (rc == 0) {
-            take_batch(watch, &batch);
-        } else if (err->kind == ERR_TIMEOUT) {
-            rc = 0;
-        }
-        if (rc == 0) {
-            *retry_ms = 0;
-        }
-    } while (rc == 0);
-    set_store_watch(watch, NULL);
-    store_watch_close(store_watch);
-    return rc;
-}
-
-static void pause_before_retry(struct watch *watch, int64_t pause_ms)
-{
-    struct timespec until = thread_deadline(pause_ms);
-    int rc = 0;
-    thread_lock(&watch->mutex);
-    while (!watch->stopping && rc == 0) {
-        rc = pthread_cond_timedwait(&watch->stopped, &watch->mutex, &until);
-    }
-    thread_unlock(&watch->mutex);
-}
-
-static void *run_watch(void *argument)
-{
-    struct watch *watch = argument;
     static struct log_limit limit;
-    int64_t retry_ms = 0;
-    bool snapshot_wanted = false;
-    thread_begin("health-watch");
-    while (!is_stopping(watch)) {
-        struct err err = ERR_INIT;
-        int rc = snapshot_wanted ? read_snapshot(watch, &err) : 0;
-        if (rc == 0) {
-            snapshot_wanted = false;
-            rc = follow(watch, &retry_ms, &err);
-        }
-        if (is_stopping(watch) || rc == 0) {
-            continue;
-        }
-        if (err.kind == ERR_COMPACTED) {
-            snapshot_wanted = true;
-            continue;
-        }
-        retry_ms = retry_ms == 0 ? RETRY_FIRST_MS : MIN(retry_ms * 2, RETRY_LAST_MS);
-        COUNTERS_ADD(watch->config.counters, store_errors);
-        if (log_limit_allows(&limit, 1)) {
-            log_warn("health.store_lost", F("error", &err), F("retry_ms", retry_ms),
-                     F("next", "the last known checks are probed meanwhile"));
-        }
-        pause_before_retry(watch, retry_ms);
+    struct watch *watch = context;
+    COUNTERS_ADD(watch->config.counters, store_errors);
+    if (log_limit_allows(&limit, 1)) {
+        log_warn("health.store_lost", F("error", err), F("retry_ms", retry_ms),
+                 F("next", "the last known checks are probed meanwhile"));
     }
-    return NULL;
 }
+
+/* ---- life ---- */
 
 int watch_new(const struct watch_config *config, struct watch **ret_watch, struct err *err)
 {
     struct watch *watch = memory_new(sizeof *watch);
     watch->config = *config;
-    thread_sync_init(&watch->mutex, &watch->stopped);
-    int rc = read_snapshot(watch, err);
+    struct store_follower_config follower = {
+        .store = config->store,
+        .prefix = PATH_ROUTE53,
+        .thread = "health-watch",
+        .read_all = read_snapshot,
+        .take_batch = take_batch,
+        .failed = note_failure,
+        .context = watch,
+    };
+    int rc = store_follower_new(&follower, &watch->follower, err);
     if (rc != 0) {
         watch_free(watch);
         return rc;
@@ -388,12 +308,7 @@ int watch_new(const struct watch_config *config, struct watch **ret_watch, struc
 
 int watch_start(struct watch *watch, struct err *err)
 {
-    int rc = pthread_create(&watch->thread, NULL, run_watch, watch);
-    if (rc != 0) {
-        return err_set_errno(err, rc, "cannot start the thread that watches health checks");
-    }
-    watch->started = true;
-    return 0;
+    return store_follower_start(watch->follower, err);
 }
 
 void watch_free(struct watch *take_watch)
@@ -401,20 +316,10 @@ void watch_free(struct watch *take_watch)
     if (take_watch == NULL) {
         return;
     }
-    thread_lock(&take_watch->mutex);
-    take_watch->stopping = true;
-    if (take_watch->store_watch != NULL) {
-        store_watch_interrupt(take_watch->store_watch);
-    }
-    (void)pthread_cond_signal(&take_watch->stopped); /* cannot fail on Linux */
-    thread_unlock(&take_watch->mutex);
-    if (take_watch->started) {
-        (void)pthread_join(take_watch->thread, NULL); /* ours, joined once */
-    }
+    store_follower_free(take_watch->follower);
     for (size_t i = 0; i < take_watch->count; i++) {
         free_item(take_watch->items[i]);
     }
     free(take_watch->items);
-    thread_sync_done(&take_watch->mutex, &take_watch->stopped);
     free(take_watch);
 }

@@ -6,11 +6,11 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "base/secret.h"
+#include "base/thread.h"
 #include "peer/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -103,8 +103,7 @@ static void talk(struct joining *joining, struct caller caller)
 static void *run(void *argument)
 {
     struct joining *joining = argument;
-    (void)pthread_setname_np(pthread_self(), "peer-join"); /* fits */
-    (void)pthread_mutex_lock(&joining->mutex);
+    thread_lock(&joining->mutex);
     for (;;) {
         while (!joining->stopping && joining->count == 0) {
             (void)pthread_cond_wait(&joining->wanted, &joining->mutex); /* cannot fail: held */
@@ -116,12 +115,12 @@ static void *run(void *argument)
         joining->count--;
         (void)memmove(joining->waiting, joining->waiting + 1,
                       joining->count * sizeof joining->waiting[0]);
-        (void)pthread_mutex_unlock(&joining->mutex);
+        thread_unlock(&joining->mutex);
         talk(joining, caller);
         drop(caller);
-        (void)pthread_mutex_lock(&joining->mutex);
+        thread_lock(&joining->mutex);
     }
-    (void)pthread_mutex_unlock(&joining->mutex);
+    thread_unlock(&joining->mutex);
     return NULL;
 }
 
@@ -129,12 +128,11 @@ int joining_start(struct peer *peer, struct joining **ret_joining, struct err *e
 {
     struct joining *joining = memory_new(sizeof *joining);
     joining->peer = peer;
-    (void)pthread_mutex_init(&joining->mutex, NULL); /* cannot fail on Linux */
-    (void)pthread_cond_init(&joining->wanted, NULL); /* as above */
-    int rc = pthread_create(&joining->thread, NULL, run, joining);
+    thread_sync_init(&joining->mutex, &joining->wanted);
+    int rc = thread_start(&joining->thread, "peer-join", run, joining, err);
     if (rc != 0) {
         free(joining);
-        return err_set_errno(err, rc, "cannot start the thread for those who join");
+        return rc;
     }
     *ret_joining = joining;
     return 0;
@@ -143,13 +141,13 @@ int joining_start(struct peer *peer, struct joining **ret_joining, struct err *e
 void joining_take(struct joining *joining, int take_fd, struct ssl_st *take_session)
 {
     struct caller caller = {.fd = take_fd, .session = take_session};
-    (void)pthread_mutex_lock(&joining->mutex);
+    thread_lock(&joining->mutex);
     bool room = joining->count < WAITING_LIMIT;
     if (room) {
         joining->waiting[joining->count++] = caller;
         (void)pthread_cond_signal(&joining->wanted); /* cannot fail on Linux */
     }
-    (void)pthread_mutex_unlock(&joining->mutex);
+    thread_unlock(&joining->mutex);
     if (!room) {
         drop(caller);
     }
@@ -160,15 +158,14 @@ void joining_stop(struct joining *take_joining)
     if (take_joining == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&take_joining->mutex);
+    thread_lock(&take_joining->mutex);
     take_joining->stopping = true;
     (void)pthread_cond_signal(&take_joining->wanted); /* cannot fail on Linux */
-    (void)pthread_mutex_unlock(&take_joining->mutex);
-    (void)pthread_join(take_joining->thread, NULL); /* ours, joined once */
+    thread_unlock(&take_joining->mutex);
+    thread_join(take_joining->thread);
     for (size_t i = 0; i < take_joining->count; i++) {
         drop(take_joining->waiting[i]);
     }
-    (void)pthread_mutex_destroy(&take_joining->mutex); /* nobody is left */
-    (void)pthread_cond_destroy(&take_joining->wanted);
+    thread_sync_done(&take_joining->mutex, &take_joining->wanted);
     free(take_joining);
 }

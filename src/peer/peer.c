@@ -7,11 +7,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "peer/internal.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,12 +23,12 @@
 
 static void lock(struct peer *peer)
 {
-    (void)pthread_mutex_lock(&peer->mutex); /* a plain mutex: cannot fail */
+    thread_lock(&peer->mutex);
 }
 
 static void unlock(struct peer *peer)
 {
-    (void)pthread_mutex_unlock(&peer->mutex); /* as above */
+    thread_unlock(&peer->mutex);
 }
 
 void table_unref(struct table *table)
@@ -212,7 +212,6 @@ static void *run(void *argument)
 {
     struct peer *peer = argument;
     struct epoll_event events[EVENTS_A_ROUND];
-    (void)pthread_setname_np(pthread_self(), "peer"); /* fits */
     while (take_mail(peer, mono_now())) {
         int wait = tick(peer);
         incoming_sweep(peer);
@@ -297,11 +296,7 @@ static int start(struct peer *peer, struct err *err)
                              err);
     rc = rc != 0 ? rc : open_epoll(peer, err);
     rc = rc != 0 ? rc : joining_start(peer, &peer->joining, err);
-    if (rc == 0) {
-        rc = pthread_create(&peer->thread, NULL, run, peer);
-        rc = rc == 0 ? 0 : err_set_errno(err, rc, "cannot start the peer thread");
-    }
-    return rc;
+    return rc != 0 ? rc : thread_start(&peer->thread, "peer", run, peer, err);
 }
 
 int peer_start(const struct peer_config *config, struct peer **ret_peer, struct err *err)
@@ -333,7 +328,7 @@ void peer_stop(struct peer *take_peer)
     take_peer->stopping = true;
     unlock(take_peer);
     wake(take_peer);
-    (void)pthread_join(take_peer->thread, NULL); /* ours, joined once */
+    thread_join(take_peer->thread);
     free_peer(take_peer);
 }
 

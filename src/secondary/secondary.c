@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "dns/wire/name.h"
 #include "dns/wire/rdata.h"
 #include "model/path.h"
@@ -20,7 +21,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,9 +388,8 @@ static void wait_until(struct secondary *secondary, const struct zone *zone)
         (void)pthread_cond_wait(&secondary->wanted, &secondary->mutex); /* cannot fail: held */
         return;
     }
-    struct timespec until = {.tv_sec = zone->due_ns / TIME_S, .tv_nsec = zone->due_ns % TIME_S};
     /* Over or woken: looked at anew either way. */
-    (void)pthread_cond_timedwait(&secondary->wanted, &secondary->mutex, &until);
+    (void)thread_wait_until(&secondary->wanted, &secondary->mutex, (struct mono){zone->due_ns});
 }
 
 static void work_on(struct secondary *secondary, struct zone *zone)
@@ -398,7 +397,7 @@ static void work_on(struct secondary *secondary, struct zone *zone)
     static struct log_limit limit;
     struct job job = begin_job(secondary, zone);
     unsigned failures = zone->failures;
-    (void)pthread_mutex_unlock(&secondary->mutex);
+    thread_unlock(&secondary->mutex);
     int rc = pull_from_any(&job);
     if (!job.looked || !job.base.has_serial || !read_timers(&job, &job.timers)) {
         job.timers = (struct timers){.refresh_s = 0};
@@ -410,7 +409,7 @@ static void work_on(struct secondary *secondary, struct zone *zone)
                  F("error", &job.err), F("retry_s", pause / TIME_S),
                  F("next", "the zone is served as it was meanwhile"));
     }
-    (void)pthread_mutex_lock(&secondary->mutex);
+    thread_lock(&secondary->mutex);
     end_job(secondary, zone, &job, rc, pause);
     tsig_keys_unref(job.keys);
     arena_done(&job.arena);
@@ -419,10 +418,7 @@ static void work_on(struct secondary *secondary, struct zone *zone)
 static void *run_thread(void *argument)
 {
     struct secondary *secondary = argument;
-    sigset_t all;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* signals are the main thread's */
-    (void)pthread_mutex_lock(&secondary->mutex);
+    thread_lock(&secondary->mutex);
     while (!atomic_load(&secondary->stop)) {
         struct zone *zone = next_zone(secondary);
         if (zone != NULL && zone->due_ns <= mono_now().ns) {
@@ -431,7 +427,7 @@ static void *run_thread(void *argument)
             wait_until(secondary, zone);
         }
     }
-    (void)pthread_mutex_unlock(&secondary->mutex);
+    thread_unlock(&secondary->mutex);
     return NULL;
 }
 
@@ -441,20 +437,15 @@ int secondary_start(const struct secondary_config *config, struct secondary **re
                     struct err *err)
 {
     struct secondary *secondary = memory_new(sizeof *secondary);
-    pthread_condattr_t attributes;
     secondary->config = *config;
     secondary->threads = memory_array(config->threads, sizeof *secondary->threads);
-    (void)pthread_mutex_init(&secondary->mutex, NULL); /* these cannot fail on Linux */
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&secondary->wanted, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    thread_sync_init(&secondary->mutex, &secondary->wanted);
     while (secondary->started < config->threads) {
-        int rc =
-            pthread_create(&secondary->threads[secondary->started], NULL, run_thread, secondary);
+        int rc = thread_start(&secondary->threads[secondary->started], "secondary", run_thread,
+                              secondary, err);
         if (rc != 0) {
             secondary_stop(secondary);
-            return err_set_errno(err, rc, "starting a thread for transfers");
+            return rc;
         }
         secondary->started++;
     }
@@ -468,12 +459,12 @@ void secondary_stop(struct secondary *take_secondary)
     if (secondary == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&secondary->mutex);
+    thread_lock(&secondary->mutex);
     atomic_store(&secondary->stop, true);
     (void)pthread_cond_broadcast(&secondary->wanted);
-    (void)pthread_mutex_unlock(&secondary->mutex);
+    thread_unlock(&secondary->mutex);
     for (unsigned i = 0; i < secondary->started; i++) {
-        (void)pthread_join(secondary->threads[i], NULL); /* ours, joined once */
+        thread_join(secondary->threads[i]);
     }
     while (secondary->zones != NULL) {
         struct zone *zone = secondary->zones;
@@ -481,8 +472,7 @@ void secondary_stop(struct secondary *take_secondary)
         free_zone(zone);
     }
     tsig_keys_unref(secondary->keys);
-    (void)pthread_cond_destroy(&secondary->wanted);
-    (void)pthread_mutex_destroy(&secondary->mutex);
+    thread_sync_done(&secondary->mutex, &secondary->wanted);
     free(secondary->threads);
     free(secondary);
 }
@@ -547,12 +537,12 @@ static void replace_zones(struct secondary *secondary, const struct secondary_zo
 void secondary_configure(struct secondary *secondary, const struct secondary_zone *zones,
                          size_t count, struct tsig_keys *keys)
 {
-    (void)pthread_mutex_lock(&secondary->mutex);
+    thread_lock(&secondary->mutex);
     struct tsig_keys *old = secondary->keys;
     secondary->keys = tsig_keys_ref(keys);
     replace_zones(secondary, zones, count, old != keys);
     (void)pthread_cond_broadcast(&secondary->wanted);
-    (void)pthread_mutex_unlock(&secondary->mutex);
+    thread_unlock(&secondary->mutex);
     tsig_keys_unref(old);
 }
 
@@ -583,7 +573,7 @@ bool secondary_notify(struct secondary *secondary, const uint8_t *apex,
 {
     bool known = false;
     int64_t now_ns = mono_now().ns;
-    (void)pthread_mutex_lock(&secondary->mutex);
+    thread_lock(&secondary->mutex);
     for (struct zone *zone = secondary->zones; zone != NULL; zone = zone->next) {
         if (zone->gone || zone->apex_length == 0 || !name_equal(zone->apex, apex)) {
             continue; /* one that nobody has looked at yet is due as it is */
@@ -599,7 +589,7 @@ bool secondary_notify(struct secondary *secondary, const uint8_t *apex,
     if (known) {
         (void)pthread_cond_signal(&secondary->wanted);
     }
-    (void)pthread_mutex_unlock(&secondary->mutex);
+    thread_unlock(&secondary->mutex);
     return known;
 }
 
@@ -626,7 +616,7 @@ static struct secondary_view view_of(const struct zone *zone, struct arena *aren
 void secondary_list(struct secondary *secondary, size_t limit, struct arena *arena,
                     struct secondary_view **ret_views, size_t *ret_count)
 {
-    (void)pthread_mutex_lock(&secondary->mutex);
+    thread_lock(&secondary->mutex);
     size_t total = 0;
     struct zone **zones = sort_zones(secondary, &total);
     size_t count = MIN(total, limit);
@@ -634,7 +624,7 @@ void secondary_list(struct secondary *secondary, size_t limit, struct arena *are
     for (size_t i = 0; i < count; i++) {
         views[i] = view_of(zones[i], arena);
     }
-    (void)pthread_mutex_unlock(&secondary->mutex);
+    thread_unlock(&secondary->mutex);
     free(zones);
     *ret_views = views;
     *ret_count = count;

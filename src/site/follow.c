@@ -6,12 +6,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "model/path.h"
 #include "site/certificate.h"
 #include "site/internal.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,9 +37,9 @@ struct site {
 
 static bool is_stopping(struct site *site)
 {
-    (void)pthread_mutex_lock(&site->mutex);
+    thread_lock(&site->mutex);
     bool stopping = site->stopping;
-    (void)pthread_mutex_unlock(&site->mutex);
+    thread_unlock(&site->mutex);
     return stopping;
 }
 
@@ -192,10 +192,10 @@ static void keep(struct site *site)
 
 static void set_watch(struct site *site, struct store_watch *watch)
 {
-    (void)pthread_mutex_lock(&site->mutex);
+    thread_lock(&site->mutex);
     struct store_watch *old = site->watch;
     site->watch = watch;
-    (void)pthread_mutex_unlock(&site->mutex);
+    thread_unlock(&site->mutex);
     if (old != NULL) {
         store_watch_close(old);
     }
@@ -249,20 +249,17 @@ static bool follow(struct site *site)
 
 static void rest(struct site *site)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until); /* always there */
-    until.tv_sec += TURN_MS / 1000;
-    (void)pthread_mutex_lock(&site->mutex);
+    struct mono until = mono_from_now(TURN_MS * TIME_MS);
+    thread_lock(&site->mutex);
     if (!site->stopping) {
-        (void)pthread_cond_timedwait(&site->wanted, &site->mutex, &until); /* a turn is over */
+        (void)thread_wait_until(&site->wanted, &site->mutex, until); /* a turn is over */
     }
-    (void)pthread_mutex_unlock(&site->mutex);
+    thread_unlock(&site->mutex);
 }
 
 static void *run(void *argument)
 {
     struct site *site = argument;
-    (void)pthread_setname_np(pthread_self(), "site"); /* fits */
     while (!is_stopping(site)) {
         struct err err = ERR_INIT;
         keep(site);
@@ -292,8 +289,7 @@ static const char *const *copy_texts(struct arena *arena, const char *const *tex
 static void free_site(struct site *site)
 {
     arena_done(&site->arena);
-    (void)pthread_mutex_destroy(&site->mutex); /* nobody is left */
-    (void)pthread_cond_destroy(&site->wanted);
+    thread_sync_done(&site->mutex, &site->wanted);
     free(site);
 }
 
@@ -316,17 +312,12 @@ int site_start(const struct site_config *config, struct site **ret_site, struct 
         .dns_count = self->dns_count,
         .peer = arena_strdup(&site->arena, self->peer),
     };
-    (void)pthread_mutex_init(&site->mutex, NULL); /* cannot fail on Linux */
-    (void)pthread_cond_init(&site->wanted, NULL); /* as above */
+    thread_sync_init(&site->mutex, &site->wanted);
     int rc = certificate_fingerprint(config->certificate, site->fingerprint, err);
+    rc = rc != 0 ? rc : thread_start(&site->thread, "site", run, site, err);
     if (rc != 0) {
         free_site(site);
         return rc;
-    }
-    rc = pthread_create(&site->thread, NULL, run, site);
-    if (rc != 0) {
-        free_site(site);
-        return err_set_errno(err, rc, "cannot start the thread that follows the sites");
     }
     *ret_site = site;
     return 0;
@@ -337,13 +328,13 @@ void site_stop(struct site *take_site)
     if (take_site == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&take_site->mutex);
+    thread_lock(&take_site->mutex);
     take_site->stopping = true;
     if (take_site->watch != NULL) {
         store_watch_interrupt(take_site->watch);
     }
     (void)pthread_cond_signal(&take_site->wanted); /* cannot fail on Linux */
-    (void)pthread_mutex_unlock(&take_site->mutex);
-    (void)pthread_join(take_site->thread, NULL); /* ours, joined once */
+    thread_unlock(&take_site->mutex);
+    thread_join(take_site->thread);
     free_site(take_site);
 }

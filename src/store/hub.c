@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "base/time.h"
+#include "base/thread.h"
 #include "store/txn.h"
 
 #include <assert.h>
@@ -27,25 +27,6 @@ struct store_hub_watch {
     bool interrupted;
     bool lost; /* must start again from a snapshot; sticky */
 };
-
-void store_condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    int rc = pthread_condattr_init(&attributes);
-    assert(rc == 0);
-    rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    assert(rc == 0);
-    rc = pthread_cond_init(condition, &attributes);
-    assert(rc == 0);
-    (void)rc; /* cannot fail with these arguments */
-    (void)pthread_condattr_destroy(&attributes);
-}
-
-int store_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, struct mono deadline)
-{
-    struct timespec when = {.tv_sec = deadline.ns / TIME_S, .tv_nsec = deadline.ns % TIME_S};
-    return pthread_cond_timedwait(condition, lock, &when);
-}
 
 void store_hub_init(struct store_hub *hub, struct store *store, int64_t revision,
                     store_hub_read read)
@@ -126,7 +107,7 @@ struct store_watch *store_hub_open(struct store_hub *hub, const char *prefix, in
     watch->prefix = memory_strdup(prefix);
     watch->position = after;
     watch->told = after;
-    store_condition_init(&watch->changed);
+    thread_condition_init(&watch->changed);
     arena_init(&watch->arena, 0);
     (void)pthread_mutex_lock(&hub->lock);
     /* A start before the newest revision reads at once: history or ERR_COMPACTED. */
@@ -197,7 +178,7 @@ static int wait_for_batch(struct store_hub_watch *watch, int timeout_ms, struct 
         if (timeout_ms < 0) {
             (void)pthread_cond_wait(&watch->changed, &watch->hub->lock); /* cannot fail */
         } else {
-            late = store_condition_wait(&watch->changed, &watch->hub->lock, deadline) != 0;
+            late = !thread_wait_until(&watch->changed, &watch->hub->lock, deadline);
         }
     }
 }
@@ -206,7 +187,7 @@ int store_hub_next(struct store_watch *watch, int timeout_ms, struct store_batch
                    struct err *err)
 {
     struct store_hub_watch *self = CONTAINER_OF(watch, struct store_hub_watch, base);
-    struct mono deadline = {.ns = mono_now().ns + MAX(timeout_ms, 0) * TIME_MS};
+    struct mono deadline = mono_from_now(MAX(timeout_ms, 0) * TIME_MS);
     arena_done(&self->arena); /* the last batch ends here */
     (void)pthread_mutex_lock(&self->hub->lock);
     int rc = wait_for_batch(self, timeout_ms, deadline, ret_batch, err);

@@ -56,9 +56,4 @@ void store_hub_close(struct store_watch *take_watch);
 #define STORE_BATCH_BYTES (1U << 20U)
 #define STORE_BATCH_CHANGES 4096U
 
-/* A condition variable whose timed waits use the monotonic clock. */
-void store_condition_init(pthread_cond_t *condition);
-/* Waits until deadline; 0, or ETIMEDOUT. */
-int store_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, struct mono deadline);
-
 #endif

@@ -4,11 +4,10 @@
 
 #include "base/memory.h"
 #include "base/random.h"
-#include "store/hub.h"
+#include "base/thread.h"
 #include "store/txn.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,8 +29,7 @@ struct store_lease {
 void store_leases_init(struct store_leases *leases, store_lease_end end, void *context)
 {
     *leases = (struct store_leases){.end = end, .context = context};
-    (void)pthread_mutex_init(&leases->lock, NULL); /* cannot fail with default attributes */
-    store_condition_init(&leases->changed);
+    thread_sync_init(&leases->lock, &leases->changed);
 }
 
 void store_leases_done(struct store_leases *leases)
@@ -42,10 +40,9 @@ void store_leases_done(struct store_leases *leases)
     (void)pthread_cond_signal(&leases->changed);
     (void)pthread_mutex_unlock(&leases->lock);
     if (running) {
-        (void)pthread_join(leases->thread, NULL); /* ours, joined once */
+        thread_join(leases->thread);
     }
-    (void)pthread_cond_destroy(&leases->changed);
-    (void)pthread_mutex_destroy(&leases->lock);
+    thread_sync_done(&leases->lock, &leases->changed);
     free(leases->items);
 }
 
@@ -125,7 +122,7 @@ static void *run(void *context)
         if (lease == NULL) {
             (void)pthread_cond_wait(&leases->changed, &leases->lock); /* cannot fail */
         } else if (mono_since(mono_now(), lease->deadline) < 0) {
-            (void)store_condition_wait(&leases->changed, &leases->lock, lease->deadline);
+            (void)thread_wait_until(&leases->changed, &leases->lock, lease->deadline);
         } else {
             struct err err = ERR_INIT;
             lease->state = LEASE_ENDING;
@@ -136,23 +133,14 @@ static void *run(void *context)
     return NULL;
 }
 
-/* Signals are for the main thread: this one has them all blocked. */
 static int start(struct store_leases *leases, struct err *err)
 {
     if (leases->running) {
         return 0;
     }
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&leases->thread, NULL, run, leases);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) {
-        return err_set_errno(err, rc, "cannot start the lease thread");
-    }
-    leases->running = true;
-    return 0;
+    int rc = thread_start(&leases->thread, "store-leases", run, leases, err);
+    leases->running = rc == 0;
+    return rc;
 }
 
 int64_t store_leases_new_id(struct store_leases *leases)

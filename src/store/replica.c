@@ -13,11 +13,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "store/hub.h"
+#include "base/thread.h"
 #include "store/sqlite/copy.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,10 +91,10 @@ static bool is_stopping(struct replica *replica)
 /* Sleeps unless it has to end. */
 static void pause_ns(struct replica *replica, int64_t ns)
 {
-    struct mono until = {.ns = mono_now().ns + ns};
+    struct mono until = mono_from_now(ns);
     lock(replica);
     while (!replica->stopping && mono_since(mono_now(), until) < 0) {
-        (void)store_condition_wait(&replica->changed, &replica->mutex, until);
+        (void)thread_wait_until(&replica->changed, &replica->mutex, until);
     }
     unlock(replica);
 }
@@ -669,8 +667,7 @@ static void *follower_main(void *argument)
 static void replica_free(struct replica *replica)
 {
     store_close(replica->copy);
-    (void)pthread_cond_destroy(&replica->changed);
-    (void)pthread_mutex_destroy(&replica->mutex);
+    thread_sync_done(&replica->mutex, &replica->changed);
     free(replica->proofs);
     free(replica);
 }
@@ -686,23 +683,18 @@ static void interrupt(struct replica *replica)
     unlock(replica);
 }
 
-/* Signals are for the main thread: these have them all blocked. */
 static int start_threads(struct replica *replica, struct err *err)
 {
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&replica->follower, NULL, follower_main, replica);
-    if (rc == 0) {
-        rc = pthread_create(&replica->pulse, NULL, pulse_main, replica);
-        if (rc != 0) {
-            interrupt(replica);
-            (void)pthread_join(replica->follower, NULL); /* ours, joined once */
-        }
+    int rc = thread_start(&replica->follower, "replica", follower_main, replica, err);
+    if (rc != 0) {
+        return rc;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc != 0 ? err_set_errno(err, rc, "cannot start the replica's threads") : 0;
+    rc = thread_start(&replica->pulse, "replica-pulse", pulse_main, replica, err);
+    if (rc != 0) {
+        interrupt(replica);
+        thread_join(replica->follower);
+    }
+    return rc;
 }
 
 int replica_start(const struct replica_config *config, struct replica **ret_replica,
@@ -714,8 +706,7 @@ int replica_start(const struct replica_config *config, struct replica **ret_repl
     replica->truth = config->truth;
     replica->pulse_ns = (int64_t)pulse_ms * TIME_MS;
     replica->proofs = memory_array(COPY_RECENT, sizeof *replica->proofs);
-    (void)pthread_mutex_init(&replica->mutex, NULL); /* cannot fail with default attributes */
-    store_condition_init(&replica->changed);
+    thread_sync_init(&replica->mutex, &replica->changed);
     int rc = copy_open(config->directory, &replica->copy, &damage, err);
     if (rc != 0) {
         replica_free(replica);
@@ -753,7 +744,7 @@ static bool in_step(const struct replica *replica)
 
 bool replica_wait(struct replica *replica, unsigned wait_ms)
 {
-    struct mono until = {.ns = mono_now().ns + (int64_t)wait_ms * TIME_MS};
+    struct mono until = mono_from_now((int64_t)wait_ms * TIME_MS);
     lock(replica);
     while (!replica->failed && !replica->stopping) {
         bool complete = replica->status.complete;
@@ -762,7 +753,7 @@ bool replica_wait(struct replica *replica, unsigned wait_ms)
             break;
         }
         if (complete) {
-            (void)store_condition_wait(&replica->changed, &replica->mutex, until);
+            (void)thread_wait_until(&replica->changed, &replica->mutex, until);
         } else {
             (void)pthread_cond_wait(&replica->changed, &replica->mutex); /* cannot fail */
         }
@@ -792,7 +783,7 @@ void replica_stop(struct replica *take_replica)
         return;
     }
     interrupt(take_replica);
-    (void)pthread_join(take_replica->follower, NULL); /* ours, joined once */
-    (void)pthread_join(take_replica->pulse, NULL);    /* as above */
+    thread_join(take_replica->follower);
+    thread_join(take_replica->pulse);
     replica_free(take_replica);
 }

@@ -5,14 +5,16 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "health/thread.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* glibc's resolver wants more than the smallest stack. */
 #define STACK_BYTES (256U << 10U)
@@ -49,15 +51,14 @@ struct lookup_pool {
     uv_async_t *async; /* NULL once closed */
 };
 
-/* A plain mutex of ours: locking and unlocking cannot fail. */
 static void lock(struct lookup_pool *pool)
 {
-    (void)pthread_mutex_lock(&pool->mutex); /* as said */
+    thread_lock(&pool->mutex);
 }
 
 static void unlock(struct lookup_pool *pool)
 {
-    (void)pthread_mutex_unlock(&pool->mutex); /* as said */
+    thread_unlock(&pool->mutex);
 }
 
 static void list_push(struct lookup_list *list, struct lookup *lookup)
@@ -113,8 +114,7 @@ static void drop_reference(struct lookup_pool *pool)
     if (last) {
         list_free(&pool->queue);
         list_free(&pool->answers);
-        (void)pthread_cond_destroy(&pool->wanted); /* nobody is left */
-        (void)pthread_mutex_destroy(&pool->mutex); /* nobody is left */
+        thread_sync_done(&pool->mutex, &pool->wanted);
         free(pool);
     }
 }
@@ -153,13 +153,11 @@ static struct lookup_answer resolve(const char *name)
 /* With the mutex held: the next lookup, or NULL when the thread shall end. */
 static struct lookup *wait_for_work(struct lookup_pool *pool)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail: the clock exists */
-    until.tv_sec += IDLE_SECONDS;
-    int rc = 0;
+    struct mono until = mono_from_now(IDLE_SECONDS * TIME_S);
     pool->idle++;
-    while (!pool->closed && pool->queue.head == NULL && rc == 0) {
-        rc = pthread_cond_timedwait(&pool->wanted, &pool->mutex, &until);
+    while (!pool->closed && pool->queue.head == NULL &&
+           thread_wait_until(&pool->wanted, &pool->mutex, until)) {
+        /* another thread took it */
     }
     pool->idle--;
     if (pool->closed) {
@@ -173,10 +171,18 @@ static struct lookup *wait_for_work(struct lookup_pool *pool)
     return lookup;
 }
 
+/* These threads inherit the priority of the loop's, but not its haste. The main thread's is the
+ * ordinary one; giving up a priority is always allowed. */
+static void take_ordinary_priority(void)
+{
+    int ordinary = getpriority(PRIO_PROCESS, (id_t)getpid());
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), ordinary);
+}
+
 static void *run_thread(void *argument)
 {
     struct lookup_pool *pool = argument;
-    thread_ordinary_priority();
+    take_ordinary_priority();
     lock(pool);
     struct lookup *lookup = wait_for_work(pool);
     while (lookup != NULL) {
@@ -236,7 +242,6 @@ static void deliver(uv_async_t *async)
 int lookup_pool_new(uv_loop_t *loop, struct lookup_pool **ret_pool, struct err *err)
 {
     struct lookup_pool *pool = memory_new(sizeof *pool);
-    pthread_condattr_t attributes;
     pool->references = 1;
     pool->async = memory_new(sizeof *pool->async);
     pool->async->data = pool;
@@ -246,11 +251,7 @@ int lookup_pool_new(uv_loop_t *loop, struct lookup_pool **ret_pool, struct err *
         free(pool);
         return err_set_errno(err, -rc, "cannot make the wake-up handle of the name lookups");
     }
-    (void)pthread_mutex_init(&pool->mutex, NULL);                  /* cannot fail on Linux */
-    (void)pthread_condattr_init(&attributes);                      /* cannot fail on Linux */
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* a clock that exists */
-    (void)pthread_cond_init(&pool->wanted, &attributes);           /* cannot fail on Linux */
-    (void)pthread_condattr_destroy(&attributes);                   /* cannot fail on Linux */
+    thread_sync_init(&pool->mutex, &pool->wanted);
     *ret_pool = pool;
     return 0;
 }
