@@ -149,7 +149,8 @@ static void restore(struct world *world)
         return;
     }
     fickle_fail(world->truth, true);
-    size_t back = MIN((size_t)random_below(&world->random, 30), world->seed_count);
+    size_t back = random_below(&world->random, 30);
+    back = MIN(back, world->seed_count);
     struct timespec wait = {.tv_nsec = 30 * TIME_MS}; /* it takes a while */
     (void)nanosleep(&wait, NULL);
     (void)pthread_mutex_lock(&world->lock);
