@@ -21,12 +21,15 @@ def zone_file(record_sets):
 class Peer(Process):
     """One server on a loopback address of its own; `write` makes its configuration."""
 
-    def __init__(self, name, folder, address, zones, command):
-        """zones: {apex: text of its master file}."""
+    seconds = 10  # in which it answers after its start
+
+    def __init__(self, name, folder, address, zones, command, key=None):
+        """zones: {apex: text of its master file, or None}; key: {"name", "algorithm", "secret"} of a TSIG key."""
         folder.mkdir(parents=True, exist_ok=True)
         self.address = address
         self.port = free_port(address)
         self.zones = dict(zones)
+        self.key = key
         self.configuration = folder / f"{name}.conf"
         super().__init__(name, [*command, "-c", self.configuration], folder)
 
@@ -36,10 +39,11 @@ class Peer(Process):
 
     def start(self):
         for apex, text in self.zones.items():
-            (self.folder / f"{apex}.zone").write_text(text)
+            if text is not None:
+                (self.folder / f"{apex}.zone").write_text(text)
         self.configuration.write_text(self.write())
         self.spawn()
-        self.wait_until(self.answers, 10, f"{self.name} answers")
+        self.wait_until(self.answers, self.seconds, f"{self.name} answers")
         return self
 
     def answers(self):
@@ -50,11 +54,23 @@ class Peer(Process):
 
 
 class Knot(Peer):
-    def __init__(self, folder, address, zones):
-        super().__init__("knotd", folder, address, zones, [KNOTD])
+    """What others add: sections before the template, and lines of the template."""
+
+    sections = ""
+    template = "    journal-content: none\n"
+
+    def __init__(self, folder, address, zones, key=None):
+        super().__init__("knotd", folder, address, zones, [KNOTD], key)
+
+    @property
+    def signed(self):
+        """The line of a remote or a rule that says by which key."""
+        return f"    key: {self.key['name']}\n" if self.key else ""
 
     def write(self):
         zones = "".join(f"  - domain: {apex}\n    file: {apex}.zone\n" for apex in self.zones)
+        key = (f"key:\n  - id: {self.key['name']}\n    algorithm: {self.key['algorithm']}\n"
+               f"    secret: {self.key['secret']}\n") if self.key else ""
         return f"""\
 server:
     rundir: {self.folder}
@@ -65,25 +81,35 @@ server:
     tcp-workers: 1
 log:
   - target: stderr
-    any: warning
+    any: info
 database:
     storage: {self.folder}
-template:
+{key}{self.sections}template:
   - id: default
     storage: {self.folder}
     zonefile-sync: -1
-    journal-content: none
     semantic-checks: off
-zone:
+{self.template}zone:
 {zones}"""
 
 
 class Nsd(Peer):
-    def __init__(self, folder, address, zones):
-        super().__init__("nsd", folder, address, zones, [NSD, "-d"])
+    """What others add: lines of the server, and of each zone."""
+
+    options = ""
+    zone_lines = ""
+
+    def __init__(self, folder, address, zones, key=None):
+        super().__init__("nsd", folder, address, zones, [NSD, "-d"], key)
+
+    @property
+    def key_name(self):
+        return self.key["name"] if self.key else "NOKEY"
 
     def write(self):
-        zones = "".join(f"zone:\n    name: {apex}\n    zonefile: {apex}.zone\n" for apex in self.zones)
+        zones = "".join(f"zone:\n    name: {apex}\n    zonefile: {apex}.zone\n{self.zone_lines}" for apex in self.zones)
+        key = (f"key:\n    name: {self.key['name']}\n    algorithm: {self.key['algorithm']}\n"
+               f"    secret: \"{self.key['secret']}\"\n") if self.key else ""
         return f"""\
 server:
     ip-address: {self.address}@{self.port}
@@ -100,6 +126,6 @@ server:
     minimal-responses: yes
     round-robin: no
     hide-version: yes
-remote-control:
+{self.options}remote-control:
     control-enable: no
-{zones}"""
+{key}{zones}"""

@@ -22,10 +22,6 @@ def zone_text(zone, serial, *lines, refresh=3600, retry=3600, expire=86400):
                       "@ IN NS ns1", "ns1 IN A 192.0.2.53", *lines]) + "\n"
 
 
-def key_text(key):
-    return f"key:\n  - id: {key['name']}\n    algorithm: {key['algorithm']}\n    secret: {key['secret']}\n" if key else ""
-
-
 class KnotPrimary(Knot):
     """Keeps a journal made of differences between zone files, so it answers IXFR; sends NOTIFY to `told`.
 
@@ -34,43 +30,25 @@ class KnotPrimary(Knot):
 
     def __init__(self, folder, address, zones, told=None, key=None):
         self.told = told
-        self.key = key
-        super().__init__(folder, address, zones)
+        super().__init__(folder, address, zones, key)
 
-    def write(self):
-        signed = f"    key: {self.key['name']}\n" if self.key else ""
-        remote = f"remote:\n  - id: told\n    address: {self.told[0]}@{self.told[1]}\n    via: {self.address}\n{signed}" if self.told else ""
-        notify = "    notify: told\n" if self.told else ""
-        zones = "".join(f"  - domain: {apex}\n    file: {apex}.zone\n" for apex in self.zones)
+    @property
+    def sections(self):
+        remote = (f"remote:\n  - id: told\n    address: {self.told[0]}@{self.told[1]}\n    via: {self.address}\n"
+                  f"{self.signed}") if self.told else ""
         return f"""\
-server:
-    rundir: {self.folder}
-    pidfile: {self.folder}/knotd.pid
-    listen: {self.address}@{self.port}
-    background-workers: 1
-    udp-workers: 1
-    tcp-workers: 1
 control:
     listen: {self.folder}/knot.sock
-log:
-  - target: stderr
-    any: info
-database:
-    storage: {self.folder}
-{key_text(self.key)}{remote}acl:
+{remote}acl:
   - id: transfers
     address: 127.0.0.0/8
-{signed}    action: transfer
-template:
-  - id: default
-    storage: {self.folder}
-    zonefile-sync: -1
-    zonefile-load: difference
-    journal-content: changes
-    semantic-checks: off
-    acl: transfers
-{notify}zone:
-{zones}"""
+{self.signed}    action: transfer
+"""
+
+    @property
+    def template(self):
+        notify = "    notify: told\n" if self.told else ""
+        return f"    zonefile-load: difference\n    journal-content: changes\n    acl: transfers\n{notify}"
 
     def put(self, apex, text):
         """The zone file changes, and Knot takes it."""
@@ -84,16 +62,9 @@ template:
 class NsdPrimary(Nsd):
     """Answers AXFR; with another zone file it is started again."""
 
-    def __init__(self, folder, address, zones, key=None):
-        self.key = key
-        super().__init__(folder, address, zones)
-
-    def write(self):
-        name = self.key["name"] if self.key else "NOKEY"
-        key = (f"key:\n    name: {name}\n    algorithm: {self.key['algorithm']}\n    secret: \"{self.key['secret']}\"\n"
-               if self.key else "")
-        text = super().write().replace("    zonefile:", f"    provide-xfr: 127.0.0.0/8 {name}\n    zonefile:")
-        return text.replace("zone:\n", key + "zone:\n", 1)
+    @property
+    def zone_lines(self):
+        return f"    provide-xfr: 127.0.0.0/8 {self.key_name}\n"
 
     def put(self, apex, text):
         self.stop()

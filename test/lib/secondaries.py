@@ -25,6 +25,10 @@ ZONE = "example.com"
 class Secondary:
     """What all kinds have beside a Peer: the primary, and what they hold."""
 
+    def __init__(self, folder, address, primary, zones, key=None):
+        self.primary = primary
+        super().__init__(folder, address, dict.fromkeys(zones), key)
+
     @property
     def dns(self):
         return self.server
@@ -54,112 +58,45 @@ class Secondary:
 
 
 class KnotSecondary(Secondary, Knot):
-    def __init__(self, folder, address, primary, zones, key=None):
-        self.primary = primary
-        self.key = key
-        super().__init__(folder, address, {zone: "" for zone in zones})
-
-    def write(self):
-        key = remote = ""
-        if self.key:
-            key = (f"key:\n  - id: {self.key['name']}\n    algorithm: {self.key['algorithm']}\n"
-                   f"    secret: {self.key['secret']}\n")
-            remote = f"    key: {self.key['name']}\n"
-        zones = "".join(f"  - domain: {zone}\n    file: {zone}.zone\n" for zone in self.zones)
+    @property
+    def sections(self):
         return f"""\
-server:
-    rundir: {self.folder}
-    pidfile: {self.folder}/knotd.pid
-    listen: {self.address}@{self.port}
-    background-workers: 1
-    udp-workers: 1
-    tcp-workers: 1
-log:
-  - target: stderr
-    any: info
-database:
-    storage: {self.folder}
-{key}remote:
+remote:
   - id: primary
     address: {self.primary[0]}@{self.primary[1]}
-{remote}acl:
+{self.signed}acl:
   - id: notified
     address: {self.primary[0]}
-{remote}    action: notify
-template:
-  - id: default
-    storage: {self.folder}
+{self.signed}    action: notify
+"""
+
+    template = """\
     master: primary
     acl: notified
-    zonefile-sync: -1
     zonefile-load: none
     journal-content: none
-    semantic-checks: off
     refresh-min-interval: 2
-zone:
-{zones}"""
-
-    def start(self):
-        self.configuration.write_text(self.write())
-        self.spawn()
-        self.wait_until(self.answers, 10, f"{self.name} answers")
-        return self
+"""
 
 
 class NsdSecondary(Secondary, Nsd):
-    def __init__(self, folder, address, primary, zones, key=None):
-        self.primary = primary
-        self.key = key
-        super().__init__(folder, address, {zone: "" for zone in zones})
+    options = "    verbosity: 2\n    xfrd-reload-timeout: 1\n"
 
-    def write(self):
-        key, name = "", "NOKEY"
-        if self.key:
-            name = self.key["name"]
-            key = (f"key:\n    name: {name}\n    algorithm: {self.key['algorithm']}\n"
-                   f"    secret: \"{self.key['secret']}\"\n")
-        zones = "".join(f"""\
-zone:
-    name: {zone}
-    zonefile: {zone}.zone
-    allow-notify: {self.primary[0]} {name}
-    request-xfr: {self.primary[0]}@{self.primary[1]} {name}
-""" for zone in self.zones)
-        return f"""\
-server:
-    ip-address: {self.address}@{self.port}
-    username: ""
-    chroot: ""
-    zonesdir: "{self.folder}"
-    pidfile: ""
-    logfile: ""
-    database: ""
-    xfrdfile: "{self.folder}/xfrd.state"
-    xfrdir: "{self.folder}"
-    zonelistfile: "{self.folder}/zone.list"
-    server-count: 1
-    minimal-responses: yes
-    round-robin: no
-    hide-version: yes
-    verbosity: 2
-    xfrd-reload-timeout: 1
-remote-control:
-    control-enable: no
-{key}{zones}"""
-
-    def start(self):
-        self.configuration.write_text(self.write())
-        self.spawn()
-        self.wait_until(self.answers, 10, f"{self.name} answers")
-        return self
+    @property
+    def zone_lines(self):
+        address, port = self.primary
+        return f"    allow-notify: {address} {self.key_name}\n    request-xfr: {address}@{port} {self.key_name}\n"
 
 
-class BindSecondary(Secondary, Peer):
-    def __init__(self, folder, address, primary, zones, key=None):
-        self.primary = primary
-        self.key = key
+class Bind(Peer):
+    seconds = 20
+
+    def __init__(self, folder, _, zones, key=None):
         # It listens on addresses that an interface has, and lo has but one.
-        super().__init__("named", folder, "127.0.0.1", {zone: "" for zone in zones}, [NAMED, "-g", "-n", "1"])
+        super().__init__("named", folder, "127.0.0.1", zones, [NAMED, "-g", "-n", "1"], key)
+
+
+class BindSecondary(Secondary, Bind):
 
     def write(self):
         key = use = ""
@@ -191,12 +128,6 @@ options {{
 }};
 controls {{ }};
 {key}{zones}"""
-
-    def start(self):
-        self.configuration.write_text(self.write())
-        self.spawn()
-        self.wait_until(self.answers, 20, f"{self.name} answers")
-        return self
 
 
 # Working with them
