@@ -49,20 +49,28 @@ static json_t *whole_message(struct aws_call *call, size_t length, const char *f
     return json_pack("{s:s}", "message", text);
 }
 
+int aws_error_list(struct aws_call *call, struct err *err, const char *code, const char *format,
+                   va_list args)
+{
+    va_list again;
+    int length = 0;
+    json_t *members = NULL;
+    va_copy(again, args);
+    int status = fail(call, err, code, format, args, &length);
+    if (length >= (int)sizeof err->message) {
+        members = whole_message(call, (size_t)length, format, again);
+    }
+    va_end(again);
+    set_members(call, members);
+    return status;
+}
+
 int aws_error(struct aws_call *call, struct err *err, const char *code, const char *format, ...)
 {
     va_list args;
-    int length = 0;
-    json_t *members = NULL;
     va_start(args, format);
-    int status = fail(call, err, code, format, args, &length);
+    int status = aws_error_list(call, err, code, format, args);
     va_end(args);
-    if (length >= (int)sizeof err->message) {
-        va_start(args, format);
-        members = whole_message(call, (size_t)length, format, args);
-        va_end(args);
-    }
-    set_members(call, members);
     return status;
 }
 

@@ -52,6 +52,8 @@ struct aws_call {
  * `return aws_error(...)`. */
 int aws_error(struct aws_call *call, struct err *err, const char *code, const char *format, ...)
     PRINTF(4, 5) COLD;
+int aws_error_list(struct aws_call *call, struct err *err, const char *code, const char *format,
+                   va_list args) PRINTF(4, 0) COLD;
 /* The same with members besides the message, such as {"messages":[..]} of InvalidChangeBatch. */
 int aws_error_with(struct aws_call *call, struct err *err, const char *code, json_t *take_members,
                    const char *format, ...) PRINTF(5, 6) COLD;

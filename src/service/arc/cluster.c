@@ -10,7 +10,7 @@
 #include "model/path.h"
 #include "model/zone.h"
 #include "service/arc/handlers.h"
-#include "service/arc/support.h"
+#include "service/arc/resource.h"
 
 #define DEFAULT_PANEL "DefaultControlPanel"
 
@@ -45,138 +45,56 @@ json_t *arc_show_cluster(struct aws_call *call, const json_t *tree)
 
 /* ---- create ---- */
 
-struct creation {
-    const json_t *in;
-    json_t *tree;
-    bool repeated;
-};
-
 static int judge_cluster(struct aws_call *call, const char *name, struct err *err)
 {
-    struct arc_list list;
+    struct arc_list list = {.count = 0};
     int rc = arc_range(call, PATH_ARC_CLUSTERS, &list, err);
     if (rc == 0 && arc_name_taken(&list, name, "")) {
         return arc_conflict(call, err, "There is a cluster named %s already.", name);
     }
-    if (rc == 0 && list.count >= MODEL_ARC_CLUSTERS) {
-        return aws_error(call, err, "ServiceQuotaExceededException",
-                         "There are %zu clusters already, and an account can have no more than %u.",
-                         list.count, MODEL_ARC_CLUSTERS);
-    }
-    return rc;
+    return rc == 0 ? arc_quota(call, "account", list.count, "clusters", MODEL_ARC_CLUSTERS, err)
+                   : rc;
 }
 
-static int put_cluster(struct aws_call *call, struct store_txn *txn, struct creation *creation,
-                       struct err *err)
+static int put_cluster(struct aws_call *call, struct store_txn *txn, const json_t *in,
+                       json_t **ret_tree, struct err *err)
 {
-    const char *network = tree_text(creation->in, "NetworkType");
-    const char *panel = NULL;
+    const char *network = tree_text(in, "NetworkType");
     char id[MODEL_ARC_ID];
     json_t *tags = NULL;
-    json_t *ignored = NULL;
+    json_t *panel = NULL;
     model_arc_new_id(MODEL_ARC_CLUSTER, id);
-    int rc = arc_new_tags(call, creation->in, &tags, err);
-    if (rc == 0) {
-        rc = arc_put_panel(call, txn, id, DEFAULT_PANEL, true, NULL, &panel, &ignored, err);
-    }
-    if (rc != 0) {
-        json_decref(tags);
-        return rc;
-    }
-    creation->tree = tree_keep(
-        call, json_pack("{s:i, s:s, s:s, s:s, s:s, s:o}", "v", MODEL_VERSION, "Id", id, "Name",
-                        tree_text(creation->in, "ClusterName"), "DefaultPanel", panel,
-                        "NetworkType", network[0] != '\0' ? network : "IPV4", "Tags", tags));
-    const char *key = model_arc_key(call->arena, MODEL_ARC_CLUSTER, "", id);
-    store_txn_require_absent(txn, key);
-    rc = arc_guard(call, txn, id, err);
-    if (rc == 0) {
-        rc = arc_token_put(call, txn, creation->in, arc_arn(call, MODEL_ARC_CLUSTER, "", id),
-                           creation->tree, err);
-    }
-    return rc == 0 ? tree_put(txn, key, creation->tree, err) : rc;
-}
-
-static int create_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
-{
-    struct creation *creation = state;
-    struct arc_item item = {.key = NULL};
-    const char *arn = NULL;
-    int rc = arc_token_find(call, txn, creation->in, &arn, err);
-    if (rc == 0 && arn != NULL) {
-        rc = arc_load(call, arn, MODEL_ARC_CLUSTER, "ClientToken", &item, err);
-        creation->tree = rc == 0 ? item.tree : NULL;
-        creation->repeated = true;
-        return rc;
-    }
-    if (rc == 0) {
-        rc = arc_guard(call, txn, ARC_CLUSTERS_GUARD, err);
-    }
-    if (rc == 0) {
-        rc = judge_cluster(call, tree_text(creation->in, "ClusterName"), err);
-    }
-    return rc == 0 ? put_cluster(call, txn, creation, err) : rc;
-}
-
-ARC_HANDLER(create_cluster)
-{
-    struct creation creation = {.in = in};
-    int rc = arc_transact(call, create_step, &creation, err);
-    return rc == 0 ? arc_answer_shown(arc_show_cluster(call, creation.tree), "Cluster",
-                                      creation.repeated ? NULL : "PENDING", ret_out, err)
-                   : rc;
-}
-
-/* ---- describe, list, update ---- */
-
-ARC_HANDLER(describe_cluster)
-{
-    struct arc_item item = {.key = NULL};
-    int rc =
-        arc_load(call, tree_text(in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn", &item, err);
-    return rc == 0
-               ? arc_answer_shown(arc_show_cluster(call, item.tree), "Cluster", NULL, ret_out, err)
-               : rc;
-}
-
-ARC_HANDLER(list_clusters)
-{
-    struct arc_list list;
-    int rc = arc_range(call, PATH_ARC_CLUSTERS, &list, err);
-    return rc == 0 ? arc_answer_list(call, in, &list, "Clusters", arc_show_cluster, ret_out, err)
-                   : rc;
-}
-
-struct update {
-    const json_t *in;
-    json_t *tree;
-};
-
-static int update_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
-{
-    struct update *update = state;
-    struct arc_item item = {.key = NULL};
-    int rc = arc_load(call, tree_text(update->in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn",
-                      &item, err);
+    int rc = arc_guard(call, txn, id, err);
+    rc = rc == 0 ? arc_put_panel(call, txn, id, DEFAULT_PANEL, NULL, &panel, err) : rc;
+    rc = rc == 0 ? arc_new_tags(call, in, &tags, err) : rc;
     if (rc != 0) {
         return rc;
     }
-    if (json_object_set(item.tree, "NetworkType", json_object_get(update->in, "NetworkType")) !=
-        0) {
-        return err_set(err, ERR_MEMORY, "updating a cluster");
-    }
-    update->tree = item.tree;
-    store_txn_require_revision(txn, item.key, item.revision);
-    return tree_put(txn, item.key, item.tree, err);
+    *ret_tree = tree_keep(call, json_pack("{s:i, s:s, s:s, s:s, s:s, s:o}", "v", MODEL_VERSION,
+                                          "Id", id, "Name", tree_text(in, "ClusterName"),
+                                          "DefaultPanel", tree_text(panel, "Id"), "NetworkType",
+                                          network[0] != '\0' ? network : "IPV4", "Tags", tags));
+    return arc_put_new(call, txn, MODEL_ARC_CLUSTER, "", id, in, *ret_tree, err);
 }
 
-ARC_HANDLER(update_cluster)
+static int create(struct aws_call *call, struct store_txn *txn, const json_t *in, json_t **ret_tree,
+                  struct err *err)
 {
-    struct update update = {.in = in};
-    int rc = arc_transact(call, update_step, &update, err);
-    return rc == 0 ? arc_answer_shown(arc_show_cluster(call, update.tree), "Cluster", NULL, ret_out,
-                                      err)
-                   : rc;
+    int rc = arc_guard(call, txn, ARC_CLUSTERS_GUARD, err);
+    rc = rc == 0 ? judge_cluster(call, tree_text(in, "ClusterName"), err) : rc;
+    return rc == 0 ? put_cluster(call, txn, in, ret_tree, err) : rc;
+}
+
+/* ---- update ---- */
+
+static int update(struct aws_call *call, struct store_txn *txn, const json_t *in,
+                  const struct arc_item *item, struct err *err)
+{
+    (void)call; /* nothing to judge */
+    (void)txn;  /* as above */
+    return json_object_set(item->tree, "NetworkType", json_object_get(in, "NetworkType")) == 0
+               ? 0
+               : err_set(err, ERR_MEMORY, "updating a cluster");
 }
 
 /* ---- delete ---- */
@@ -213,53 +131,65 @@ static int judge_empty(struct aws_call *call, const struct arc_item *cluster,
                : rc;
 }
 
-static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
+/* Panels and controls that come meanwhile write the cluster's guard. */
+static int remove_cluster(struct aws_call *call, struct store_txn *txn, const struct arc_item *item,
+                          struct err *err)
 {
-    const json_t *in = ((const struct arc_input *)state)->in;
-    struct arc_item cluster = {.key = NULL};
     struct arc_item panel = {.key = NULL};
-    int rc =
-        arc_load(call, tree_text(in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn", &cluster, err);
-    if (rc == 0) {
-        rc = arc_guard(call, txn, ARC_CLUSTERS_GUARD, err);
-    }
-    if (rc == 0) {
-        rc = judge_empty(call, &cluster, &panel, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    const char *guard = model_arc_guard(call->arena, cluster.name.id);
-    struct store_entry entry = {.changed_revision = 0};
-    rc = store_get(service_context(call)->store, guard, call->arena, &entry, err);
-    if (rc != 0) {
-        return rc;
-    }
-    /* Panels and controls that come meanwhile write the guard. */
-    store_txn_require_revision(txn, guard, entry.changed_revision);
-    store_txn_delete(txn, guard);
-    store_txn_require_revision(txn, cluster.key, cluster.revision);
-    store_txn_delete(txn, cluster.key);
-    arc_token_drop(call, txn, cluster.tree);
-    if (panel.key != NULL) {
+    int rc = arc_guard(call, txn, ARC_CLUSTERS_GUARD, err);
+    rc = rc == 0 ? arc_guard_drop(call, txn, item->name.id, err) : rc;
+    rc = rc == 0 ? judge_empty(call, item, &panel, err) : rc;
+    if (rc == 0 && panel.key != NULL) {
         store_txn_delete(txn, panel.key);
         store_txn_delete(txn, model_arc_guard(call->arena, panel.name.id));
     }
-    return 0;
+    return rc;
+}
+
+/* ---- the operations ---- */
+
+static const struct arc_kind kind = {
+    .kind = MODEL_ARC_CLUSTER,
+    .arn = "ClusterArn",
+    .member = "Cluster",
+    .show = arc_show_cluster,
+    .create = create,
+    .update = update,
+    .remove = remove_cluster,
+};
+
+ARC_HANDLER(create_cluster)
+{
+    return arc_create(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(describe_cluster)
+{
+    return arc_describe(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(update_cluster)
+{
+    return arc_update(call, &kind, in, ret_out, err);
 }
 
 ARC_HANDLER(delete_cluster)
 {
-    struct arc_input input = {.in = in};
-    int rc = arc_transact(call, delete_step, &input, err);
-    return rc == 0 ? tree_answer(json_object(), ret_out, err) : rc;
+    return arc_delete(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(list_clusters)
+{
+    struct arc_list list;
+    int rc = arc_range(call, PATH_ARC_CLUSTERS, &list, err);
+    return rc == 0 ? arc_answer_list(call, in, &list, "Clusters", arc_show_cluster, ret_out, err)
+                   : rc;
 }
 
 ARC_HANDLER(get_resource_policy)
 {
     struct arc_item item = {.key = NULL};
-    int rc =
-        arc_load(call, tree_text(in, "ResourceArn"), MODEL_ARC_CLUSTER, "ResourceArn", &item, err);
+    int rc = arc_load_member(call, in, "ResourceArn", MODEL_ARC_CLUSTER, &item, err);
     (void)ret_out; /* there is never a policy */
     return rc == 0 ? aws_error(call, err, "ResourceNotFoundException",
                                "The cluster is not shared with other accounts: it has no policy.")

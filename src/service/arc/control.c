@@ -10,7 +10,7 @@
 #include "model/path.h"
 #include "model/zone.h"
 #include "service/arc/handlers.h"
-#include "service/arc/support.h"
+#include "service/arc/resource.h"
 
 #include <string.h>
 
@@ -27,20 +27,13 @@ json_t *arc_show_control(struct aws_call *call, const json_t *tree)
 
 /* ---- create ---- */
 
-struct creation {
-    const json_t *in;
-    json_t *tree;
-    bool repeated;
-};
-
 /* The panel that is named, or the cluster's default one. */
 static int find_panel(struct aws_call *call, const json_t *in, struct arc_item *ret_panel,
                       struct err *err)
 {
     const char *arn = tree_text(in, "ControlPanelArn");
     struct arc_item cluster = {.key = NULL};
-    int rc =
-        arc_load(call, tree_text(in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn", &cluster, err);
+    int rc = arc_load_member(call, in, "ClusterArn", MODEL_ARC_CLUSTER, &cluster, err);
     if (rc != 0) {
         return rc;
     }
@@ -71,160 +64,76 @@ static int judge_cluster(struct aws_call *call, const char *cluster, struct err 
             controls += count;
         }
     }
-    return rc == 0 && controls >= MODEL_ARC_CLUSTER_CONTROLS
-               ? aws_error(call, err, "ServiceQuotaExceededException",
-                           "The cluster has %zu routing controls already, and can have no more "
-                           "than %u.",
-                           controls, MODEL_ARC_CLUSTER_CONTROLS)
-               : rc;
+    return rc == 0 ? arc_quota(call, "cluster", controls, "routing controls",
+                               MODEL_ARC_CLUSTER_CONTROLS, err)
+                   : rc;
+}
+
+/* Whether the panel can have a control of that name, besides the one with the id `except`. */
+static int judge_name(struct aws_call *call, const char *panel, const char *name,
+                      const char *except, size_t *ret_count, struct err *err)
+{
+    struct arc_list list = {.count = 0};
+    int rc = arc_range(call, model_arc_prefix(call->arena, PATH_ARC_CONTROLS, panel), &list, err);
+    if (rc == 0 && arc_name_taken(&list, name, except)) {
+        return arc_conflict(call, err, "The control panel has a routing control named %s already.",
+                            name);
+    }
+    *ret_count = list.count;
+    return rc;
 }
 
 static int judge_control(struct aws_call *call, const struct arc_item *panel, const char *name,
                          struct err *err)
 {
-    struct arc_list list;
-    int rc = arc_range(call, model_arc_prefix(call->arena, PATH_ARC_CONTROLS, panel->name.id),
-                       &list, err);
-    if (rc == 0 && arc_name_taken(&list, name, "")) {
-        return arc_conflict(call, err, "The control panel has a routing control named %s already.",
-                            name);
-    }
-    if (rc == 0 && list.count >= MODEL_ARC_PANEL_CONTROLS) {
-        return aws_error(call, err, "ServiceQuotaExceededException",
-                         "The control panel has %zu routing controls already, and can have no "
-                         "more than %u.",
-                         list.count, MODEL_ARC_PANEL_CONTROLS);
-    }
+    size_t count = 0;
+    int rc = judge_name(call, panel->name.id, name, "", &count, err);
+    rc = rc == 0 ? arc_quota(call, "control panel", count, "routing controls",
+                             MODEL_ARC_PANEL_CONTROLS, err)
+                 : rc;
     return rc == 0 ? judge_cluster(call, tree_text(panel->tree, "Cluster"), err) : rc;
 }
 
 /* New controls are Off. */
 static int put_control(struct aws_call *call, struct store_txn *txn, const char *panel,
-                       struct creation *creation, struct err *err)
+                       const json_t *in, json_t **ret_tree, struct err *err)
 {
     static const struct model_arc_state off = {.on = false};
     char id[MODEL_ARC_ID];
     model_arc_new_id(MODEL_ARC_CONTROL, id);
-    const char *key = model_arc_key(call->arena, MODEL_ARC_CONTROL, panel, id);
     const char *state = model_arc_state_encode(call->arena, panel, &off);
-    creation->tree = tree_keep(
-        call, json_pack("{s:i, s:s, s:s, s:s, s:{}}", "v", MODEL_VERSION, "Id", id, "Name",
-                        tree_text(creation->in, "RoutingControlName"), "Panel", panel, "Tags"));
-    int rc = arc_token_put(call, txn, creation->in, arc_arn(call, MODEL_ARC_CONTROL, panel, id),
-                           creation->tree, err);
-    store_txn_require_absent(txn, key);
+    *ret_tree = tree_keep(call, json_pack("{s:i, s:s, s:s, s:s, s:{}}", "v", MODEL_VERSION, "Id",
+                                          id, "Name", tree_text(in, "RoutingControlName"), "Panel",
+                                          panel, "Tags"));
     store_txn_put(txn, model_arc_state_key(call->arena, panel, id), state, strlen(state));
-    return rc == 0 ? tree_put(txn, key, creation->tree, err) : rc;
+    return arc_put_new(call, txn, MODEL_ARC_CONTROL, panel, id, in, *ret_tree, err);
 }
 
-static int create_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
-{
-    struct creation *creation = state;
-    const char *arn = NULL;
-    struct arc_item item = {.key = NULL};
-    int rc = arc_token_find(call, txn, creation->in, &arn, err);
-    if (rc == 0 && arn != NULL) {
-        rc = arc_load(call, arn, MODEL_ARC_CONTROL, "ClientToken", &item, err);
-        creation->tree = rc == 0 ? item.tree : NULL;
-        creation->repeated = true;
-        return rc;
-    }
-    rc = rc == 0 ? find_panel(call, creation->in, &item, err) : rc;
-    rc = rc == 0 ? arc_guard(call, txn, tree_text(item.tree, "Cluster"), err) : rc;
-    rc = rc == 0 ? arc_guard(call, txn, item.name.id, err) : rc;
-    if (rc == 0) {
-        rc = judge_control(call, &item, tree_text(creation->in, "RoutingControlName"), err);
-    }
-    if (rc == 0) {
-        store_txn_require_present(txn, item.key);
-        rc = put_control(call, txn, item.name.id, creation, err);
-    }
-    return rc;
-}
-
-ARC_HANDLER(create_control)
-{
-    struct creation creation = {.in = in};
-    int rc = arc_transact(call, create_step, &creation, err);
-    return rc == 0 ? arc_answer_shown(arc_show_control(call, creation.tree), "RoutingControl",
-                                      creation.repeated ? NULL : "PENDING", ret_out, err)
-                   : rc;
-}
-
-/* ---- describe, list ---- */
-
-static int load_control(struct aws_call *call, const json_t *in, struct arc_item *ret_item,
-                        struct err *err)
-{
-    return arc_load(call, tree_text(in, "RoutingControlArn"), MODEL_ARC_CONTROL,
-                    "RoutingControlArn", ret_item, err);
-}
-
-ARC_HANDLER(describe_control)
-{
-    struct arc_item item = {.key = NULL};
-    int rc = load_control(call, in, &item, err);
-    return rc == 0 ? arc_answer_shown(arc_show_control(call, item.tree), "RoutingControl", NULL,
-                                      ret_out, err)
-                   : rc;
-}
-
-ARC_HANDLER(list_controls)
+static int create(struct aws_call *call, struct store_txn *txn, const json_t *in, json_t **ret_tree,
+                  struct err *err)
 {
     struct arc_item panel = {.key = NULL};
-    struct arc_list list;
-    int rc = arc_load(call, tree_text(in, "ControlPanelArn"), MODEL_ARC_PANEL, "ControlPanelArn",
-                      &panel, err);
+    int rc = find_panel(call, in, &panel, err);
+    rc = rc == 0 ? arc_guard(call, txn, tree_text(panel.tree, "Cluster"), err) : rc;
+    rc = rc == 0 ? arc_guard(call, txn, panel.name.id, err) : rc;
+    rc = rc == 0 ? judge_control(call, &panel, tree_text(in, "RoutingControlName"), err) : rc;
     if (rc == 0) {
-        rc = arc_range(call, model_arc_prefix(call->arena, PATH_ARC_CONTROLS, panel.name.id), &list,
-                       err);
+        store_txn_require_present(txn, panel.key);
+        rc = put_control(call, txn, panel.name.id, in, ret_tree, err);
     }
-    return rc == 0
-               ? arc_answer_list(call, in, &list, "RoutingControls", arc_show_control, ret_out, err)
-               : rc;
+    return rc;
 }
 
 /* ---- update ---- */
 
-struct update {
-    const json_t *in;
-    json_t *tree;
-};
-
-static int update_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
+static int update(struct aws_call *call, struct store_txn *txn, const json_t *in,
+                  const struct arc_item *item, struct err *err)
 {
-    struct update *update = state;
-    const char *name = tree_text(update->in, "RoutingControlName");
-    struct arc_item item = {.key = NULL};
-    struct arc_list list;
-    int rc = load_control(call, update->in, &item, err);
-    rc = rc == 0 ? arc_guard(call, txn, item.name.panel, err) : rc;
-    if (rc == 0) {
-        rc = arc_range(call, model_arc_prefix(call->arena, PATH_ARC_CONTROLS, item.name.panel),
-                       &list, err);
-    }
-    if (rc == 0 && arc_name_taken(&list, name, item.name.id)) {
-        rc = arc_conflict(call, err, "The control panel has a routing control named %s already.",
-                          name);
-    }
-    if (rc == 0 && json_object_set_new(item.tree, "Name", json_string(name)) != 0) {
-        rc = err_set(err, ERR_MEMORY, "renaming a routing control");
-    }
-    if (rc == 0) {
-        update->tree = item.tree;
-        store_txn_require_revision(txn, item.key, item.revision);
-        rc = tree_put(txn, item.key, item.tree, err);
-    }
-    return rc;
-}
-
-ARC_HANDLER(update_control)
-{
-    struct update update = {.in = in};
-    int rc = arc_transact(call, update_step, &update, err);
-    return rc == 0 ? arc_answer_shown(arc_show_control(call, update.tree), "RoutingControl", NULL,
-                                      ret_out, err)
-                   : rc;
+    const char *name = tree_text(in, "RoutingControlName");
+    size_t count = 0;
+    int rc = arc_guard(call, txn, item->name.panel, err);
+    rc = rc == 0 ? judge_name(call, item->name.panel, name, item->name.id, &count, err) : rc;
+    return rc == 0 ? arc_rename(item, name, err) : rc;
 }
 
 /* ---- health checks that follow a control ---- */
@@ -279,32 +188,6 @@ static int find_followers(struct aws_call *call, const struct model_arc_name *co
     return 0;
 }
 
-static const char *token_of_id(const void *list, size_t index)
-{
-    return json_string_value(json_array_get(list, index));
-}
-
-ARC_HANDLER(list_health_checks)
-{
-    struct arc_item item = {.key = NULL};
-    struct arc_page page = {.first = 0};
-    json_t *ids = NULL;
-    int rc = load_control(call, in, &item, err);
-    rc = rc == 0 ? find_followers(call, &item.name, &ids, err) : rc;
-    if (rc == 0) {
-        rc = arc_paginate(call, in, 1000, ids, json_array_size(ids), token_of_id, &page, err);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    json_t *shown = json_array();
-    for (size_t i = page.first; i < page.end; i++) {
-        (void)json_array_append(shown, json_array_get(ids, i)); /* fails with the answer */
-    }
-    return tree_answer(json_pack("{s:o, s:s*}", "HealthCheckIds", shown, "NextToken", page.next),
-                       ret_out, err);
-}
-
 /* ---- delete ---- */
 
 static bool names_control(const json_t *rule, const char *member, const char *id)
@@ -342,25 +225,77 @@ static int judge_unused(struct aws_call *call, const struct arc_item *control, s
     return rc;
 }
 
-static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
+static int remove_control(struct aws_call *call, struct store_txn *txn, const struct arc_item *item,
+                          struct err *err)
 {
-    const json_t *in = ((const struct arc_input *)state)->in;
-    struct arc_item item = {.key = NULL};
-    int rc = load_control(call, in, &item, err);
-    rc = rc == 0 ? arc_guard(call, txn, item.name.panel, err) : rc;
-    rc = rc == 0 ? judge_unused(call, &item, err) : rc;
+    int rc = arc_guard(call, txn, item->name.panel, err);
+    rc = rc == 0 ? judge_unused(call, item, err) : rc;
     if (rc == 0) {
-        store_txn_require_revision(txn, item.key, item.revision);
-        store_txn_delete(txn, item.key);
-        store_txn_delete(txn, model_arc_state_key(call->arena, item.name.panel, item.name.id));
-        arc_token_drop(call, txn, item.tree);
+        store_txn_delete(txn, model_arc_state_key(call->arena, item->name.panel, item->name.id));
     }
     return rc;
 }
 
+/* ---- the operations ---- */
+
+static const struct arc_kind kind = {
+    .kind = MODEL_ARC_CONTROL,
+    .arn = "RoutingControlArn",
+    .member = "RoutingControl",
+    .show = arc_show_control,
+    .create = create,
+    .update = update,
+    .remove = remove_control,
+};
+
+ARC_HANDLER(create_control)
+{
+    return arc_create(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(describe_control)
+{
+    return arc_describe(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(update_control)
+{
+    return arc_update(call, &kind, in, ret_out, err);
+}
+
 ARC_HANDLER(delete_control)
 {
-    struct arc_input input = {.in = in};
-    int rc = arc_transact(call, delete_step, &input, err);
-    return rc == 0 ? tree_answer(json_object(), ret_out, err) : rc;
+    return arc_delete(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(list_controls)
+{
+    return arc_list_of_panel(call, in, PATH_ARC_CONTROLS, "RoutingControls", arc_show_control,
+                             ret_out, err);
+}
+
+static const char *token_of_id(const void *list, size_t index)
+{
+    return json_string_value(json_array_get(list, index));
+}
+
+ARC_HANDLER(list_health_checks)
+{
+    struct arc_item item = {.key = NULL};
+    struct arc_page page = {.first = 0};
+    json_t *ids = NULL;
+    int rc = arc_load_member(call, in, kind.arn, kind.kind, &item, err);
+    rc = rc == 0 ? find_followers(call, &item.name, &ids, err) : rc;
+    if (rc == 0) {
+        rc = arc_paginate(call, in, 1000, ids, json_array_size(ids), token_of_id, &page, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    json_t *shown = json_array();
+    for (size_t i = page.first; i < page.end; i++) {
+        (void)json_array_append(shown, json_array_get(ids, i)); /* fails with the answer */
+    }
+    return tree_answer(json_pack("{s:o, s:s*}", "HealthCheckIds", shown, "NextToken", page.next),
+                       ret_out, err);
 }

@@ -7,7 +7,7 @@
 #include "model/path.h"
 #include "model/zone.h"
 #include "service/arc/handlers.h"
-#include "service/arc/support.h"
+#include "service/arc/resource.h"
 
 static size_t count_controls(struct aws_call *call, const char *panel)
 {
@@ -35,41 +35,21 @@ json_t *arc_show_panel(struct aws_call *call, const json_t *tree)
 /* ---- create ---- */
 
 int arc_put_panel(struct aws_call *call, struct store_txn *txn, const char *cluster,
-                  const char *name, bool is_default, const json_t *in, const char **ret_id,
-                  json_t **ret_tree, struct err *err)
+                  const char *name, const json_t *in, json_t **ret_tree, struct err *err)
 {
     char id[MODEL_ARC_ID];
     json_t *tags = NULL;
     model_arc_new_id(MODEL_ARC_PANEL, id);
-    int rc = arc_new_tags(call, in, &tags, err);
-    if (rc == 0) {
-        rc = arc_guard(call, txn, id, err);
-    }
+    int rc = arc_guard(call, txn, id, err);
+    rc = rc == 0 ? arc_new_tags(call, in, &tags, err) : rc;
     if (rc != 0) {
-        json_decref(tags);
         return rc;
     }
-    json_t *tree = tree_keep(call, json_pack("{s:i, s:s, s:s, s:s, s:b, s:o}", "v", MODEL_VERSION,
-                                             "Id", id, "Name", name, "Cluster", cluster, "Default",
-                                             is_default, "Tags", tags));
-    const char *key = model_arc_key(call->arena, MODEL_ARC_PANEL, "", id);
-    store_txn_require_absent(txn, key);
-    if (in != NULL) {
-        rc = arc_token_put(call, txn, in, arc_arn(call, MODEL_ARC_PANEL, "", id), tree, err);
-    }
-    if (rc == 0) {
-        rc = tree_put(txn, key, tree, err);
-    }
-    *ret_id = arena_strdup(call->arena, id);
-    *ret_tree = tree;
-    return rc;
+    *ret_tree = tree_keep(call, json_pack("{s:i, s:s, s:s, s:s, s:b, s:o}", "v", MODEL_VERSION,
+                                          "Id", id, "Name", name, "Cluster", cluster, "Default",
+                                          in == NULL, "Tags", tags));
+    return arc_put_new(call, txn, MODEL_ARC_PANEL, "", id, in, *ret_tree, err);
 }
-
-struct creation {
-    const json_t *in;
-    json_t *tree;
-    bool repeated;
-};
 
 /* The panels of one cluster. */
 static int panels_of(struct aws_call *call, const char *cluster, struct arc_list *ret_list,
@@ -87,134 +67,47 @@ static int panels_of(struct aws_call *call, const char *cluster, struct arc_list
     return rc;
 }
 
-static int judge_panel(struct aws_call *call, const char *cluster, const char *name,
-                       struct err *err)
+/* Whether the cluster can have a panel of that name, besides the one with the id `except`. */
+static int judge_name(struct aws_call *call, const char *cluster, const char *name,
+                      const char *except, size_t *ret_count, struct err *err)
 {
-    struct arc_list list;
+    struct arc_list list = {.count = 0};
     int rc = panels_of(call, cluster, &list, err);
-    if (rc == 0 && arc_name_taken(&list, name, "")) {
+    if (rc == 0 && arc_name_taken(&list, name, except)) {
         return arc_conflict(call, err, "The cluster has a control panel named %s already.", name);
     }
-    if (rc == 0 && list.count >= MODEL_ARC_PANELS) {
-        return aws_error(call, err, "ServiceQuotaExceededException",
-                         "The cluster has %zu control panels already, and can have no more than "
-                         "%u.",
-                         list.count, MODEL_ARC_PANELS);
-    }
+    *ret_count = list.count;
     return rc;
 }
 
-static int create_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
+static int create(struct aws_call *call, struct store_txn *txn, const json_t *in, json_t **ret_tree,
+                  struct err *err)
 {
-    struct creation *creation = state;
-    const char *name = tree_text(creation->in, "ControlPanelName");
-    const char *arn = NULL;
-    const char *id = NULL;
-    struct arc_item item = {.key = NULL};
-    int rc = arc_token_find(call, txn, creation->in, &arn, err);
-    if (rc == 0 && arn != NULL) {
-        rc = arc_load(call, arn, MODEL_ARC_PANEL, "ClientToken", &item, err);
-        creation->tree = rc == 0 ? item.tree : NULL;
-        creation->repeated = true;
-        return rc;
-    }
-    if (rc == 0) {
-        rc = arc_load(call, tree_text(creation->in, "ClusterArn"), MODEL_ARC_CLUSTER, "ClusterArn",
-                      &item, err);
-    }
-    if (rc == 0) {
-        rc = arc_guard(call, txn, item.name.id, err);
-    }
-    if (rc == 0) {
-        rc = judge_panel(call, item.name.id, name, err);
-    }
-    if (rc == 0) {
-        store_txn_require_present(txn, item.key);
-        rc = arc_put_panel(call, txn, item.name.id, name, false, creation->in, &id, &creation->tree,
-                           err);
-    }
-    return rc;
-}
-
-ARC_HANDLER(create_panel)
-{
-    struct creation creation = {.in = in};
-    int rc = arc_transact(call, create_step, &creation, err);
-    return rc == 0 ? arc_answer_shown(arc_show_panel(call, creation.tree), "ControlPanel",
-                                      creation.repeated ? NULL : "PENDING", ret_out, err)
-                   : rc;
-}
-
-/* ---- describe, list ---- */
-
-ARC_HANDLER(describe_panel)
-{
-    struct arc_item item = {.key = NULL};
-    int rc = arc_load(call, tree_text(in, "ControlPanelArn"), MODEL_ARC_PANEL, "ControlPanelArn",
-                      &item, err);
-    return rc == 0 ? arc_answer_shown(arc_show_panel(call, item.tree), "ControlPanel", NULL,
-                                      ret_out, err)
-                   : rc;
-}
-
-ARC_HANDLER(list_panels)
-{
-    const char *arn = tree_text(in, "ClusterArn");
+    const char *name = tree_text(in, "ControlPanelName");
     struct arc_item cluster = {.key = NULL};
-    struct arc_list list;
-    int rc = 0;
-    if (arn[0] != '\0') {
-        rc = arc_load(call, arn, MODEL_ARC_CLUSTER, "ClusterArn", &cluster, err);
-        rc = rc == 0 ? panels_of(call, cluster.name.id, &list, err) : rc;
-    } else {
-        rc = arc_range(call, PATH_ARC_PANELS, &list, err);
+    size_t count = 0;
+    int rc = arc_load_member(call, in, "ClusterArn", MODEL_ARC_CLUSTER, &cluster, err);
+    rc = rc == 0 ? arc_guard(call, txn, cluster.name.id, err) : rc;
+    rc = rc == 0 ? judge_name(call, cluster.name.id, name, "", &count, err) : rc;
+    rc = rc == 0 ? arc_quota(call, "cluster", count, "control panels", MODEL_ARC_PANELS, err) : rc;
+    if (rc == 0) {
+        store_txn_require_present(txn, cluster.key);
+        rc = arc_put_panel(call, txn, cluster.name.id, name, in, ret_tree, err);
     }
-    return rc == 0 ? arc_answer_list(call, in, &list, "ControlPanels", arc_show_panel, ret_out, err)
-                   : rc;
+    return rc;
 }
 
 /* ---- update ---- */
 
-struct update {
-    const json_t *in;
-    json_t *tree;
-};
-
-static int update_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
+static int update(struct aws_call *call, struct store_txn *txn, const json_t *in,
+                  const struct arc_item *item, struct err *err)
 {
-    struct update *update = state;
-    const char *name = tree_text(update->in, "ControlPanelName");
-    struct arc_item item = {.key = NULL};
-    struct arc_list list;
-    int rc = arc_load(call, tree_text(update->in, "ControlPanelArn"), MODEL_ARC_PANEL,
-                      "ControlPanelArn", &item, err);
-    if (rc == 0) {
-        rc = arc_guard(call, txn, tree_text(item.tree, "Cluster"), err);
-    }
-    if (rc == 0) {
-        rc = panels_of(call, tree_text(item.tree, "Cluster"), &list, err);
-    }
-    if (rc == 0 && arc_name_taken(&list, name, item.name.id)) {
-        rc = arc_conflict(call, err, "The cluster has a control panel named %s already.", name);
-    }
-    if (rc == 0 && json_object_set_new(item.tree, "Name", json_string(name)) != 0) {
-        rc = err_set(err, ERR_MEMORY, "renaming a control panel");
-    }
-    if (rc == 0) {
-        update->tree = item.tree;
-        store_txn_require_revision(txn, item.key, item.revision);
-        rc = tree_put(txn, item.key, item.tree, err);
-    }
-    return rc;
-}
-
-ARC_HANDLER(update_panel)
-{
-    struct update update = {.in = in};
-    int rc = arc_transact(call, update_step, &update, err);
-    return rc == 0 ? arc_answer_shown(arc_show_panel(call, update.tree), "ControlPanel", NULL,
-                                      ret_out, err)
-                   : rc;
+    const char *cluster = tree_text(item->tree, "Cluster");
+    const char *name = tree_text(in, "ControlPanelName");
+    size_t count = 0;
+    int rc = arc_guard(call, txn, cluster, err);
+    rc = rc == 0 ? judge_name(call, cluster, name, item->name.id, &count, err) : rc;
+    return rc == 0 ? arc_rename(item, name, err) : rc;
 }
 
 /* ---- delete ---- */
@@ -244,36 +137,57 @@ static int judge_empty(struct aws_call *call, const struct arc_item *panel, stru
     return 0;
 }
 
-static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
+static int remove_panel(struct aws_call *call, struct store_txn *txn, const struct arc_item *item,
+                        struct err *err)
 {
-    const json_t *in = ((const struct arc_input *)state)->in;
-    struct arc_item panel = {.key = NULL};
-    struct store_entry guard = {.changed_revision = 0};
-    int rc = arc_load(call, tree_text(in, "ControlPanelArn"), MODEL_ARC_PANEL, "ControlPanelArn",
-                      &panel, err);
-    if (rc == 0) {
-        rc = arc_guard(call, txn, tree_text(panel.tree, "Cluster"), err);
-    }
-    const char *guard_key = rc == 0 ? model_arc_guard(call->arena, panel.name.id) : NULL;
-    if (rc == 0) {
-        rc = store_get(service_context(call)->store, guard_key, call->arena, &guard, err);
-    }
-    if (rc == 0) {
-        rc = judge_empty(call, &panel, err);
-    }
-    if (rc == 0) {
-        store_txn_require_revision(txn, guard_key, guard.changed_revision);
-        store_txn_delete(txn, guard_key);
-        store_txn_require_revision(txn, panel.key, panel.revision);
-        store_txn_delete(txn, panel.key);
-        arc_token_drop(call, txn, panel.tree);
-    }
-    return rc;
+    int rc = arc_guard(call, txn, tree_text(item->tree, "Cluster"), err);
+    rc = rc == 0 ? arc_guard_drop(call, txn, item->name.id, err) : rc;
+    return rc == 0 ? judge_empty(call, item, err) : rc;
+}
+
+/* ---- the operations ---- */
+
+static const struct arc_kind kind = {
+    .kind = MODEL_ARC_PANEL,
+    .arn = "ControlPanelArn",
+    .member = "ControlPanel",
+    .show = arc_show_panel,
+    .create = create,
+    .update = update,
+    .remove = remove_panel,
+};
+
+ARC_HANDLER(create_panel)
+{
+    return arc_create(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(describe_panel)
+{
+    return arc_describe(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(update_panel)
+{
+    return arc_update(call, &kind, in, ret_out, err);
 }
 
 ARC_HANDLER(delete_panel)
 {
-    struct arc_input input = {.in = in};
-    int rc = arc_transact(call, delete_step, &input, err);
-    return rc == 0 ? tree_answer(json_object(), ret_out, err) : rc;
+    return arc_delete(call, &kind, in, ret_out, err);
+}
+
+ARC_HANDLER(list_panels)
+{
+    struct arc_item cluster = {.key = NULL};
+    struct arc_list list;
+    int rc = 0;
+    if (tree_text(in, "ClusterArn")[0] != '\0') {
+        rc = arc_load_member(call, in, "ClusterArn", MODEL_ARC_CLUSTER, &cluster, err);
+        rc = rc == 0 ? panels_of(call, cluster.name.id, &list, err) : rc;
+    } else {
+        rc = arc_range(call, PATH_ARC_PANELS, &list, err);
+    }
+    return rc == 0 ? arc_answer_list(call, in, &list, "ControlPanels", arc_show_panel, ret_out, err)
+                   : rc;
 }

@@ -10,7 +10,7 @@
 #include "model/path.h"
 #include "model/zone.h"
 #include "service/arc/handlers.h"
-#include "service/arc/support.h"
+#include "service/arc/resource.h"
 
 #include <inttypes.h>
 
@@ -51,14 +51,6 @@ static json_t *show_rule(struct aws_call *call, const json_t *tree)
                      show_controls(call, tree, "Controls"), "TargetControls", targets);
 }
 
-/* {"AssertionRule":..} or {"GatingRule":..}; status NULL: DEPLOYED. */
-static int answer_rule(struct aws_call *call, const json_t *tree, const char *status,
-                       json_t **ret_out, struct err *err)
-{
-    return arc_answer_shown(show_rule(call, tree), is_gating(tree) ? "GatingRule" : "AssertionRule",
-                            status, ret_out, err);
-}
-
 /* {"ASSERTION":..} or {"GATING":..} */
 static json_t *show_listed(struct aws_call *call, const json_t *tree)
 {
@@ -66,14 +58,6 @@ static json_t *show_listed(struct aws_call *call, const json_t *tree)
 }
 
 /* ---- create ---- */
-
-struct creation {
-    const json_t *in;
-    const json_t *rule; /* the member of in */
-    bool gating;
-    json_t *tree;
-    bool repeated;
-};
 
 static bool holds_text(const json_t *list, const char *text)
 {
@@ -86,10 +70,10 @@ static bool holds_text(const json_t *list, const char *text)
 }
 
 /* The ids of the controls that a member names; *ret_ids is kept. txn compares that they stay. */
-static int read_controls(struct aws_call *call, const struct creation *creation, const char *panel,
+static int read_controls(struct aws_call *call, const json_t *rule, const char *panel,
                          const char *member, json_t **ret_ids, struct err *err)
 {
-    const json_t *arns = json_object_get(creation->rule, member);
+    const json_t *arns = json_object_get(rule, member);
     json_t *ids = tree_keep(call, json_array());
     if (json_array_size(arns) == 0 || json_array_size(arns) > MODEL_ARC_PANEL_CONTROLS) {
         return arc_invalid(call, err, "%s must name 1 to %u routing controls.", member,
@@ -117,13 +101,21 @@ static int read_controls(struct aws_call *call, const struct creation *creation,
     return 0;
 }
 
+static int judge_wait(struct aws_call *call, const json_t *rule, struct err *err)
+{
+    return json_integer_value(json_object_get(rule, "WaitPeriodMs")) >= 0
+               ? 0
+               : arc_invalid(call, err, "WaitPeriodMs must not be negative.");
+}
+
 static int judge_config(struct aws_call *call, const json_t *rule, size_t controls, struct err *err)
 {
     const json_t *config = json_object_get(rule, "RuleConfig");
     enum model_arc_rule_type type = MODEL_ARC_ATLEAST;
     int64_t threshold = json_integer_value(json_object_get(config, "Threshold"));
-    if (json_integer_value(json_object_get(rule, "WaitPeriodMs")) < 0) {
-        return arc_invalid(call, err, "WaitPeriodMs must not be negative.");
+    int rc = judge_wait(call, rule, err);
+    if (rc != 0) {
+        return rc;
     }
     if (model_arc_rule_type_parse(tree_text(config, "Type"), &type) != 0) {
         return arc_invalid(call, err, "The type of a rule is ATLEAST, AND, OR or EXACTLY.");
@@ -142,44 +134,44 @@ static int judge_config(struct aws_call *call, const json_t *rule, size_t contro
 static int judge_panel(struct aws_call *call, const char *panel, const char *name,
                        const char *except, struct err *err)
 {
-    struct arc_list list;
+    struct arc_list list = {.count = 0};
     int rc = arc_range(call, model_arc_prefix(call->arena, PATH_ARC_RULES, panel), &list, err);
     if (rc == 0 && arc_name_taken(&list, name, except)) {
         return arc_invalid(call, err, "The control panel has a safety rule named %s already.",
                            name);
     }
-    if (rc == 0 && except[0] == '\0' && list.count >= MODEL_ARC_RULES) {
-        return aws_error(call, err, "ServiceQuotaExceededException",
-                         "The control panel has %zu safety rules already, and can have no more "
-                         "than %u.",
-                         list.count, MODEL_ARC_RULES);
-    }
-    return rc;
+    return rc == 0 && except[0] == '\0'
+               ? arc_quota(call, "control panel", list.count, "safety rules", MODEL_ARC_RULES, err)
+               : rc;
 }
 
+/* A rule that was read from a request. */
+struct draft {
+    const json_t *rule; /* the member of the request */
+    bool gating;
+    json_t *controls; /* ids, kept */
+    json_t *targets;  /* the same; NULL for an assertion rule */
+};
+
 static int put_rule(struct aws_call *call, struct store_txn *txn, const char *panel,
-                    struct creation *creation, json_t *controls, json_t *targets, struct err *err)
+                    const struct draft *draft, const json_t *in, json_t **ret_tree, struct err *err)
 {
-    const json_t *rule = creation->rule;
+    const json_t *rule = draft->rule;
     char id[MODEL_ARC_ID];
     json_t *tags = NULL;
     model_arc_new_id(MODEL_ARC_RULE, id);
-    int rc = arc_new_tags(call, creation->in, &tags, err);
+    int rc = arc_new_tags(call, in, &tags, err);
     if (rc != 0) {
         return rc;
     }
-    creation->tree = tree_keep(
+    *ret_tree = tree_keep(
         call,
         json_pack("{s:i, s:s, s:s, s:s, s:s, s:O, s:O, s:O, s:O*, s:o}", "v", MODEL_VERSION, "Id",
-                  id, "Panel", panel, "Kind", creation->gating ? "GATING" : "ASSERTION", "Name",
+                  id, "Panel", panel, "Kind", draft->gating ? "GATING" : "ASSERTION", "Name",
                   tree_text(rule, "Name"), "WaitPeriodMs", json_object_get(rule, "WaitPeriodMs"),
-                  "RuleConfig", json_object_get(rule, "RuleConfig"), "Controls", controls,
-                  "Targets", targets, "Tags", tags));
-    const char *key = model_arc_key(call->arena, MODEL_ARC_RULE, panel, id);
-    store_txn_require_absent(txn, key);
-    rc = arc_token_put(call, txn, creation->in, arc_arn(call, MODEL_ARC_RULE, panel, id),
-                       creation->tree, err);
-    return rc == 0 ? tree_put(txn, key, creation->tree, err) : rc;
+                  "RuleConfig", json_object_get(rule, "RuleConfig"), "Controls", draft->controls,
+                  "Targets", draft->targets, "Tags", tags));
+    return arc_put_new(call, txn, MODEL_ARC_RULE, panel, id, in, *ret_tree, err);
 }
 
 static int judge_targets(struct aws_call *call, const json_t *controls, const json_t *targets,
@@ -195,158 +187,141 @@ static int judge_targets(struct aws_call *call, const json_t *controls, const js
     return 0;
 }
 
-static int make_rule(struct aws_call *call, struct store_txn *txn, struct creation *creation,
-                     struct err *err)
+static int read_draft(struct aws_call *call, const char *panel, struct draft *draft,
+                      struct err *err)
 {
+    const json_t *rule = draft->rule;
+    int rc = read_controls(call, rule, panel, draft->gating ? "GatingControls" : "AssertedControls",
+                           &draft->controls, err);
+    if (rc == 0 && draft->gating) {
+        rc = read_controls(call, rule, panel, "TargetControls", &draft->targets, err);
+        rc = rc == 0 ? judge_targets(call, draft->controls, draft->targets, err) : rc;
+    }
+    return rc == 0 ? judge_config(call, rule, json_array_size(draft->controls), err) : rc;
+}
+
+static int create(struct aws_call *call, struct store_txn *txn, const json_t *in, json_t **ret_tree,
+                  struct err *err)
+{
+    const json_t *gating = json_object_get(in, "GatingRule");
+    struct draft draft = {.rule = gating != NULL ? gating : json_object_get(in, "AssertionRule"),
+                          .gating = gating != NULL};
     struct arc_item panel = {.key = NULL};
-    json_t *controls = NULL;
-    json_t *targets = NULL;
-    int rc = arc_load(call, tree_text(creation->rule, "ControlPanelArn"), MODEL_ARC_PANEL,
-                      "ControlPanelArn", &panel, err);
+    int rc = arc_load_member(call, draft.rule, "ControlPanelArn", MODEL_ARC_PANEL, &panel, err);
     rc = rc == 0 ? arc_guard(call, txn, panel.name.id, err) : rc;
-    rc =
-        rc == 0 ? judge_panel(call, panel.name.id, tree_text(creation->rule, "Name"), "", err) : rc;
-    if (rc == 0) {
-        rc =
-            read_controls(call, creation, panel.name.id,
-                          creation->gating ? "GatingControls" : "AssertedControls", &controls, err);
-    }
-    if (rc == 0 && creation->gating) {
-        rc = read_controls(call, creation, panel.name.id, "TargetControls", &targets, err);
-        rc = rc == 0 ? judge_targets(call, controls, targets, err) : rc;
-    }
-    rc = rc == 0 ? judge_config(call, creation->rule, json_array_size(controls), err) : rc;
+    rc = rc == 0 ? judge_panel(call, panel.name.id, tree_text(draft.rule, "Name"), "", err) : rc;
+    rc = rc == 0 ? read_draft(call, panel.name.id, &draft, err) : rc;
     if (rc == 0) {
         store_txn_require_present(txn, panel.key);
-        rc = put_rule(call, txn, panel.name.id, creation, controls, targets, err);
+        rc = put_rule(call, txn, panel.name.id, &draft, in, ret_tree, err);
     }
     return rc;
-}
-
-static int create_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
-{
-    struct creation *creation = state;
-    struct arc_item item = {.key = NULL};
-    const char *arn = NULL;
-    int rc = arc_token_find(call, txn, creation->in, &arn, err);
-    if (rc == 0 && arn == NULL) {
-        return make_rule(call, txn, creation, err);
-    }
-    rc = rc == 0 ? arc_load(call, arn, MODEL_ARC_RULE, "ClientToken", &item, err) : rc;
-    creation->tree = rc == 0 ? item.tree : NULL;
-    creation->repeated = true;
-    return rc;
-}
-
-ARC_HANDLER(create_rule)
-{
-    const json_t *assertion = json_object_get(in, "AssertionRule");
-    const json_t *gating = json_object_get(in, "GatingRule");
-    struct creation creation = {
-        .in = in, .rule = gating != NULL ? gating : assertion, .gating = gating != NULL};
-    if ((assertion != NULL) == (gating != NULL)) {
-        return arc_invalid(call, err, "Either AssertionRule or GatingRule must be given.");
-    }
-    int rc = arc_transact(call, create_step, &creation, err);
-    return rc == 0 ? answer_rule(call, creation.tree, creation.repeated ? NULL : "PENDING", ret_out,
-                                 err)
-                   : rc;
-}
-
-/* ---- describe, list ---- */
-
-ARC_HANDLER(describe_rule)
-{
-    struct arc_item item = {.key = NULL};
-    int rc =
-        arc_load(call, tree_text(in, "SafetyRuleArn"), MODEL_ARC_RULE, "SafetyRuleArn", &item, err);
-    return rc == 0 ? answer_rule(call, item.tree, NULL, ret_out, err) : rc;
-}
-
-ARC_HANDLER(list_rules)
-{
-    struct arc_item panel = {.key = NULL};
-    struct arc_list list = {.count = 0};
-    int rc = arc_load(call, tree_text(in, "ControlPanelArn"), MODEL_ARC_PANEL, "ControlPanelArn",
-                      &panel, err);
-    if (rc == 0) {
-        rc = arc_range(call, model_arc_prefix(call->arena, PATH_ARC_RULES, panel.name.id), &list,
-                       err);
-    }
-    return rc == 0 ? arc_answer_list(call, in, &list, "SafetyRules", show_listed, ret_out, err)
-                   : rc;
 }
 
 /* ---- update ---- */
 
-struct update {
-    const json_t *rule;
-    bool gating;
-    json_t *tree;
-};
-
-static int update_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
+static int update(struct aws_call *call, struct store_txn *txn, const json_t *in,
+                  const struct arc_item *item, bool gating, struct err *err)
 {
-    struct update *update = state;
-    const char *name = tree_text(update->rule, "Name");
-    json_t *wait = json_object_get(update->rule, "WaitPeriodMs");
-    struct arc_item item = {.key = NULL};
-    int rc = arc_load(call, tree_text(update->rule, "SafetyRuleArn"), MODEL_ARC_RULE,
-                      "SafetyRuleArn", &item, err);
-    if (rc == 0 && is_gating(item.tree) != update->gating) {
-        rc = arc_invalid(call, err, "The safety rule %s is of the other kind.",
-                         tree_text(item.tree, "Name"));
+    const char *name = tree_text(in, "Name");
+    json_t *wait = json_object_get(in, "WaitPeriodMs");
+    if (is_gating(item->tree) != gating) {
+        return arc_invalid(call, err, "The safety rule %s is of the other kind.",
+                           tree_text(item->tree, "Name"));
     }
-    rc = rc == 0 ? arc_guard(call, txn, item.name.panel, err) : rc;
-    rc = rc == 0 ? judge_panel(call, item.name.panel, name, item.name.id, err) : rc;
-    if (rc == 0 && json_integer_value(wait) < 0) {
-        rc = arc_invalid(call, err, "WaitPeriodMs must not be negative.");
-    }
-    if (rc == 0 && (json_object_set_new(item.tree, "Name", json_string(name)) != 0 ||
-                    json_object_set(item.tree, "WaitPeriodMs", wait) != 0)) {
+    int rc = arc_guard(call, txn, item->name.panel, err);
+    rc = rc == 0 ? judge_panel(call, item->name.panel, name, item->name.id, err) : rc;
+    rc = rc == 0 ? judge_wait(call, in, err) : rc;
+    if (rc == 0 && json_object_set(item->tree, "WaitPeriodMs", wait) != 0) {
         rc = err_set(err, ERR_MEMORY, "updating a safety rule");
     }
-    if (rc == 0) {
-        update->tree = item.tree;
-        store_txn_require_revision(txn, item.key, item.revision);
-        rc = tree_put(txn, item.key, item.tree, err);
-    }
-    return rc;
+    return rc == 0 ? arc_rename(item, name, err) : rc;
+}
+
+static int update_assertion(struct aws_call *call, struct store_txn *txn, const json_t *in,
+                            const struct arc_item *item, struct err *err)
+{
+    return update(call, txn, in, item, false, err);
+}
+
+static int update_gating(struct aws_call *call, struct store_txn *txn, const json_t *in,
+                         const struct arc_item *item, struct err *err)
+{
+    return update(call, txn, in, item, true, err);
+}
+
+/* ---- the operations ---- */
+
+static int remove_rule(struct aws_call *call, struct store_txn *txn, const struct arc_item *item,
+                       struct err *err)
+{
+    return arc_guard(call, txn, item->name.panel, err);
+}
+
+static const struct arc_kind assertion_kind = {
+    .kind = MODEL_ARC_RULE,
+    .arn = "SafetyRuleArn",
+    .member = "AssertionRule",
+    .show = show_rule,
+    .create = create,
+    .update = update_assertion,
+    .remove = remove_rule,
+};
+
+static const struct arc_kind gating_kind = {
+    .kind = MODEL_ARC_RULE,
+    .arn = "SafetyRuleArn",
+    .member = "GatingRule",
+    .show = show_rule,
+    .create = create,
+    .update = update_gating,
+    .remove = remove_rule,
+};
+
+/* The kind of which the request has a member, which is *ret_rule. */
+static int choose(struct aws_call *call, const json_t *in, const char *assertion,
+                  const char *gating, const struct arc_kind **ret_kind, const json_t **ret_rule,
+                  struct err *err)
+{
+    const json_t *rule = json_object_get(in, gating);
+    *ret_kind = rule != NULL ? &gating_kind : &assertion_kind;
+    *ret_rule = rule != NULL ? rule : json_object_get(in, assertion);
+    return (rule != NULL) != (json_object_get(in, assertion) != NULL)
+               ? 0
+               : arc_invalid(call, err, "Either %s or %s must be given.", assertion, gating);
+}
+
+ARC_HANDLER(create_rule)
+{
+    const struct arc_kind *kind = NULL;
+    const json_t *rule = NULL;
+    int rc = choose(call, in, "AssertionRule", "GatingRule", &kind, &rule, err);
+    return rc == 0 ? arc_create(call, kind, in, ret_out, err) : rc;
+}
+
+ARC_HANDLER(describe_rule)
+{
+    struct arc_item item = {.key = NULL};
+    int rc = arc_load_member(call, in, "SafetyRuleArn", MODEL_ARC_RULE, &item, err);
+    return rc == 0 ? arc_answer(call, is_gating(item.tree) ? &gating_kind : &assertion_kind,
+                                item.tree, NULL, ret_out, err)
+                   : rc;
+}
+
+ARC_HANDLER(list_rules)
+{
+    return arc_list_of_panel(call, in, PATH_ARC_RULES, "SafetyRules", show_listed, ret_out, err);
 }
 
 ARC_HANDLER(update_rule)
 {
-    const json_t *assertion = json_object_get(in, "AssertionRuleUpdate");
-    const json_t *gating = json_object_get(in, "GatingRuleUpdate");
-    struct update update = {.rule = gating != NULL ? gating : assertion, .gating = gating != NULL};
-    if ((assertion != NULL) == (gating != NULL)) {
-        return arc_invalid(call, err,
-                           "Either AssertionRuleUpdate or GatingRuleUpdate must be given.");
-    }
-    int rc = arc_transact(call, update_step, &update, err);
-    return rc == 0 ? answer_rule(call, update.tree, NULL, ret_out, err) : rc;
-}
-
-/* ---- delete ---- */
-
-static int delete_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
-{
-    const json_t *in = ((const struct arc_input *)state)->in;
-    struct arc_item item = {.key = NULL};
-    int rc =
-        arc_load(call, tree_text(in, "SafetyRuleArn"), MODEL_ARC_RULE, "SafetyRuleArn", &item, err);
-    rc = rc == 0 ? arc_guard(call, txn, item.name.panel, err) : rc;
-    if (rc == 0) {
-        store_txn_require_revision(txn, item.key, item.revision);
-        store_txn_delete(txn, item.key);
-        arc_token_drop(call, txn, item.tree);
-    }
-    return rc;
+    const struct arc_kind *kind = NULL;
+    const json_t *rule = NULL;
+    int rc = choose(call, in, "AssertionRuleUpdate", "GatingRuleUpdate", &kind, &rule, err);
+    return rc == 0 ? arc_update(call, kind, rule, ret_out, err) : rc;
 }
 
 ARC_HANDLER(delete_rule)
 {
-    struct arc_input input = {.in = in};
-    int rc = arc_transact(call, delete_step, &input, err);
-    return rc == 0 ? tree_answer(json_object(), ret_out, err) : rc;
+    return arc_delete(call, &assertion_kind, in, ret_out, err);
 }

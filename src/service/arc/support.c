@@ -1,6 +1,6 @@
 /* Shared parts of the ARC handlers: see support.h. Called by every file of this room on API
- * threads; everything lives in the call's arena. Invariant: arc_transact commits at most once with
- * success, and nothing is written when it fails. */
+ * threads; everything lives in the call's arena. Invariant: what a guard guards is only written
+ * with the guard. */
 #include "service/arc/support.h"
 
 #include "base/hash.h"
@@ -17,35 +17,22 @@
 
 /* ---- errors ---- */
 
-static PRINTF(2, 0) const char *format_text(struct aws_call *call, const char *format, va_list args)
-{
-    char *text = NULL;
-    if (vasprintf(&text, format, args) < 0) {
-        return format; /* out of memory: better than nothing */
-    }
-    char *kept = arena_strdup(call->arena, text);
-    free(text);
-    return kept;
-}
-
 int arc_invalid(struct aws_call *call, struct err *err, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    const char *text = format_text(call, format, args);
+    int rc = aws_error_list(call, err, "ValidationException", format, args);
     va_end(args);
-    (void)aws_error(call, err, "ValidationException", "%s", text);
-    return -EINVAL;
+    return rc;
 }
 
 int arc_conflict(struct aws_call *call, struct err *err, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    const char *text = format_text(call, format, args);
+    int rc = aws_error_list(call, err, "ConflictException", format, args);
     va_end(args);
-    (void)aws_error(call, err, "ConflictException", "%s", text);
-    return -EINVAL;
+    return rc;
 }
 
 /* ---- resources ---- */
@@ -93,6 +80,12 @@ int arc_load(struct aws_call *call, const char *arn, enum model_arc_kind kind, c
     return rc == 0 ? arc_load_name(call, &name, ret_item, err) : rc;
 }
 
+int arc_load_member(struct aws_call *call, const json_t *in, const char *member,
+                    enum model_arc_kind kind, struct arc_item *ret_item, struct err *err)
+{
+    return arc_load(call, tree_text(in, member), kind, member, ret_item, err);
+}
+
 const char *arc_arn(struct aws_call *call, enum model_arc_kind kind, const char *panel,
                     const char *id)
 {
@@ -133,9 +126,10 @@ bool arc_name_taken(const struct arc_list *list, const char *name, const char *e
 
 /* ---- guards ---- */
 
-int arc_guard(struct aws_call *call, struct store_txn *txn, const char *id, struct err *err)
+/* *ret_key: the guard's, which txn compares. One that is not there must not come. */
+static int require_guard(struct aws_call *call, struct store_txn *txn, const char *id,
+                         const char **ret_key, struct err *err)
 {
-    static const char value[] = "{\"v\":1}";
     const char *key = model_arc_guard(call->arena, id);
     struct store_entry guard = {.changed_revision = 0};
     int rc = store_get(service_context(call)->store, key, call->arena, &guard, err);
@@ -144,8 +138,29 @@ int arc_guard(struct aws_call *call, struct store_txn *txn, const char *id, stru
     }
     err_clear(err);
     store_txn_require_revision(txn, key, guard.changed_revision);
-    store_txn_put(txn, key, value, sizeof value - 1);
+    *ret_key = key;
     return 0;
+}
+
+int arc_guard(struct aws_call *call, struct store_txn *txn, const char *id, struct err *err)
+{
+    static const char value[] = "{\"v\":1}";
+    const char *key = NULL;
+    int rc = require_guard(call, txn, id, &key, err);
+    if (rc == 0) {
+        store_txn_put(txn, key, value, sizeof value - 1);
+    }
+    return rc;
+}
+
+int arc_guard_drop(struct aws_call *call, struct store_txn *txn, const char *id, struct err *err)
+{
+    const char *key = NULL;
+    int rc = require_guard(call, txn, id, &key, err);
+    if (rc == 0) {
+        store_txn_delete(txn, key);
+    }
+    return rc;
 }
 
 /* ---- idempotency ---- */
@@ -233,24 +248,12 @@ void arc_token_drop(struct aws_call *call, struct store_txn *txn, const json_t *
 
 /* ---- transactions ---- */
 
-int arc_transact(struct aws_call *call, arc_step step, void *state, struct err *err)
+int arc_transact(struct aws_call *call, transact_step step, void *state, struct err *err)
 {
-    for (unsigned attempt = 0; attempt < ARC_ATTEMPTS; attempt++) {
-        struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-        int64_t revision = 0;
-        err_clear(err);
-        int rc = step(call, txn, state, err);
-        if (rc != 0) {
-            return rc;
-        }
-        rc = store_commit(service_context(call)->store, txn, &revision, err);
-        if (rc == 0 || err->kind != ERR_CONFLICT) {
-            return rc;
-        }
-    }
-    return arc_conflict(call, err,
-                        "Conflict occurred while attempting to change the same resource by "
-                        "multiple requests at the same time. Please retry.");
+    return transact(call, step, state, "ConflictException",
+                    "Conflict occurred while attempting to change the same resource by multiple "
+                    "requests at the same time. Please retry.",
+                    err);
 }
 
 /* ---- paging ---- */
@@ -298,15 +301,4 @@ int arc_answer_list(struct aws_call *call, const json_t *in, const struct arc_li
     }
     return tree_answer(json_pack("{s:o, s:s*}", member, items, "NextToken", page.next), ret_out,
                        err);
-}
-
-int arc_answer_shown(json_t *take_shown, const char *member, const char *status, json_t **ret_out,
-                     struct err *err)
-{
-    if (status != NULL && take_shown != NULL &&
-        json_object_set_new(take_shown, "Status", json_string(status)) != 0) {
-        json_decref(take_shown);
-        take_shown = NULL;
-    }
-    return tree_answer(json_pack("{s:o}", member, take_shown), ret_out, err);
 }

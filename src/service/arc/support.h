@@ -12,6 +12,7 @@
 #include "model/arc.h"
 #include "service/common/change.h"
 #include "service/common/context.h"
+#include "service/common/transact.h"
 #include "service/common/tree.h"
 #include "store/store.h"
 
@@ -36,6 +37,10 @@ int arc_name(struct aws_call *call, const char *arn, enum model_arc_kind kind, c
 /* The resource of an ARN; ResourceNotFoundException. */
 int arc_load(struct aws_call *call, const char *arn, enum model_arc_kind kind, const char *member,
              struct arc_item *ret_item, struct err *err) MUST_CHECK;
+/* The resource that a member of the request names. */
+int arc_load_member(struct aws_call *call, const json_t *in, const char *member,
+                    enum model_arc_kind kind, struct arc_item *ret_item, struct err *err)
+    MUST_CHECK;
 int arc_load_name(struct aws_call *call, const struct model_arc_name *name,
                   struct arc_item *ret_item, struct err *err) MUST_CHECK;
 /* The ARN of a control, rule, panel or cluster by ids; panel is for the first two. */
@@ -62,6 +67,9 @@ bool arc_name_taken(const struct arc_list *list, const char *name, const char *e
 /* Compares that the guard is as it is now, and writes it. */
 int arc_guard(struct aws_call *call, struct store_txn *txn, const char *id, struct err *err)
     MUST_CHECK;
+/* The same, and deletes it with what it guards. To be called before what it guards is judged. */
+int arc_guard_drop(struct aws_call *call, struct store_txn *txn, const char *id, struct err *err)
+    MUST_CHECK;
 
 /* ---- idempotency ---- */
 
@@ -77,16 +85,11 @@ void arc_token_drop(struct aws_call *call, struct store_txn *txn, const json_t *
 
 /* ---- transactions ---- */
 
-/* Reads, judges, and fills txn with compares on all it read. An error ends the call. */
-typedef int (*arc_step)(struct aws_call *call, struct store_txn *txn, void *state, struct err *err);
-/* The state of steps that need no more than the request. */
-struct arc_input {
-    const json_t *in;
-};
 /* As long as compares fail because of concurrent changes, ARC_ATTEMPTS times; ConflictException
  * then, which clients try again. */
-#define ARC_ATTEMPTS 32
-int arc_transact(struct aws_call *call, arc_step step, void *state, struct err *err) MUST_CHECK;
+#define ARC_ATTEMPTS TRANSACT_ATTEMPTS
+int arc_transact(struct aws_call *call, transact_step step, void *state, struct err *err)
+    MUST_CHECK;
 
 /* ---- paging ---- */
 
@@ -111,14 +114,10 @@ int arc_answer_list(struct aws_call *call, const json_t *in, const struct arc_li
 json_t *arc_show_cluster(struct aws_call *call, const json_t *tree);
 json_t *arc_show_panel(struct aws_call *call, const json_t *tree);
 json_t *arc_show_control(struct aws_call *call, const json_t *tree);
-/* {"<member>": shown}: for answers. status NULL: DEPLOYED. Takes what show gave. */
-int arc_answer_shown(json_t *take_shown, const char *member, const char *status, json_t **ret_out,
-                     struct err *err) MUST_CHECK;
-
-/* The tree of a new panel with its guard, into txn. */
+/* A new panel with its guard, into txn; in NULL: the default one, which no request names. */
 int arc_put_panel(struct aws_call *call, struct store_txn *txn, const char *cluster,
-                  const char *name, bool is_default, const json_t *in, const char **ret_id,
-                  json_t **ret_tree, struct err *err) MUST_CHECK;
+                  const char *name, const json_t *in, json_t **ret_tree, struct err *err)
+    MUST_CHECK;
 /* Tags of a creation, judged; an empty object when there are none. New reference. */
 int arc_new_tags(struct aws_call *call, const json_t *in, json_t **ret_tags, struct err *err)
     MUST_CHECK;

@@ -50,7 +50,7 @@ static int load(struct aws_call *call, const json_t *in, struct arc_item *ret_it
 
 static int tag_step(struct aws_call *call, struct store_txn *txn, void *state, struct err *err)
 {
-    const json_t *in = ((const struct arc_input *)state)->in;
+    const json_t *in = *(const json_t *const *)state;
     struct arc_item item = {.key = NULL};
     int rc = load(call, in, &item, err);
     if (rc != 0) {
@@ -78,18 +78,16 @@ static int tag_step(struct aws_call *call, struct store_txn *txn, void *state, s
     return rc;
 }
 
+/* The request has tags to set, or keys of tags to take away. */
 ARC_HANDLER(tag_resource)
 {
-    struct arc_input input = {.in = in};
-    int rc = arc_transact(call, tag_step, &input, err);
+    int rc = arc_transact(call, tag_step, &in, err);
     return rc == 0 ? tree_answer(json_object(), ret_out, err) : rc;
 }
 
 ARC_HANDLER(untag_resource)
 {
-    struct arc_input input = {.in = in};
-    int rc = arc_transact(call, tag_step, &input, err);
-    return rc == 0 ? tree_answer(json_object(), ret_out, err) : rc;
+    return arc_tag_resource(call, in, ret_out, err);
 }
 
 ARC_HANDLER(list_tags)

@@ -27,16 +27,13 @@ struct key_change {
 };
 
 /* As route53_transact; these operations have an error of their own for changes at once. */
-static int transact(struct aws_call *call, route53_step step, struct key_change *change,
-                    json_t **ret_out, struct err *err)
+static int commit_change(struct aws_call *call, transact_step step, struct key_change *change,
+                         json_t **ret_out, struct err *err)
 {
-    int rc = route53_transact(call, step, change, err);
-    if (rc != 0 && call->error_code != NULL &&
-        text_equal(call->error_code, "PriorRequestNotComplete")) {
-        return aws_error(call, err, "ConcurrentModification",
-                         "Another user submitted a request to create, update, or delete the object "
-                         "at the same time that you did. Retry the request.");
-    }
+    int rc = transact(call, step, change, "ConcurrentModification",
+                      "Another user submitted a request to create, update, or delete the object at "
+                      "the same time that you did. Retry the request.",
+                      err);
     if (rc != 0 || ret_out == NULL) {
         return rc;
     }
@@ -234,7 +231,7 @@ int route53_create_key_signing_key(struct aws_call *call, const json_t *in, json
     struct key_change change = {
         .zone_id = route53_text(in, "HostedZoneId"), .name = route53_text(in, "Name"), .in = in};
     int rc = judge_input(call, in, err);
-    rc = rc != 0 ? rc : transact(call, create_step, &change, NULL, err);
+    rc = rc != 0 ? rc : commit_change(call, create_step, &change, NULL, err);
     if (rc != 0) {
         return rc;
     }
@@ -355,12 +352,12 @@ static int delete_step(struct aws_call *call, struct store_txn *txn, void *state
     return rc != 0 ? rc : route53_change_put(call, txn, "", &change->info, err);
 }
 
-static int change_key(struct aws_call *call, const json_t *in, route53_step step, json_t **ret_out,
+static int change_key(struct aws_call *call, const json_t *in, transact_step step, json_t **ret_out,
                       struct err *err)
 {
     struct key_change change = {
         .zone_id = route53_text(in, "HostedZoneId"), .name = route53_text(in, "Name"), .in = in};
-    return transact(call, step, &change, ret_out, err);
+    return commit_change(call, step, &change, ret_out, err);
 }
 
 int route53_activate_key_signing_key(struct aws_call *call, const json_t *in, json_t **ret_out,

@@ -1,6 +1,6 @@
 /* Shared parts of the Route 53 handlers: see support.h. Called by every file of this room on API
- * threads; everything lives in the call's arena. Invariant: route53_transact commits at most once
- * with success, and nothing is written when it fails. */
+ * threads; everything lives in the call's arena. Invariant: a page never holds more than was asked
+ * for. */
 #include "service/route53/support.h"
 
 #include "base/random.h"
@@ -125,22 +125,10 @@ int route53_list_by_id(struct aws_call *call, const json_t *in, const char *pref
                           ret_out, err);
 }
 
-int route53_transact(struct aws_call *call, route53_step step, void *state, struct err *err)
+int route53_transact(struct aws_call *call, transact_step step, void *state, struct err *err)
 {
-    for (unsigned attempt = 0; attempt < ROUTE53_ATTEMPTS; attempt++) {
-        struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-        int64_t revision = 0;
-        err_clear(err);
-        int rc = step(call, txn, state, err);
-        if (rc != 0) {
-            return rc;
-        }
-        rc = store_commit(service_context(call)->store, txn, &revision, err);
-        if (rc == 0 || err->kind != ERR_CONFLICT) {
-            return rc;
-        }
-    }
-    return aws_error(call, err, "PriorRequestNotComplete",
-                     "The request was rejected because Route 53 was still processing a prior "
-                     "request.");
+    return transact(call, step, state, "PriorRequestNotComplete",
+                    "The request was rejected because Route 53 was still processing a prior "
+                    "request.",
+                    err);
 }

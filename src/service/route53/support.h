@@ -7,6 +7,7 @@
 #include "aws/service.h"
 #include "base/macro.h"
 #include "service/common/context.h"
+#include "service/common/transact.h"
 #include "service/common/tree.h"
 #include "store/store.h"
 
@@ -95,13 +96,8 @@ int route53_list_by_id(struct aws_call *call, const json_t *in, const char *pref
 
 /* ---- transactions ---- */
 
-/* Reads, judges, and fills txn with compares on all it read. An error ends the call. */
-typedef int (*route53_step)(struct aws_call *call, struct store_txn *txn, void *state,
-                            struct err *err);
-/* Runs step and commits; again, from the reads on, when a compare failed because of a concurrent
- * change. After ROUTE53_ATTEMPTS of them: PriorRequestNotComplete, which clients try again. */
-#define ROUTE53_ATTEMPTS 32
-int route53_transact(struct aws_call *call, route53_step step, void *state, struct err *err)
+/* With PriorRequestNotComplete when others were faster too often. */
+int route53_transact(struct aws_call *call, transact_step step, void *state, struct err *err)
     MUST_CHECK;
 
 /* ---- changes (change_status.c) ---- */

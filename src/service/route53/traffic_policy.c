@@ -209,7 +209,7 @@ static int version_step(struct aws_call *call, struct store_txn *txn, void *stat
     return route53_put(txn, policy.head_key, policy.head, err);
 }
 
-static int create(struct aws_call *call, struct creation *creation, route53_step step,
+static int create(struct aws_call *call, struct creation *creation, transact_step step,
                   json_t **ret_out, struct err *err)
 {
     int rc = judge_document(call, route53_text(creation->in, "Document"), &creation->type, err);
