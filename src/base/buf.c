@@ -69,16 +69,23 @@ static bool reserve(struct buf *buf, size_t more)
     return true;
 }
 
-void buf_put(struct buf *buf, const void *data, size_t size)
+char *buf_room(struct buf *buf, size_t size)
 {
     if (!reserve(buf, size)) {
-        return;
+        return NULL;
     }
-    if (size != 0) {
-        (void)memcpy(buf->data + buf->length, data, size);
-    }
+    char *room = buf->data + buf->length;
     buf->length += size;
     buf->data[buf->length] = '\0';
+    return room;
+}
+
+void buf_put(struct buf *buf, const void *data, size_t size)
+{
+    char *room = buf_room(buf, size);
+    if (room != NULL && size != 0) {
+        (void)memcpy(room, data, size);
+    }
 }
 
 void buf_puts(struct buf *buf, const char *text)

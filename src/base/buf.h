@@ -31,6 +31,8 @@ void buf_put(struct buf *buf, const void *data, size_t size);
 void buf_puts(struct buf *buf, const char *text);
 void buf_putc(struct buf *buf, char c);
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF(2, 3);
+/* Room for size bytes more, which the caller writes at once; NULL when the buffer failed. */
+char *buf_room(struct buf *buf, size_t size) MUST_CHECK;
 static inline bool buf_failed(const struct buf *buf)
 {
     return buf->failed;

@@ -175,47 +175,96 @@ static const char base64_digits[] =
 void text_base64(struct buf *out, const void *data, size_t size)
 {
     const unsigned char *bytes = data;
-    for (size_t i = 0; i < size; i += 3) {
+    char *digits = buf_room(out, (size + 2) / 3 * 4);
+    for (size_t i = 0; digits != NULL && i < size; i += 3) {
         size_t have = MIN(size - i, (size_t)3);
         uint32_t word = (uint32_t)bytes[i] << 16U;
         word |= have > 1 ? (uint32_t)bytes[i + 1] << 8U : 0;
         word |= have > 2 ? bytes[i + 2] : 0;
-        buf_putc(out, base64_digits[word >> 18U]);
-        buf_putc(out, base64_digits[word >> 12U & 63U]);
-        buf_putc(out, have > 1 ? base64_digits[word >> 6U & 63U] : '=');
-        buf_putc(out, have > 2 ? base64_digits[word & 63U] : '=');
+        digits[0] = base64_digits[word >> 18U];
+        digits[1] = base64_digits[word >> 12U & 63U];
+        digits[2] = have > 1 ? base64_digits[word >> 6U & 63U] : '=';
+        digits[3] = have > 2 ? base64_digits[word & 63U] : '=';
+        digits += 4;
     }
 }
 
-static int base64_value(char c)
+/* The value of a digit, and 1 more; 0 for what is none. */
+static const uint8_t base64_values[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
+};
+
+/* False when one of the four is no digit. */
+static bool base64_word(const char digits[4], uint32_t *ret_word)
 {
-    const char *at = c != '\0' ? strchr(base64_digits, c) : NULL;
-    return at != NULL ? (int)(at - base64_digits) : -1;
+    uint32_t first = base64_values[(unsigned char)digits[0]];
+    uint32_t second = base64_values[(unsigned char)digits[1]];
+    uint32_t third = base64_values[(unsigned char)digits[2]];
+    uint32_t fourth = base64_values[(unsigned char)digits[3]];
+    *ret_word = (first - 1) << 18U | (second - 1) << 12U | (third - 1) << 6U | (fourth - 1);
+    return first != 0 && second != 0 && third != 0 && fourth != 0;
+}
+
+/* The last word, whose `pads` digits at the end are '='. */
+static int base64_last(const char digits[4], size_t pads, char *bytes)
+{
+    const char whole[4] = {digits[0], digits[1], pads == 2 ? 'A' : digits[2], 'A'};
+    uint32_t word = 0;
+    /* Bits that no encoder sets: two texts would mean the same. */
+    uint32_t unused = pads == 2 ? 0xffffU : 0xffU;
+    if (!base64_word(whole, &word) || (word & unused) != 0) {
+        return -EINVAL;
+    }
+    bytes[0] = (char)(word >> 16U);
+    if (pads == 1) {
+        bytes[1] = (char)(word >> 8U);
+    }
+    return 0;
+}
+
+static int base64_bytes(const char *text, size_t length, size_t pads, char *bytes)
+{
+    size_t whole = pads != 0 ? length - 4 : length;
+    for (size_t i = 0; i < whole; i += 4) {
+        uint32_t word = 0;
+        if (!base64_word(text + i, &word)) {
+            return -EINVAL;
+        }
+        bytes[0] = (char)(word >> 16U);
+        bytes[1] = (char)(word >> 8U);
+        bytes[2] = (char)word;
+        bytes += 3;
+    }
+    return pads != 0 ? base64_last(text + whole, pads, bytes) : 0;
 }
 
 int text_unbase64(const char *text, size_t length, struct buf *out)
 {
+    size_t pads = 0;
     if (length % 4 != 0) {
         return -EINVAL;
     }
-    for (size_t i = 0; i < length; i += 4) {
-        bool last = i + 4 == length;
-        size_t pads = last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2 : 1) : 0;
-        uint32_t word = 0;
-        for (size_t j = 0; j < 4; j++) {
-            int value = j >= 4 - pads ? 0 : base64_value(text[i + j]);
-            if (value < 0) {
-                return -EINVAL;
-            }
-            word = word << 6U | (uint32_t)value;
-        }
-        if ((pads == 2 && (word & 0xffffU) != 0) || (pads == 1 && (word & 0xffU) != 0)) {
-            return -EINVAL; /* bits that no encoder sets: two texts would mean the same */
-        }
-        char bytes[3] = {(char)(word >> 16U), (char)(word >> 8U), (char)word};
-        buf_put(out, bytes, 3 - pads);
+    if (length != 0 && text[length - 1] == '=') {
+        pads = text[length - 2] == '=' ? 2 : 1;
     }
-    return buf_failed(out) ? -ENOSPC : 0;
+    size_t before = out->length;
+    char *bytes = buf_room(out, length / 4 * 3 - pads);
+    if (bytes == NULL) {
+        return -ENOSPC;
+    }
+    int rc = base64_bytes(text, length, pads, bytes);
+    if (rc != 0) {
+        out->length = before;
+        bytes[0] = '\0';
+    }
+    return rc;
 }
 
 static bool unreserved(char c)
