@@ -7,12 +7,11 @@
 #include "base/macro.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "health/test_support.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -176,21 +175,7 @@ static void run_seed(uint64_t seed)
 static void no_verdict_changes_without_a_majority_and_all_agree_after_cuts(void **state)
 {
     (void)state;
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
-    const char *wanted = getenv("LEEWARD_SEED");
-    int64_t seed = 0;
-    if (wanted != NULL && text_to_i64(wanted, 1, INT64_MAX, &seed) == 0) {
-        run_seed((uint64_t)seed);
-        return;
-    }
-    uint64_t first = 0;
-    random_bytes(&first, sizeof first);
-    first = (first >> 2U) + 1;
-    print_message("# seeds from %llu on; LEEWARD_SEED=n runs one again\n",
-                  (unsigned long long)first);
-    for (uint64_t i = 0; i < SEEDS; i++) {
-        run_seed(first + i);
-    }
+    test_seeds(SEEDS, run_seed);
 }
 
 static void a_table_that_is_older_or_of_a_stranger_is_left_aside(void **state)

@@ -3,6 +3,7 @@
 #include "health/test_support.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "base/thread.h"
 #include "model/path.h"
@@ -549,4 +550,25 @@ bool test_wait(bool (*reached)(void *context), void *context)
         (void)poll(NULL, 0, 2);
     }
     return true;
+}
+
+/* ---- seeds ---- */
+
+void test_seeds(unsigned count, void (*run)(uint64_t seed))
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
+    const char *wanted = getenv("LEEWARD_SEED");
+    int64_t seed = 0;
+    uint64_t first = 0;
+    if (wanted != NULL && text_to_i64(wanted, 1, INT64_MAX, &seed) == 0) {
+        run((uint64_t)seed);
+        return;
+    }
+    random_bytes(&first, sizeof first);
+    first = (first >> 2U) + 1;
+    (void)printf("# seeds from %llu on; LEEWARD_SEED=n runs one again\n",
+                 (unsigned long long)first);
+    for (unsigned i = 0; i < count; i++) {
+        run(first + i);
+    }
 }

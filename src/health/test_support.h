@@ -68,4 +68,10 @@ size_t test_open_files(void);
 /* Calls reached(context) every 2 ms until it is true; false after the deadline. */
 bool test_wait(bool (*reached)(void *context), void *context);
 
+/* ---- seeds ---- */
+
+/* Runs `count` seeds, from a random one on, which is printed; only that of LEEWARD_SEED when the
+ * environment has it. */
+void test_seeds(unsigned count, void (*run)(uint64_t seed));
+
 #endif

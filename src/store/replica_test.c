@@ -161,6 +161,14 @@ static void wait_equal(struct fixture *fixture)
     }
 }
 
+/* A replica in step with a truth of so many keys. */
+static void start_with(struct fixture *fixture, size_t count)
+{
+    fill(fixture->inner, count);
+    start(fixture);
+    wait_equal(fixture);
+}
+
 static struct replica_status status_of(struct fixture *fixture)
 {
     struct replica_status status;
@@ -217,9 +225,7 @@ static void an_empty_truth_is_a_state_too(void **state)
 static void it_goes_on_where_it_was_after_a_restart(void **state)
 {
     struct fixture *fixture = *state;
-    fill(fixture->inner, 100);
-    start(fixture);
-    wait_equal(fixture);
+    start_with(fixture, 100);
     stop(fixture);
     put(fixture, "r53/b", "later");
     delete (fixture, "r53/many/0001");
@@ -232,9 +238,7 @@ static void it_goes_on_where_it_was_after_a_restart(void **state)
 static void without_the_truth_it_shows_what_it_has_at_once(void **state)
 {
     struct fixture *fixture = *state;
-    fill(fixture->inner, 100);
-    start(fixture);
-    wait_equal(fixture);
+    start_with(fixture, 100);
     stop(fixture);
     fickle_fail(fixture->truth, true);
     struct mono before = mono_now();
@@ -343,9 +347,7 @@ static void compacted_history_is_read_anew(void **state)
     struct fixture *fixture = *state;
     struct store_watch *watch = NULL;
     struct store_batch batch;
-    fill(fixture->inner, 300);
-    start(fixture);
-    wait_equal(fixture);
+    start_with(fixture, 300);
     int64_t before = status_of(fixture).revision;
     assert_int_equal(
         store_watch_open(replica_store(fixture->replica), "", before, &watch, &fixture->err), 0);
@@ -474,9 +476,7 @@ static void a_restored_truth_is_noticed_after_a_restart(void **state)
 static void a_deletion_that_was_undone_is_noticed(void **state)
 {
     struct fixture *fixture = *state;
-    fill(fixture->inner, 50);
-    start(fixture);
-    wait_equal(fixture);
+    start_with(fixture, 50);
     delete (fixture, "r53/many/00001");
     wait_equal(fixture);
     struct store *restored = history(50, 0, "");
@@ -526,9 +526,7 @@ static void assert_set_aside(struct fixture *fixture)
 
 static void make_good(struct fixture *fixture)
 {
-    fill(fixture->inner, 300);
-    start(fixture);
-    wait_equal(fixture);
+    start_with(fixture, 300);
     stop(fixture);
 }
 
@@ -723,9 +721,7 @@ static void damage_while_it_is_in_use_is_mended(void **state)
 static void a_full_disk_holds_changes_up_and_loses_none(void **state)
 {
     struct fixture *fixture = *state;
-    fill(fixture->inner, 100);
-    start(fixture);
-    wait_equal(fixture);
+    start_with(fixture, 100);
     fault_vfs_plan(1, SQLITE_FULL, true);
     put(fixture, "r53/a", "1");
     put(fixture, "r53/a", "2");
@@ -741,9 +737,7 @@ static void a_full_disk_holds_changes_up_and_loses_none(void **state)
 static void a_full_disk_at_the_first_copy_is_waited_out(void **state)
 {
     struct fixture *fixture = *state;
-    fill(fixture->inner, 2000);
-    start(fixture);
-    wait_equal(fixture);
+    start_with(fixture, 2000);
     fickle_fail(fixture->truth, true);
     delete (fixture, "r53/many/00");
     int64_t revision = 0;

@@ -5,6 +5,7 @@
 #include "base/snapshot.h"
 #include "dns/wire/rdata.h"
 #include "dns/zone/internal.h"
+#include "dns/zone/test_record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,19 +69,6 @@ static void add(struct zone_puts *puts, const struct model_record_set *record)
     assert_int_equal(zone_puts_add(puts, record, &err), 0);
 }
 
-static struct model_record_set plain(const char *zone_id, const char *name, const char **value)
-{
-    return (struct model_record_set){.zone_id = zone_id,
-                                     .name = name,
-                                     .type = RR_A,
-                                     .set_identifier = "",
-                                     .health_check_id = "",
-                                     .region = "",
-                                     .ttl_s = 60,
-                                     .values = value,
-                                     .value_count = 1};
-}
-
 /* ---- equality with single puts ---- */
 
 /* A record of any kind; its parts live in the arena. */
@@ -88,8 +76,9 @@ static struct model_record_set random_record(struct random *random, struct arena
 {
     static const char *const ids[] = {"Z1", "Z1", "Z2", "Z3", "Z9"};
     const char **value = arena_array(arena, 1, sizeof *value);
-    struct model_record_set record = plain(ids[random_below(random, ARRAY_SIZE(ids))],
-                                           names[random_below(random, ARRAY_SIZE(names))], value);
+    struct model_record_set record =
+        test_record(ids[random_below(random, ARRAY_SIZE(ids))],
+                    names[random_below(random, ARRAY_SIZE(names))], value);
     switch (random_below(random, 7)) {
     case 0:
         record.type = RR_TXT;
@@ -262,7 +251,7 @@ static bool is_seen(struct fixture *fixture, const char *zone_id)
 static void put_page(struct fixture *fixture, const char *zone_id, const char *name)
 {
     const char *value = "192.0.2.1";
-    struct model_record_set record = plain(zone_id, name, &value);
+    struct model_record_set record = test_record(zone_id, name, &value);
     struct zone_puts *puts = puts_new(fixture, 1);
     add(puts, &record);
     zone_database_put_all(fixture->database, puts);
@@ -332,9 +321,9 @@ static void names_that_were_made_ready_long_ago_are_put_all_the_same(void **stat
     put_zones(&fixture);
     zone_database_publish(fixture.database);
     struct zone_puts *puts = puts_new(&fixture, 2);
-    struct model_record_set record = plain("Z1", "www.example.com.", &value);
+    struct model_record_set record = test_record("Z1", "www.example.com.", &value);
     add(puts, &record);
-    record = plain("Z2", "www.sub.example.com.", &value);
+    record = test_record("Z2", "www.sub.example.com.", &value);
     add(puts, &record);
     zone_database_mark(fixture.database);
     put_zones(&fixture);

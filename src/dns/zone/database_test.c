@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/snapshot.h"
 #include "dns/wire/rdata.h"
+#include "dns/zone/test_record.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -35,19 +36,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct model_record_set record_of(const char *name, const char **value)
-{
-    return (struct model_record_set){.zone_id = "Z1",
-                                     .name = name,
-                                     .type = RR_A,
-                                     .set_identifier = "",
-                                     .health_check_id = "",
-                                     .region = "",
-                                     .ttl_s = 60,
-                                     .values = value,
-                                     .value_count = 1};
-}
-
 static void put(const struct model_record_set *record)
 {
     struct err err = ERR_INIT;
@@ -58,7 +46,7 @@ static void put_pair(const char *name, const char *check)
 {
     const char *first = "192.0.2.1";
     const char *second = "192.0.2.2";
-    struct model_record_set record = record_of(name, &first);
+    struct model_record_set record = test_record(TEST_RECORD_ZONE, name, &first);
     record.policy = MODEL_FAILOVER;
     record.failover = MODEL_PRIMARY;
     record.set_identifier = "p";
@@ -90,7 +78,7 @@ static void a_status_change_touches_only_what_depends_on_the_check(void **state)
         put_pair(name, i == 0 ? "one" : "many");
     }
     struct model_alias alias = {.zone_id = "Z1", .name = "h0.example.com."};
-    struct model_record_set record = record_of("alias.example.com.", NULL);
+    struct model_record_set record = test_record(TEST_RECORD_ZONE, "alias.example.com.", NULL);
     record.value_count = 0;
     record.alias = &alias;
     put(&record);
@@ -149,7 +137,7 @@ static void each_routed_visits_groups_with_a_policy_until_told_to_stop(void **st
 {
     (void)state;
     const char *value = "192.0.2.1";
-    struct model_record_set plain = record_of("plain.example.com.", &value);
+    struct model_record_set plain = test_record(TEST_RECORD_ZONE, "plain.example.com.", &value);
     put(&plain);
     put_pair("a.example.com.", "c");
     put_pair("b.example.com.", "c");
@@ -172,12 +160,12 @@ static void records_that_do_not_parse_are_left_out_with_a_reason(void **state)
     (void)state;
     const char *bad = "192.0.2.256";
     struct err err = ERR_INIT;
-    struct model_record_set record = record_of("www.example.com.", &bad);
+    struct model_record_set record = test_record(TEST_RECORD_ZONE, "www.example.com.", &bad);
     assert_int_equal(-EINVAL, zone_database_put_record(database, &record, &err));
     assert_int_equal(ERR_INVALID, err.kind);
     assert_non_null(strstr(err.message, "www.example.com."));
     err_clear(&err);
-    record = record_of("..", &bad);
+    record = test_record(TEST_RECORD_ZONE, "..", &bad);
     assert_int_equal(-EINVAL, zone_database_put_record(database, &record, &err));
 }
 
@@ -221,7 +209,7 @@ static void explaining_aliases_that_lead_nowhere_takes_no_time(void **state)
     for (unsigned level = 0; level < 30; level++) {
         (void)snprintf(name, sizeof name, "l%u.example.com.", level);
         (void)snprintf(next, sizeof next, "l%u.example.com.", level + 1);
-        struct model_record_set record = record_of(name, NULL);
+        struct model_record_set record = test_record(TEST_RECORD_ZONE, name, NULL);
         record.value_count = 0;
         record.alias = &alias;
         record.policy = MODEL_WEIGHTED;
