@@ -11,7 +11,7 @@ PACKAGES = tools/install-packages
 MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
-.PHONY: help build demo demo-sites test check unit integration crash chaos differential format check-format lint tidy asan tsan fuzz bench \
+.PHONY: help build demo demo-sites test check unit integration crash chaos test-upgrade differential format check-format lint tidy asan tsan fuzz bench \
 	bench-failover bench-health bench-arc bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
@@ -54,6 +54,11 @@ chaos: build ## ROUNDS rounds (200) of faults by lot on five sites while clients
 	@LEEWARD_ROUNDS=$(or $(ROUNDS),200) LEEWARD_ROUND=$(ROUND) \
 		LEEWARD_SEED=$(or $(SEED),$(strip $(shell od -An -N4 -tu4 /dev/urandom))) \
 		$(PYTHON) -m pytest -q -s -rs -p no:cacheprovider test/integration/test_site_chaos.py
+
+test-upgrade: build ## sites of the previous version (test/upgrade/previous) and of this one together, upgraded and set back
+	@$(PACKAGES) test
+	@LEEWARD_PREVIOUS=$$(tools/build-previous | tail -n 1) && export LEEWARD_PREVIOUS && \
+		$(PYTHON) -m pytest -q -p no:cacheprovider test/integration/test_upgrade.py
 
 differential: build ## the same COUNT questions (100,000) to Leeward, Knot and NSD; LEEWARD_SEED repeats a run
 	@$(PACKAGES) test

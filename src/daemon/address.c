@@ -65,10 +65,12 @@ bool config_address_is_loopback(const struct sockaddr_storage *address)
 
 bool config_address_is_any(const struct sockaddr_storage *address)
 {
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
-    return address->ss_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr)
-                                          : v4->sin_addr.s_addr == htonl(INADDR_ANY);
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    (void)memcpy(&v4, address, sizeof v4);
+    (void)memcpy(&v6, address, sizeof v6);
+    return address->ss_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr)
+                                          : v4.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
 int config_check_reached(const char *text, struct err *err)

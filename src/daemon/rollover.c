@@ -42,6 +42,7 @@ struct look {
     const char *zone_id;
     const char *dnssec_key;
     int64_t dnssec_revision;
+    struct model_dnssec dnssec;
     struct model_signing_key keys[KEYS_LIMIT]; /* zone-signing keys */
     size_t count;
     struct arena *arena;
@@ -108,7 +109,8 @@ static int write_step(struct look *look, const struct model_rollover *next, stru
         [MODEL_ROLLOVER_REMOVE] = "signing.key_removed",
     };
     struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-    struct model_dnssec dnssec = {.signing = true, .modified_s = look->now.ns / TIME_S};
+    struct model_dnssec dnssec = {
+        .signing = true, .modified_s = look->now.ns / TIME_S, .stored = look->dnssec.stored};
     int64_t revision = 0;
     store_txn_require_revision(txn, look->dnssec_key, look->dnssec_revision);
     int rc = put_json(txn, look->dnssec_key, model_dnssec_encode(&dnssec), err);
@@ -143,9 +145,8 @@ static int read_keys(struct look *look, struct err *err)
 static int look_at_zone(struct look *look, const struct store_entry *entry, int64_t period_s,
                         size_t *steps, struct err *err)
 {
-    struct model_dnssec dnssec;
-    int rc = model_dnssec_decode(entry->value, entry->size, &dnssec, err);
-    if (rc == 0 && !dnssec.signing) {
+    int rc = model_dnssec_decode(entry->value, entry->size, &look->dnssec, err);
+    if (rc == 0 && !look->dnssec.signing) {
         return 0;
     }
     rc = rc != 0 ? rc : read_keys(look, err);

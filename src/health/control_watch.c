@@ -40,7 +40,7 @@ static void add(struct control_list *list, const struct store_entry *entry, bool
         return; /* none of ours */
     }
     if (!deleted) {
-        if (model_arc_state_decode(entry->value, entry->size, &state, &err) != 0) {
+        if (model_arc_state_decode(entry->value, entry->size, NULL, &state, &err) != 0) {
             log_error("health.control_unreadable", F("control", entry->key), F("error", &err),
                       F("next", "its last state stays"));
             return;

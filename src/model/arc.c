@@ -6,11 +6,14 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "model/fields.h"
+#include "model/keep.h"
 #include "model/path.h"
+#include "model/zone.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ARN_PREFIX "arn:aws:route53-recovery-control::"
@@ -152,8 +155,10 @@ const char *model_arc_state_name(bool on)
     return on ? "On" : "Off";
 }
 
-int model_arc_state_decode(const void *value, size_t size, struct model_arc_state *ret_state,
-                           struct err *err)
+#define STATE_MEMBERS 4U /* that this version writes */
+
+int model_arc_state_decode(const void *value, size_t size, struct arena *arena,
+                           struct model_arc_state *ret_state, struct err *err)
 {
     json_t *object CLEANUP(fields_release) = NULL;
     int64_t changed_ms = 0;
@@ -168,17 +173,30 @@ int model_arc_state_decode(const void *value, size_t size, struct model_arc_stat
     if (rc != 0) {
         return err_wrap(err, "routing control's state");
     }
-    ret_state->on = text_equal(text, "On");
-    ret_state->changed = (struct wall){.ns = changed_ms * TIME_MS};
+    bool later = json_object_size(object) > STATE_MEMBERS ||
+                 json_integer_value(json_object_get(object, "v")) > MODEL_VERSION;
+    *ret_state = (struct model_arc_state){
+        .on = text_equal(text, "On"),
+        .changed = {.ns = changed_ms * TIME_MS},
+        .later = later && arena != NULL ? arena_memdup(arena, value, size) : NULL};
     return 0;
 }
 
 char *model_arc_state_encode(struct arena *arena, const char *panel,
                              const struct model_arc_state *state)
 {
-    return arena_printf(arena,
-                        "{\"v\":1,\"State\":\"%s\",\"Panel\":\"%s\",\"Changed\":%" PRId64 "}",
-                        model_arc_state_name(state->on), panel, state->changed.ns / TIME_MS);
+    char *text =
+        arena_printf(arena, "{\"v\":1,\"State\":\"%s\",\"Panel\":\"%s\",\"Changed\":%" PRId64 "}",
+                     model_arc_state_name(state->on), panel, state->changed.ns / TIME_MS);
+    if (state->later == NULL) {
+        return text;
+    }
+    const struct model_stored stored = {state->later, strlen(state->later)};
+    json_t *tree CLEANUP(fields_release) = model_keep(json_loads(text, 0, NULL), &stored);
+    char *kept = tree != NULL ? json_dumps(tree, JSON_COMPACT) : NULL;
+    text = kept != NULL ? arena_strdup(arena, kept) : text;
+    free(kept);
+    return text;
 }
 
 /* ---- rules ---- */

@@ -76,13 +76,15 @@ char *model_arc_guard(struct arena *arena, const char *id) MUST_CHECK;
 struct model_arc_state {
     bool on;
     struct wall changed; /* 0: never */
+    const char *later;   /* the value, where a later version wrote it; NULL: it has nothing more */
 };
 
-int model_arc_state_decode(const void *value, size_t size, struct model_arc_state *ret_state,
-                           struct err *err) MUST_CHECK;
+/* arena: of `later`; NULL: that is not wanted. */
+int model_arc_state_decode(const void *value, size_t size, struct arena *arena,
+                           struct model_arc_state *ret_state, struct err *err) MUST_CHECK;
 /* "On", "Off" */
 const char *model_arc_state_name(bool on);
-/* The stored text. */
+/* The stored text, with all that `later` has. */
 char *model_arc_state_encode(struct arena *arena, const char *panel,
                              const struct model_arc_state *state) MUST_CHECK;
 

@@ -105,9 +105,25 @@ static void a_state_survives_the_store(void **state)
     struct model_arc_state after;
     struct err err = ERR_INIT;
     const char *text = model_arc_state_encode(&arena, PANEL, &before);
-    assert_int_equal(model_arc_state_decode(text, strlen(text), &after, &err), 0);
+    assert_int_equal(model_arc_state_decode(text, strlen(text), &arena, &after, &err), 0);
     assert_true(after.on);
     assert_int_equal(after.changed.ns, before.changed.ns);
+}
+
+static void a_state_of_a_later_version_keeps_what_is_not_known(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"v\":3,\"State\":\"Off\",\"Panel\":\"" PANEL "\",\"Changed\":5,\"Reason\":\"drill\"}";
+    struct model_arc_state held;
+    struct err err = ERR_INIT;
+    assert_int_equal(model_arc_state_decode(text, strlen(text), &arena, &held, &err), 0);
+    held.on = true;
+    const char *changed = model_arc_state_encode(&arena, PANEL, &held);
+    assert_int_equal(model_arc_state_decode(changed, strlen(changed), &arena, &held, &err), 0);
+    assert_true(held.on);
+    assert_non_null(strstr(changed, "\"Reason\":\"drill\""));
+    assert_non_null(strstr(changed, "\"v\":3"));
 }
 
 static void a_damaged_state_is_named(void **state)
@@ -123,7 +139,7 @@ static void a_damaged_state_is_named(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         struct model_arc_state out;
         struct err err = ERR_INIT;
-        assert_true(model_arc_state_decode(texts[i], strlen(texts[i]), &out, &err) < 0);
+        assert_true(model_arc_state_decode(texts[i], strlen(texts[i]), NULL, &out, &err) < 0);
         assert_int_equal(err.kind, ERR_CORRUPT);
         assert_true(text_starts(err.message, "routing control's state"));
     }
@@ -177,6 +193,7 @@ int main(void)
         cmocka_unit_test(what_is_no_arn_of_ours_is_refused),
         cmocka_unit_test(new_ids_make_arns_that_parse),
         cmocka_unit_test(a_state_survives_the_store),
+        cmocka_unit_test(a_state_of_a_later_version_keeps_what_is_not_known),
         cmocka_unit_test(a_damaged_state_is_named),
         cmocka_unit_test(a_rule_is_read_with_its_criterion),
         cmocka_unit_test(a_rule_of_an_unknown_kind_or_type_is_not_read),

@@ -135,6 +135,7 @@ int model_cidr_collection_decode(const void *value, size_t size, struct arena *a
         return err_set(err, ERR_CORRUPT, "CIDR collection: %.200s",
                        arena_strdup(arena, err->message));
     }
+    collection.stored = (struct model_stored){arena_memdup(arena, value, size), size};
     *ret_collection = collection;
     return 0;
 }
@@ -162,5 +163,5 @@ json_t *model_cidr_collection_encode(const struct model_cidr_collection *collect
                                         collection->caller_reference, "Version",
                                         (json_int_t)collection->version, "Locations", locations);
     json_decref(locations);
-    return object;
+    return model_keep(object, &collection->stored);
 }

@@ -9,9 +9,10 @@
 
 json_t *model_dnssec_encode(const struct model_dnssec *dnssec)
 {
-    return json_pack("{s:i, s:s, s:I}", "v", MODEL_VERSION, "Status",
-                     dnssec->signing ? "SIGNING" : "NOT_SIGNING", "Modified",
-                     (json_int_t)dnssec->modified_s);
+    return model_keep(json_pack("{s:i, s:s, s:I}", "v", MODEL_VERSION, "Status",
+                                dnssec->signing ? "SIGNING" : "NOT_SIGNING", "Modified",
+                                (json_int_t)dnssec->modified_s),
+                      &dnssec->stored);
 }
 
 static int read_dnssec(const json_t *object, struct model_dnssec *ret_dnssec, struct err *err)
@@ -43,17 +44,22 @@ int model_dnssec_decode(const void *value, size_t size, struct model_dnssec *ret
     json_t *object CLEANUP(fields_release) = NULL;
     int rc = fields_parse(value, size, &object, err);
     rc = rc != 0 ? rc : read_dnssec(object, ret_dnssec, err);
-    return rc == 0 ? 0 : err_wrap(err, "DNSSEC record");
+    if (rc != 0) {
+        return err_wrap(err, "DNSSEC record");
+    }
+    ret_dnssec->stored = (struct model_stored){value, size};
+    return 0;
 }
 
 json_t *model_signing_key_encode(const struct model_signing_key *key)
 {
-    return json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "v",
-                     MODEL_VERSION, "Name", key->name, "Flags", (int)key->flags, "KeyTag",
-                     (int)key->tag, "PublicKey", key->public_key, "Digest", key->digest, "Sealed",
-                     key->sealed, "KmsArn", key->arn, "Status", statuses[key->status],
-                     "CallerReference", key->caller_reference, "Created",
-                     (json_int_t)key->created_s, "Modified", (json_int_t)key->modified_s);
+    json_t *tree = json_pack(
+        "{s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "v", MODEL_VERSION, "Name",
+        key->name, "Flags", (int)key->flags, "KeyTag", (int)key->tag, "PublicKey", key->public_key,
+        "Digest", key->digest, "Sealed", key->sealed, "KmsArn", key->arn, "Status",
+        statuses[key->status], "CallerReference", key->caller_reference, "Created",
+        (json_int_t)key->created_s, "Modified", (json_int_t)key->modified_s);
+    return model_keep(tree, &key->stored);
 }
 
 static int read_texts(const json_t *object, struct arena *arena, struct model_signing_key *key,
@@ -115,5 +121,9 @@ int model_signing_key_decode(const void *value, size_t size, struct arena *arena
     json_t *object CLEANUP(fields_release) = NULL;
     int rc = fields_parse(value, size, &object, err);
     rc = rc != 0 ? rc : read_key(object, arena, ret_key, err);
-    return rc == 0 ? 0 : err_wrap(err, "signing key record");
+    if (rc != 0) {
+        return err_wrap(err, "signing key record");
+    }
+    ret_key->stored = (struct model_stored){arena_memdup(arena, value, size), size};
+    return 0;
 }

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/macro.h"
+#include "model/keep.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@
 struct model_dnssec {
     bool signing;
     int64_t modified_s;
+    struct model_stored stored; /* borrowed from what was decoded */
 };
 
 /* A key-signing key is active or inactive. A zone-signing key goes from published (shown, so that
@@ -54,8 +56,10 @@ struct model_signing_key {
     const char *caller_reference;
     int64_t created_s;
     int64_t modified_s;
+    struct model_stored stored; /* in the arena */
 };
 
+/* A record that was decoded keeps what a later version put into it, here and below. */
 json_t *model_dnssec_encode(const struct model_dnssec *dnssec) MUST_CHECK;
 int model_dnssec_decode(const void *value, size_t size, struct model_dnssec *ret_dnssec,
                         struct err *err) MUST_CHECK;

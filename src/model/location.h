@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/macro.h"
+#include "model/keep.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -98,12 +99,14 @@ struct model_cidr_collection {
     int64_t version;
     struct model_cidr_location *locations; /* by name */
     size_t count;
+    struct model_stored stored; /* in the arena */
 };
 
 int model_cidr_collection_decode(const void *value, size_t size, struct arena *arena,
                                  struct model_cidr_collection *ret_collection, struct err *err)
     MUST_CHECK;
-/* NULL when memory is out. Locations without blocks are left out. */
+/* NULL when memory is out. Locations without blocks are left out. One that was decoded keeps what a
+ * later version put into it. */
 json_t *model_cidr_collection_encode(const struct model_cidr_collection *collection) MUST_CHECK;
 
 #endif

@@ -2,13 +2,15 @@
 change is in sync, and what a site does that was removed."""
 
 import base64
+import json
 import shutil
 import time
 
 import pytest
 
 from controls import ACCOUNT_REGION
-from leeward import record
+from endpoints import FAST, page_check, Site
+from leeward import AwsError, record
 from process import wait_for
 from sites import SharedSites
 
@@ -166,3 +168,46 @@ def test_a_machine_whose_name_another_one_took_is_no_member(sandbox):
     second.start()
     wait_for(lambda: two.sites(second)["Removed"], 5, "the old certificate makes no member")
     assert "site-1" not in live(two)
+
+
+def test_certificates_are_good_whatever_the_date(sandbox):
+    sites = SharedSites(sandbox, 3)
+    first, second, late = sites
+    sites.set_clock(late, 11 * 365 * 86400)  # ten years are written on certificates
+    sites.etcd.start()
+    first.start().leeward("site", "init")
+    sites.add(second)
+    sites.add(late)  # it takes the CA for what it is, too
+    for daemon in (first, second):
+        sites.wait_for_sites(daemon, 3)
+    shown = {site["Name"]: site for site in sites.sites(first)["Sites"]}
+    assert shown["site-2"]["ClockMilliseconds"] > 10 * 365 * 86400 * 1000, "its clock is not ahead"
+    assert sorted(shown["site-2"]["Hears"]) == ["site-0", "site-1"] and shown["site-2"]["State"] == "heard"
+
+
+def test_an_operator_resets_a_latch_while_the_store_is_away_and_nothing_else_changes(sandbox):
+    sites = SharedSites(sandbox, 1).start()
+    only = sites["site-0"]
+    endpoint = sandbox.add(Site(sandbox.folder / "endpoint", sandbox.address())).start()
+    endpoint.up("page")
+    check = page_check(only, endpoint, "page", {**FAST, "leeward:latch": "true"})
+    made = json.loads(only.leeward("key", "create", "--role", "viewer", "--json").stdout)
+    viewer = made["Id"], made["Secret"]
+
+    def healthy():
+        status = json.loads(only.leeward("status", "--json").stdout)
+        return next(one["Status"]["Healthy"] for one in status["HealthChecks"] if one["Id"] == check)
+    wait_for(healthy, 10, "the check is healthy")
+    endpoint.down("page")
+    wait_for(lambda: not healthy(), 10, "the check is unhealthy")
+    endpoint.up("page")
+    for member in sites.etcd.members:
+        member.stop()
+    wait_for(lambda: not json.loads(only.leeward("status", "--json").stdout)["Node"]["Replica"]["InStep"], 15, "the store is away")
+    assert not healthy(), "it is latched"
+    assert only.leeward("check", "reset", check, key=viewer, check=False).returncode != 0
+    with pytest.raises(AwsError):
+        only.aws("route53", "update-health-check", "--health-check-id", check, "--port", "1")
+    only.leeward("check", "reset", check)
+    wait_for(healthy, 10, "the check is healthy again")
+    assert "api.key_not_confirmed" in only.log.read_text()

@@ -12,6 +12,7 @@
 import json
 import shutil
 import sqlite3
+import struct
 import subprocess
 
 import endpoints
@@ -39,7 +40,7 @@ class Cluster:
             daemon = sandbox.add(endpoints.DaemonWithFiles(
                 sandbox.folder / f"site-{number}", "--site", f"site-{number}", "--peer", peer, "--node", f"node-{number}",
                 "--user", "root", hide=hide, files={"/etc/hosts": self.hosts[number]}))
-            daemon.peer = peer
+            daemon.peer, daemon.clock = peer, {}
             self.daemons.append(daemon)
         first = self.daemons[0].start()
         first.leeward("site", "init")
@@ -107,7 +108,7 @@ class SharedSites:
                 sandbox.folder / name, "--store", "etcd", *(word for url in self.etcd.endpoints for word in ("--etcd", url)),
                 "--site", name, "--node", name, "--peer", peer, *options, regions=(f"region-{number}",),
                 api=f"{address}:0", dns=(f"{address}:0",), name=name, build=build))
-            daemon.name_of_site, daemon.peer, daemon.address = name, peer, address
+            daemon.name_of_site, daemon.peer, daemon.address, daemon.clock = name, peer, address, {}
             self.daemons[name] = daemon
 
     def __getitem__(self, name):
@@ -127,6 +128,13 @@ class SharedSites:
             self.wait_for_sites(daemon, len(self.daemons))
         return self
 
+    def set_clock(self, daemon, seconds):
+        """Its machine's clock, from its next start on, beside the true one (test/lib/clock.c)."""
+        offset = daemon.folder / "clock"
+        offset.write_bytes(struct.pack("=q", seconds * 10**9))
+        daemon.clock = {"LD_PRELOAD": str(BUILD / "libtest_clock.so"), "LEEWARD_TEST_CLOCK": str(offset)}
+        daemon.environment.update(daemon.clock)
+
     def add(self, daemon, by="site-0"):
         """A token of a member, `leeward site join` on the new machine, then its daemon."""
         run = join(daemon, self[by].leeward("site", "token").stdout.strip(), daemon.name_of_site)
@@ -140,7 +148,7 @@ class SharedSites:
         def told():
             seen = self.sites(daemon)
             assert (len(seen["Sites"]), seen["HeardSites"]) == (count, count), seen
-            return all(site["Hears"] and site["ApiAddress"] for site in seen["Sites"])
+            return all(len(site["Hears"]) == count - 1 and site["ApiAddress"] for site in seen["Sites"])
         wait_for(told, seconds, f"{daemon.name_of_site} hears {count} sites")
 
 
@@ -148,7 +156,7 @@ def join(daemon, token, name):
     """`leeward site join` for a daemon that does not run yet; what became of it."""
     return subprocess.run([daemon.build / "leeward", "site", "join", token, name, "--peer", daemon.peer, "--data", daemon.data],
                           capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-                          env=aws_environment(KEY_ID, SECRET, REGION, home=str(daemon.folder)))
+                          env=aws_environment(KEY_ID, SECRET, REGION, home=str(daemon.folder)) | daemon.clock)
 
 
 def copy_identity(source, target):

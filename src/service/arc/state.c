@@ -52,7 +52,8 @@ static void put_part(struct aws_call *call, struct store_txn *txn, const struct 
     for (size_t i = 0; i < part->count; i++) {
         const struct arc_control *control = &panel->controls[part->changes[i].control];
         if (control->state.on != part->changes[i].on) {
-            struct model_arc_state state = {.on = part->changes[i].on, .changed = call->now};
+            struct model_arc_state state = {
+                .on = part->changes[i].on, .changed = call->now, .later = control->state.later};
             const char *text = model_arc_state_encode(call->arena, part->panel_id, &state);
             store_txn_put(txn, model_arc_state_key(call->arena, part->panel_id, control->id), text,
                           strlen(text));
@@ -157,7 +158,7 @@ static int read_state(struct aws_call *call, const struct model_arc_name *name,
     if (rc == -ENOENT) {
         return change_not_found(call, name, err);
     }
-    return rc == 0 ? model_arc_state_decode(entry.value, entry.size, ret_state, err) : rc;
+    return rc == 0 ? model_arc_state_decode(entry.value, entry.size, NULL, ret_state, err) : rc;
 }
 
 ARC_HANDLER(get_state)

@@ -203,7 +203,8 @@ void controls_changed(struct controls_cache *cache, const struct controls_panel 
         for (size_t i = 0; i < change_count; i++) {
             struct model_arc_state *state = &cached->states[changes[i].control];
             if (state->on != changes[i].on) {
-                *state = (struct model_arc_state){.on = changes[i].on, .changed = now};
+                state->on = changes[i].on;
+                state->changed = now;
             }
         }
     }
@@ -268,9 +269,10 @@ static int read_panel(struct store *store, const char *panel_id, struct arena *a
     return err_set(err, ERR_CONFLICT, "control panel %s changes too often to be read", panel_id);
 }
 
-/* The states in the order of the controls: both lists are sorted by control. */
-static int match_states(const struct shape *shape, const struct store_list *list,
-                        struct arena *arena, struct model_arc_state **ret_states, struct err *err)
+/* The states in the order of the controls: both lists are sorted by control. What later versions
+ * put into them lives as long as the shape. */
+static int match_states(struct shape *shape, const struct store_list *list, struct arena *arena,
+                        struct model_arc_state **ret_states, struct err *err)
 {
     struct model_arc_state *states = arena_array(arena, shape->control_count + 1, sizeof *states);
     bool matches = list->count == shape->control_count;
@@ -278,7 +280,7 @@ static int match_states(const struct shape *shape, const struct store_list *list
     for (size_t i = 0; rc == 0 && matches && i < list->count; i++) {
         const struct store_entry *entry = &list->entries[i];
         matches = text_equal(path_tail(arena, entry->key, PATH_ARC_STATES), shape->ids[i]);
-        rc = model_arc_state_decode(entry->value, entry->size, &states[i], err);
+        rc = model_arc_state_decode(entry->value, entry->size, &shape->arena, &states[i], err);
     }
     if (rc == 0 && !matches) {
         rc = err_set(err, ERR_CORRUPT, "routing controls and their states do not match");

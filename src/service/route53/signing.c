@@ -59,7 +59,9 @@ int route53_signing_load(struct aws_call *call, const char *zone_id,
 int route53_signing_touch(struct aws_call *call, struct store_txn *txn,
                           const struct route53_signing *signing, bool signing_now, struct err *err)
 {
-    struct model_dnssec dnssec = {.signing = signing_now, .modified_s = call->now.ns / TIME_S};
+    struct model_dnssec dnssec = {.signing = signing_now,
+                                  .modified_s = call->now.ns / TIME_S,
+                                  .stored = signing->dnssec.stored};
     store_txn_require_present(txn, signing->zone.key);
     store_txn_require_revision(txn, signing->key, signing->revision);
     return route53_put(txn, signing->key, route53_keep(call, model_dnssec_encode(&dnssec)), err);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define OWN_MEMBERS 2U           /* "v" and "Tags" */
 #define OPTION_PREFIX "leeward:" /* in any case, as model/check.h reads it */
 
 struct resource {
@@ -54,25 +55,30 @@ static int find_resource(struct aws_call *call, const char *type, const char *id
     return rc;
 }
 
-/* The tags (kept, ours to change) and their record's revision, 0 when there is none. */
-static int load_tags(struct aws_call *call, const struct resource *resource, json_t **ret_tags,
+/* The record (kept, ours to change) with its list of tags, and its revision, 0 when there is none.
+ */
+static int load_tags(struct aws_call *call, const struct resource *resource, json_t **ret_record,
                      int64_t *ret_revision, struct err *err)
 {
     struct store_entry entry;
-    json_t *value = NULL;
+    json_t *record = NULL;
     int rc = store_get(service_context(call)->store, resource->tags_key, call->arena, &entry, err);
     if (rc == -ENOENT) {
         err_clear(err);
-        *ret_tags = route53_keep(call, json_array());
+        *ret_record = route53_keep(call, json_pack("{s:i, s:[]}", "v", 1, "Tags"));
         *ret_revision = 0;
         return 0;
     }
     if (rc == 0) {
-        rc = route53_parse(call, &entry, &value, err);
+        rc = route53_parse(call, &entry, &record, err);
+    }
+    if (rc == 0 && !json_is_array(json_object_get(record, "Tags"))) {
+        rc = json_object_set_new(record, "Tags", json_array()) == 0
+                 ? 0
+                 : err_set(err, ERR_MEMORY, "reading %s", resource->tags_key);
     }
     if (rc == 0) {
-        json_t *tags = json_object_get(value, "Tags");
-        *ret_tags = json_is_array(tags) ? tags : route53_keep(call, json_array());
+        *ret_record = record;
         *ret_revision = entry.changed_revision;
     }
     return rc;
@@ -203,16 +209,17 @@ static int change_step(struct aws_call *call, struct store_txn *txn, void *state
     const struct tag_change *change = state;
     const json_t *in = change->in;
     struct resource resource;
-    json_t *tags = NULL;
+    json_t *record = NULL;
     int64_t revision = 0;
     int rc = find_resource(call, route53_text(in, "ResourceType"), route53_text(in, "ResourceId"),
                            &resource, err);
     if (rc == 0) {
-        rc = load_tags(call, &resource, &tags, &revision, err);
+        rc = load_tags(call, &resource, &record, &revision, err);
     }
     if (rc != 0) {
         return rc;
     }
+    json_t *tags = json_object_get(record, "Tags");
     change_tags(in, tags);
     rc = judge_tags(call, &resource, tags, err);
     if (rc != 0) {
@@ -226,12 +233,11 @@ static int change_step(struct aws_call *call, struct store_txn *txn, void *state
     if (rc != 0) {
         return rc;
     }
-    if (json_array_size(tags) == 0) {
+    if (json_array_size(tags) == 0 && json_object_size(record) <= OWN_MEMBERS) {
         store_txn_delete(txn, resource.tags_key);
         return 0;
     }
-    return route53_put(txn, resource.tags_key,
-                       route53_keep(call, json_pack("{s:i, s:O}", "v", 1, "Tags", tags)), err);
+    return route53_put(txn, resource.tags_key, record, err);
 }
 
 int route53_change_tags_for_resource(struct aws_call *call, const json_t *in, json_t **ret_out,
@@ -254,15 +260,15 @@ static int show_tags(struct aws_call *call, const char *type, const char *id, js
                      struct err *err)
 {
     struct resource resource;
-    json_t *tags = NULL;
+    json_t *record = NULL;
     int64_t revision = 0;
     int rc = find_resource(call, type, id, &resource, err);
     if (rc == 0) {
-        rc = load_tags(call, &resource, &tags, &revision, err);
+        rc = load_tags(call, &resource, &record, &revision, err);
     }
     if (rc == 0) {
         *ret_set = json_pack("{s:s, s:s, s:O}", "ResourceType", type, "ResourceId", resource.id,
-                             "Tags", tags);
+                             "Tags", json_object_get(record, "Tags"));
     }
     return rc;
 }
