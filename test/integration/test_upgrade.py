@@ -149,8 +149,9 @@ class Mixed:
         first = self.sites["site-0"]
         self.zone = first.create_zone("example.com")
         self.arc = Arc(first)
-        self.control = self.arc.control("control")
-        self.arc.failover(self.zone, "arc.example.com", ("192.0.2.101", self.control), ("192.0.2.102", self.arc.control("none")))
+        self.control, spare = self.arc.control("control"), self.arc.control("spare")
+        self.arc.set(spare, "On")
+        self.arc.failover(self.zone, "arc.example.com", ("192.0.2.101", self.control), ("192.0.2.102", spare))
         self.rounds = 0
 
     def move(self, name, build):
