@@ -50,6 +50,7 @@ static void the_vote_follows_fresh_ballots_of_a_majority_of_sites(void **state)
         {VOTE_EIGHTEEN_PERCENT, "000oo", true, false, false},
         {VOTE_EIGHTEEN_PERCENT, "o", true, true, true},
     };
+    const struct vote_ages ages = {.counts_ns = 5 * TIME_S, .recent_ns = 5 * TIME_S};
     struct mono now = {100 * TIME_S};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct vote_ballot ballots[8];
@@ -61,10 +62,30 @@ static void the_vote_follows_fresh_ballots_of_a_majority_of_sites(void **state)
                 .cast = c != '.', .healthy = c == '1' || c == 'o', .heard = {now.ns - age}};
         }
         struct vote_result result =
-            vote_decide(rows[i].rule, ballots, sites, 5 * TIME_S, rows[i].present, now);
+            vote_decide(rows[i].rule, ballots, sites, &ages, rows[i].present, now);
         assert_int_equal(result.healthy, rows[i].healthy);
         assert_int_equal(result.held, rows[i].held);
     }
+}
+
+static void what_is_no_longer_recent_counts_and_lets_nothing_change(void **state)
+{
+    (void)state;
+    const struct vote_ages ages = {.counts_ns = 5 * TIME_S, .recent_ns = 2 * TIME_S};
+    struct mono now = {100 * TIME_S};
+    struct vote_ballot ballots[] = {
+        {.cast = true, .healthy = false, .heard = now},
+        {.cast = true, .healthy = false, .heard = {now.ns - 2 * TIME_S}},
+        {.cast = true, .healthy = true, .heard = {now.ns - 5 * TIME_S}},
+    };
+    struct vote_result result = vote_decide(VOTE_EIGHTEEN_PERCENT, ballots, 3, &ages, true, now);
+    assert_true(result.healthy && !result.held);
+    result = vote_decide(VOTE_MAJORITY, ballots, 3, &ages, true, now);
+    assert_true(!result.healthy && !result.held);
+    ballots[1].heard.ns--;
+    result = vote_decide(VOTE_MAJORITY, ballots, 3, &ages, true, now);
+    assert_true(result.healthy && result.held);
+    assert_int_equal(result.fresh, 3);
 }
 
 static void probes_keep_their_phase_however_long_one_takes(void **state)
@@ -114,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_calculated_check_counts_its_healthy_children),
         cmocka_unit_test(the_vote_follows_fresh_ballots_of_a_majority_of_sites),
+        cmocka_unit_test(what_is_no_longer_recent_counts_and_lets_nothing_change),
         cmocka_unit_test(probes_keep_their_phase_however_long_one_takes),
         cmocka_unit_test(first_probes_are_spread_over_a_second_at_most),
         cmocka_unit_test(the_interval_is_the_tag_or_the_request_interval),

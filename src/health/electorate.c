@@ -3,7 +3,10 @@
 
 #include "base/text.h"
 
-#define AGE_LIMIT (MODEL_BALLOT_AGE_MS * TIME_MS)
+static const struct vote_ages ages = {
+    .counts_ns = MODEL_BALLOT_AGE_MS * TIME_MS,
+    .recent_ns = MODEL_BALLOT_RECENT_MS * TIME_MS,
+};
 
 static size_t find(const struct electorate *electorate, const char *name)
 {
@@ -42,11 +45,13 @@ void electorate_set(struct electorate *electorate, const char *const *names, siz
             add(&fresh, &old, names[i], ret_from);
         }
     }
+    size_t recent = 1;
     fresh.fresh = 1;
     for (size_t i = 1; i < fresh.count; i++) {
         fresh.fresh += fresh.sites[i].fresh ? 1 : 0;
+        recent += fresh.sites[i].recent ? 1 : 0;
     }
-    fresh.held = fresh.fresh * 2 <= fresh.count;
+    fresh.held = recent * 2 <= fresh.count;
     *electorate = fresh;
 }
 
@@ -65,24 +70,30 @@ size_t electorate_hear(struct electorate *electorate, const char *name, struct m
     return slot;
 }
 
-static bool is_fresh(const struct electorate *electorate, size_t slot, struct mono now)
+static bool is_younger(const struct electorate *electorate, size_t slot, int64_t age_ns,
+                       struct mono now)
 {
     const struct electorate_site *site = &electorate->sites[slot];
-    return slot == electorate->self || (site->ever && mono_since(now, site->heard) <= AGE_LIMIT);
+    return slot == electorate->self || (site->ever && mono_since(now, site->heard) <= age_ns);
 }
 
 bool electorate_refresh(struct electorate *electorate, struct mono now)
 {
     bool changed = false;
+    bool held = electorate->held;
+    size_t recent = 0;
     electorate->fresh = 0;
     for (size_t slot = 0; slot < electorate->count; slot++) {
-        bool fresh = is_fresh(electorate, slot, now);
-        changed = changed || fresh != electorate->sites[slot].fresh;
-        electorate->sites[slot].fresh = fresh;
+        struct electorate_site *site = &electorate->sites[slot];
+        bool fresh = is_younger(electorate, slot, ages.counts_ns, now);
+        changed = changed || fresh != site->fresh;
+        site->fresh = fresh;
+        site->recent = is_younger(electorate, slot, ages.recent_ns, now);
         electorate->fresh += fresh ? 1 : 0;
+        recent += site->recent ? 1 : 0;
     }
-    electorate->held = electorate->fresh * 2 <= electorate->count;
-    return changed;
+    electorate->held = recent * 2 <= electorate->count;
+    return changed || electorate->held != held;
 }
 
 struct vote_result electorate_decide(const struct electorate *electorate, enum vote_rule rule,
@@ -100,5 +111,5 @@ struct vote_result electorate_decide(const struct electorate *electorate, enum v
             .heard = self ? now : site->heard,
         };
     }
-    return vote_decide(rule, ballots, electorate->count, AGE_LIMIT, present, now);
+    return vote_decide(rule, ballots, electorate->count, &ages, present, now);
 }

@@ -19,7 +19,8 @@
 struct electorate_site {
     char name[MODEL_SITE_NAME];
     bool ever;         /* a table of it came */
-    bool fresh;        /* at the last electorate_refresh */
+    bool fresh;        /* its votes count, at the last electorate_refresh */
+    bool recent;       /* and let verdicts change */
     struct mono heard; /* when the newest was made, at the earliest */
 };
 
@@ -28,7 +29,7 @@ struct electorate {
     size_t count; /* 0 and 1: alone */
     size_t self;
     size_t fresh; /* sites at the last electorate_refresh, this one included */
-    bool held;    /* too few of them */
+    bool held;    /* too few of them are recent */
 };
 
 static inline bool electorate_is_alone(const struct electorate *electorate)
@@ -44,8 +45,8 @@ void electorate_set(struct electorate *electorate, const char *const *names, siz
 /* The slot of another site whose table came; MODEL_SITES_LIMIT when it is to be left aside: it is
  * unknown, ourselves, or an older one. */
 size_t electorate_hear(struct electorate *electorate, const char *name, struct mono made);
-/* Says anew who is fresh, and whether that differs from before: then every check is decided anew.
- */
+/* Says anew who is fresh, and whether that, or whether verdicts are held, differs from before: then
+ * every check is decided anew. */
 bool electorate_refresh(struct electorate *electorate, struct mono now);
 
 /* The verdict over one check: own vote and those of the others by slot (enum model_vote). */

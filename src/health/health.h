@@ -50,8 +50,8 @@ void health_stop(struct health *take_health);
 
 /* The known sites from now on, this one included; copied. With none but this one, a check is as its
  * own results are. With others its verdict changes only with tables from more than half of the
- * known sites, none older than MODEL_BALLOT_AGE_MS; a site that hears fewer holds what it has. Any
- * thread. */
+ * known sites, none older than MODEL_BALLOT_RECENT_MS; a site that hears fewer holds what it has.
+ * Any thread. */
 void health_set_sites(struct health *health, const char *const *sites, size_t count);
 /* The table of another site, complete. Of tables that were not looked at yet the newest counts. Any
  * thread. */

@@ -115,12 +115,13 @@ static void exchange(struct world *world, size_t from)
 static void decide(struct world *world, size_t at)
 {
     struct site *site = &world->site[at];
+    const struct vote_ages ages = {.counts_ns = AGE_LIMIT, .recent_ns = AGE_LIMIT / 2};
     struct vote_result vote =
-        vote_decide(world->rule, site->ballots, world->sites, AGE_LIMIT, site->verdict, world->now);
+        vote_decide(world->rule, site->ballots, world->sites, &ages, site->verdict, world->now);
     size_t fresh = 0;
     for (size_t i = 0; i < world->sites; i++) {
         const struct vote_ballot *ballot = &site->ballots[i];
-        fresh += ballot->cast && world->now.ns - ballot->heard.ns <= AGE_LIMIT ? 1 : 0;
+        fresh += ballot->cast && world->now.ns - ballot->heard.ns <= ages.recent_ns ? 1 : 0;
     }
     if (vote.healthy != site->verdict) {
         assert_true(fresh > world->sites / 2);

@@ -4,16 +4,19 @@
 #define ROUTE53_PERCENT 18U
 
 struct vote_result vote_decide(enum vote_rule rule, const struct vote_ballot *ballots, size_t sites,
-                               int64_t age_limit_ns, bool present, struct mono now)
+                               const struct vote_ages *ages, bool present, struct mono now)
 {
     struct vote_result result = {.healthy = present};
+    size_t recent = 0;
     for (size_t i = 0; i < sites; i++) {
-        if (ballots[i].cast && mono_since(now, ballots[i].heard) <= age_limit_ns) {
+        int64_t age = mono_since(now, ballots[i].heard);
+        if (ballots[i].cast && age <= ages->counts_ns) {
             result.fresh++;
             result.healthy_count += ballots[i].healthy ? 1 : 0;
+            recent += age <= ages->recent_ns ? 1 : 0;
         }
     }
-    if (result.fresh * 2 <= sites) {
+    if (recent * 2 <= sites) {
         result.held = true;
         return result;
     }

@@ -2,8 +2,8 @@
  * the present verdict and the time.
  *
  * Called by check_table.c with this site's ballot alone; with several sites, by what receives their
- * tables. A ballot that was not heard of for longer than the age limit does not count. Invariant:
- * the verdict changes only when ballots of more than half of the known sites are fresh. */
+ * tables. A ballot that was not heard of for longer than it counts is left out. Invariant: the
+ * verdict changes only when ballots of more than half of the known sites are recent. */
 #ifndef HEALTH_VOTE_H
 #define HEALTH_VOTE_H
 
@@ -24,15 +24,20 @@ struct vote_ballot {
     struct mono heard; /* when its table arrived */
 };
 
+struct vote_ages {
+    int64_t counts_ns; /* a ballot of this age still counts */
+    int64_t recent_ns; /* and of this age it still is recent; smaller */
+};
+
 struct vote_result {
     bool healthy;
-    bool held;    /* too few fresh ballots: the present verdict stays */
+    bool held;    /* too few recent ballots: the present verdict stays */
     size_t fresh; /* ballots that counted */
     size_t healthy_count;
 };
 
 /* ballots: one for each known site, this one included; at least one. */
 struct vote_result vote_decide(enum vote_rule rule, const struct vote_ballot *ballots, size_t sites,
-                               int64_t age_limit_ns, bool present, struct mono now);
+                               const struct vote_ages *ages, bool present, struct mono now);
 
 #endif

@@ -18,7 +18,12 @@
 /* Sites of a cluster, this one included. */
 #define MODEL_SITES_LIMIT 15U
 /* A table that was made longer ago than this does not vote. */
-#define MODEL_BALLOT_AGE_MS 4000
+#define MODEL_BALLOT_AGE_MS 5000
+/* For a verdict to change, tables of more than half of the sites must be younger than this. What is
+ * shown to have been heard is up to two periods of a second old, on any network. So a site that is
+ * cut off from most others stops changing verdicts before the first vote of theirs stops counting:
+ * else its own would win when the last votes it has heard run out one after the other. */
+#define MODEL_BALLOT_RECENT_MS 2500
 /* Bytes of a site's name, with its NUL: a label of a domain name. */
 #define MODEL_SITE_NAME 64U
 

@@ -146,6 +146,7 @@ class Campaign:
             problems += self.befall(plan, began, hold)
             healed = time.monotonic()
             self.allow_failover(plan, range(5))  # those who heard nobody may learn of it before it is over
+            self.allow_lost_verdicts(plan)
             mishaps.recover(self.fleet, plan)
         finally:
             for hand in hands:
@@ -206,6 +207,14 @@ class Campaign:
         allowed = {site for reason in observer.reasons if reason.name == SHOP and reason.until is None for site in reason.sites}
         for name, answer in ((SHOP, CLOSED), (self.fleet.name(0), self.fleet.standby(0))):
             observer.allow(name, answer, "its endpoint is down", set(sites) - allowed)
+
+    def allow_lost_verdicts(self, plan):
+        """A daemon that is killed within 100 ms of a verdict begins with the one before."""
+        killed = set().union(*(mishap.stops() for mishap in plan if mishap.kind == "kill"))
+        if killed and any(mishap.kind == "endpoint" for mishap in plan):
+            for name, up, down in ((SHOP, OPEN, CLOSED), (self.fleet.name(0), self.fleet.main(0), self.fleet.standby(0))):
+                self.fleet.observer.allow(name, up, "it did not know better at its start", killed)
+                self.fleet.observer.allow(name, down, "it hears of it from the others", killed)
 
     def judge(self, operations, initial):
         try:
