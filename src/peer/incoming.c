@@ -1,9 +1,13 @@
 /* Connections that come from other sites, and the frames on them: see internal.h. Peer thread. Who
- * it is is known after the handshake, by the certificate; strangers are few and have little time.
- * Invariant: of each site there is one connection, the newest; nothing is allocated for a frame
- * before a member sent its start and that was within limits. */
+ * it is is known after the handshake, by the certificate.
+ *
+ * Of each site one connection counts, the newest: it takes the place of the one before with its
+ * first frame. Two processes that call themselves the same site (a copied machine) do not take
+ * turns: the one that was heard first later is heard alone, until it has been silent for long.
+ * Invariant: nothing is allocated for a frame before a member sent its start and that was within
+ * limits. */
 #include "base/log.h"
-#include "base/memory.h"
+#include "base/secret.h"
 #include "peer/internal.h"
 
 #include <errno.h>
@@ -13,7 +17,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPTS_A_ROUND 8U
 #define READ_A_ROUND ((size_t)1 << 20U)
 
 void incoming_close(struct incoming *incoming)
@@ -24,8 +27,10 @@ void incoming_close(struct incoming *incoming)
         (void)close(incoming->fd); /* epoll forgets it */
         incoming->fd = -1;
     }
-    if (incoming->link != NULL) {
-        incoming->link->incoming = NULL;
+    struct link *link = incoming->link;
+    if (link != NULL) {
+        link->incoming = link->incoming != incoming ? link->incoming : NULL;
+        link->candidate = link->candidate != incoming ? link->candidate : NULL;
         incoming->link = NULL;
     }
 }
@@ -40,6 +45,9 @@ void incoming_sweep(struct peer *peer)
             continue;
         }
         *at = incoming->next;
+        if (incoming->asks && incoming->frame != NULL) {
+            secret_wipe_memory(incoming->frame, incoming->size);
+        }
         free(incoming->frame);
         free(incoming);
     }
@@ -60,8 +68,7 @@ static void lose(struct incoming *incoming, const char *reason)
     incoming_close(incoming);
 }
 
-/* Somebody who is no member, or sends what is no table. */
-static void refuse(struct incoming *incoming, const char *reason)
+void incoming_refuse(struct incoming *incoming, const char *reason)
 {
     static struct log_limit limit;
     struct peer *peer = peer_of(incoming);
@@ -74,48 +81,11 @@ static void refuse(struct incoming *incoming, const char *reason)
     incoming_close(incoming);
 }
 
-/* ---- accepting ---- */
-
-/* Where there are too many strangers the oldest goes, so that they cannot keep members out. */
-static void make_room(struct peer *peer)
+void incoming_watch(struct incoming *incoming, uint32_t events)
 {
-    struct incoming *oldest = NULL;
-    unsigned strangers = 0;
-    for (struct incoming *at = peer->incoming; at != NULL; at = at->next) {
-        if (at->fd >= 0 && at->link == NULL) {
-            strangers++;
-            oldest = at; /* new ones are put in front */
-        }
-    }
-    if (strangers >= STRANGERS_LIMIT) {
-        refuse(oldest, "too many connections at once whose certificate is not known yet");
-    }
-}
-
-static void add(struct peer *peer, int fd, struct mono now)
-{
-    make_room(peer);
-    struct incoming *incoming = memory_new(sizeof *incoming);
-    incoming->endpoint = (struct endpoint){.kind = ENDPOINT_INCOMING, .owner = peer};
-    incoming->fd = fd;
-    incoming->session = channel_session_new(peer->tls, fd, false);
-    incoming->deadline = peer_later(now, HANDSHAKE_MS);
-    incoming->next = peer->incoming;
-    peer->incoming = incoming;
-    if (incoming->session == NULL ||
-        peer_watch(peer, fd, EPOLLIN | EPOLLRDHUP, &incoming->endpoint, true) != 0) {
-        incoming_close(incoming);
-    }
-}
-
-void incoming_accept(struct peer *peer, struct mono now)
-{
-    for (unsigned i = 0; i < ACCEPTS_A_ROUND; i++) {
-        int fd = accept4(peer->config.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            return; /* none, or one that is gone already; the rest comes with the next round */
-        }
-        add(peer, fd, now);
+    if (events != incoming->events &&
+        peer_watch(peer_of(incoming), incoming->fd, events, &incoming->endpoint, false) == 0) {
+        incoming->events = events; /* else the deadline ends it */
     }
 }
 
@@ -142,9 +112,54 @@ static void note(struct link *link, const struct frame_header *header, size_t ch
         link->ever = true;
     }
     link->checks = checks;
-    link->clock_ms = (header->wall_ns - wall_now().ns) / TIME_MS;
+    link->clock_ms = header->wall_ns / TIME_MS - wall_now().ns / TIME_MS;
     (void)memcpy(link->hears, header->heard, sizeof link->hears);
     (void)pthread_mutex_unlock(&link->peer->mutex);
+}
+
+/* Whether this frame is newer than what came before. */
+static int judge(const struct link *link, const struct frame_header *header, struct mono now,
+                 struct err *err)
+{
+    const struct peer *peer = link->peer;
+    if (header->session == link->their_session) {
+        return header->sequence > link->their_sequence
+                   ? 0
+                   : err_set(err, ERR_CORRUPT, "a table came twice");
+    }
+    struct mono silent = peer_patience(peer, link->their_last, SILENCE_MS);
+    for (size_t i = 0; i < FORMER_KEPT && silent.ns > now.ns; i++) {
+        if (link->their_former[i] != 0 && link->their_former[i] == header->session) {
+            return err_set(err, ERR_CORRUPT,
+                           "a table of an earlier process: do two call themselves %s?",
+                           link->member.name);
+        }
+    }
+    return 0;
+}
+
+static void remember(struct link *link, const struct frame_header *header, struct mono now)
+{
+    if (header->session != link->their_session) {
+        (void)memmove(link->their_former + 1, link->their_former,
+                      (FORMER_KEPT - 1) * sizeof link->their_former[0]);
+        link->their_former[0] = link->their_session;
+        link->their_session = header->session;
+    }
+    link->their_sequence = header->sequence;
+    link->their_last = now;
+}
+
+/* The first frame of a connection that is newer than the one that counted. */
+static void take_place(struct link *link, struct incoming *incoming)
+{
+    if (link->incoming != incoming) {
+        if (link->incoming != NULL) {
+            incoming_close(link->incoming); /* half open, or its site began again */
+        }
+        link->incoming = incoming;
+        link->candidate = NULL;
+    }
 }
 
 static int take_frame(struct incoming *incoming, struct mono now, struct err *err)
@@ -154,18 +169,15 @@ static int take_frame(struct incoming *incoming, struct mono now, struct err *er
     struct frame_header header;
     struct model_ballots *ballots = NULL;
     int rc = frame_read_header(incoming->frame, incoming->header_size, &header, err);
+    rc = rc != 0 ? rc : judge(link, &header, now, err);
     rc = rc != 0 ? rc
                  : frame_read_body(incoming->frame + incoming->header_size,
                                    incoming->size - incoming->header_size, &ballots, err);
     if (rc != 0) {
         return rc;
     }
-    if (header.session == link->their_session && header.sequence <= link->their_sequence) {
-        free(ballots);
-        return err_set(err, ERR_CORRUPT, "a table came twice");
-    }
-    link->their_session = header.session;
-    link->their_sequence = header.sequence;
+    remember(link, &header, now);
+    take_place(link, incoming);
     struct mono made = {0};
     bool proven = prove(link, &header, &made);
     note(link, &header, ballots->count, proven ? &made : NULL);
@@ -219,7 +231,7 @@ static int advance(struct incoming *incoming, size_t got, struct mono now, struc
         rc = take_frame(incoming, now, err);
         incoming->at = 0;
         incoming->size = 0;
-        incoming->deadline = peer_later(now, SILENCE_MS);
+        incoming->deadline = peer_patience(peer_of(incoming), now, SILENCE_MS);
     }
     return rc;
 }
@@ -235,8 +247,9 @@ static void read_frames(struct incoming *incoming, struct mono now)
         uint32_t events = 0;
         struct err err = ERR_INIT;
         ssize_t got = channel_read(incoming->session, to, room, &events, &err);
-        if (got == -EAGAIN) {
-            return; /* there is no renegotiation: it waits for input */
+        if (got == -EAGAIN) { /* it waits for room where it has to answer a change of keys */
+            incoming_watch(incoming, events == EPOLLOUT ? EPOLLOUT : EPOLLIN | EPOLLRDHUP);
+            return;
         }
         if (got <= 0) {
             lose(incoming, got == 0 ? "the other side closed the connection" : err.message);
@@ -244,10 +257,7 @@ static void read_frames(struct incoming *incoming, struct mono now)
         }
         taken += (size_t)got;
         if (advance(incoming, (size_t)got, now, &err) != 0) {
-            refuse(incoming, err.message);
-            return;
-        }
-        if (incoming->fd < 0) {
+            incoming_refuse(incoming, err.message);
             return;
         }
     }
@@ -261,35 +271,31 @@ static void welcome(struct incoming *incoming, struct mono now)
     struct peer *peer = peer_of(incoming);
     incoming->open = true;
     if (channel_purpose_of(incoming->session) == CHANNEL_JOIN) {
-        int fd = incoming->fd;
-        struct ssl_st *session = incoming->session;
-        incoming->fd = -1;
-        incoming->session = NULL;
-        (void)epoll_ctl(peer->epoll, EPOLL_CTL_DEL, fd, NULL); /* it was there */
-        joining_take(peer->joining, fd, session);
+        incoming->asks = true;
+        incoming->deadline = peer_patience(peer, now, REQUEST_MS);
         return;
     }
     for (size_t i = 0; i < peer->link_count; i++) {
         struct link *link = peer->links[i];
         if (channel_is_member(incoming->session, link->member.name, link->member.fingerprint)) {
-            if (link->incoming != NULL) {
-                incoming_close(link->incoming); /* half open, or its site began again */
-            }
             const uint8_t byte = WELCOME;
             uint32_t events = 0;
             struct err err = ERR_INIT;
             if (channel_write(incoming->session, &byte, sizeof byte, &events, &err) != 1) {
-                refuse(incoming, "it takes no byte"); /* the socket is empty: it has room */
+                incoming_refuse(incoming, "it takes no byte"); /* the socket is empty */
                 return;
             }
-            link->incoming = incoming;
+            if (link->candidate != NULL) {
+                incoming_close(link->candidate);
+            }
+            link->candidate = incoming;
             incoming->link = link;
-            incoming->deadline = peer_later(now, SILENCE_MS);
+            incoming->deadline = peer_patience(peer, now, SILENCE_MS);
             PEER_ADD(peer, connections_made);
             return;
         }
     }
-    refuse(incoming, "its certificate is none of a member");
+    incoming_refuse(incoming, "its certificate is none of a member");
 }
 
 void incoming_event(struct incoming *incoming, struct mono now)
@@ -302,23 +308,23 @@ void incoming_event(struct incoming *incoming, struct mono now)
         uint32_t events = 0;
         int rc = channel_handshake(incoming->session, &events, &err);
         if (rc == -EAGAIN) {
-            uint32_t wanted = events | EPOLLIN | EPOLLRDHUP;
-            (void)peer_watch(peer_of(incoming), incoming->fd, wanted, &incoming->endpoint,
-                             false); /* else the deadline ends it */
+            incoming_watch(incoming, events);
             return;
         }
         if (rc != 0) {
-            refuse(incoming, err.message);
+            incoming_refuse(incoming, err.message);
             return;
         }
         welcome(incoming, now);
         if (incoming->fd < 0) {
             return;
         }
-        (void)peer_watch(peer_of(incoming), incoming->fd, EPOLLIN | EPOLLRDHUP, &incoming->endpoint,
-                         false); /* as above */
     }
-    read_frames(incoming, now);
+    if (incoming->asks) {
+        joining_read(incoming);
+    } else {
+        read_frames(incoming, now);
+    }
 }
 
 struct mono incoming_tick(struct peer *peer, struct mono now)
@@ -332,7 +338,8 @@ struct mono incoming_tick(struct peer *peer, struct mono now)
             if (at->link != NULL) {
                 lose(at, "no table came for a long time");
             } else {
-                refuse(at, "it did not say who it is in time");
+                incoming_refuse(at, at->asks ? "its request to join took too long"
+                                             : "it did not say who it is in time");
             }
         }
         if (at->fd >= 0) {

@@ -2,9 +2,10 @@
  *
  * All of it is the peer thread's, but for the mailbox and what peer_look reads, which the mutex
  * guards. A link is a member with the connection that this site made to it, and the one that came
- * from it. Ownership: links own their connections; connections without a link yet (who is it?) are
- * in the list of all incoming ones. Invariant: a connection that is closed is not freed before the
- * events of the round are handled. */
+ * from it; a newer one from it takes that one's place with its first table. Ownership: links own
+ * their connections; connections without a link yet (who is it?) are in the list of all incoming
+ * ones. Invariant: a connection that is closed is not freed before the events of the round are
+ * handled. */
 #ifndef PEER_INTERNAL_H
 #define PEER_INTERNAL_H
 
@@ -20,7 +21,9 @@
 #define SILENCE_MS 10000  /* without a whole frame: the connection is given up */
 #define RETRY_FIRST_MS 100
 #define RETRY_LAST_MS 1000
+#define REQUEST_MS 5000     /* for a whole request to join, after the handshake */
 #define STRANGERS_LIMIT 32U /* incoming connections of whom is not known yet who they are */
+#define FORMER_KEPT 4U
 #define SENT_KEPT 64U
 
 enum endpoint_kind { ENDPOINT_WAKE, ENDPOINT_LISTENER, ENDPOINT_OUTGOING, ENDPOINT_INCOMING };
@@ -59,6 +62,7 @@ struct outgoing {
     struct mono deadline; /* of the state; when idle: of the next attempt */
     int64_t retry_ms;
     bool wanted;         /* a table is to go out after the one that is going */
+    struct mono opened;  /* when it opened */
     struct table *table; /* that is going; NULL: none */
     uint8_t header[FRAME_HEADER];
     size_t at; /* in header and table */
@@ -69,13 +73,16 @@ struct incoming {
     struct incoming *next;
     int fd; /* -1: closed */
     struct ssl_st *session;
-    bool open;     /* the handshake is done */
-    bool more;     /* there may be decrypted bytes that no event announces */
-    bool answered; /* its first frame made us send one at once */
+    uint32_t events;  /* that epoll waits for */
+    uint64_t network; /* where it comes from: see strangers.c */
+    bool open;        /* the handshake is done */
+    bool asks;        /* to join */
+    bool more;        /* there may be decrypted bytes that no event announces */
+    bool answered;    /* its first frame made us send one at once */
     struct mono deadline;
     struct link *link; /* NULL: not known yet */
     uint8_t start[FRAME_START];
-    uint8_t *frame; /* NULL: not measured yet */
+    uint8_t *frame; /* or request; NULL: not measured yet */
     size_t capacity;
     size_t header_size;
     size_t size; /* of header and body */
@@ -93,10 +100,13 @@ struct link {
     uint64_t hash;
     struct outgoing outgoing;
     struct incoming *incoming;
-    uint64_t sequence; /* of the last frame to it */
+    struct incoming *candidate; /* a newer one, before its first table */
+    uint64_t sequence;          /* of the last frame to it */
     struct sent_frame sent[SENT_KEPT];
     uint64_t their_session;
     uint64_t their_sequence;
+    struct mono their_last;             /* when the last frame of that session came */
+    uint64_t their_former[FORMER_KEPT]; /* sessions before that one, the last one first */
     /* Guarded by the mutex, as peer_look reads them. */
     bool ever;         /* a table of it counted */
     struct mono fresh; /* when the newest one was made, at the earliest */
@@ -131,7 +141,9 @@ struct peer {
     struct link *links[MODEL_SITES_LIMIT];
     size_t link_count;
     struct incoming *incoming; /* all of them */
-    struct table *table;       /* the newest; NULL: none was cast yet */
+    bool deaf;                 /* the listener waits for descriptors */
+    struct mono deaf_until;
+    struct table *table; /* the newest; NULL: none was cast yet */
 
     pthread_mutex_t mutex;
     bool stopping;
@@ -148,6 +160,12 @@ static inline struct mono peer_later(struct mono now, int64_t ms)
     return (struct mono){now.ns + ms * TIME_MS};
 }
 
+/* As peer_later, for what others are given time to do. */
+static inline struct mono peer_patience(const struct peer *peer, struct mono now, int64_t ms)
+{
+    return (struct mono){now.ns + ms * TIME_MS / peer->config.hurry};
+}
+
 void table_unref(struct table *table); /* NULL is fine */
 
 /* outgoing.c */
@@ -159,18 +177,26 @@ void outgoing_event(struct link *link, uint32_t events, struct mono now);
 struct mono outgoing_tick(struct link *link, struct mono now);
 void outgoing_close(struct link *link);
 
+/* strangers.c: connections from their first byte to the end of the handshake. */
+void strangers_accept(struct peer *peer, struct mono now);
+/* What is due; the next time that something is. */
+struct mono strangers_tick(struct peer *peer, struct mono now);
+
 /* incoming.c */
-void incoming_accept(struct peer *peer, struct mono now);
 void incoming_event(struct incoming *incoming, struct mono now);
 struct mono incoming_tick(struct peer *peer, struct mono now);
 void incoming_close(struct incoming *incoming);
+/* Of somebody who is no member, or sends what is no table: closes, counts, and says so. */
+void incoming_refuse(struct incoming *incoming, const char *reason);
+/* Waits for these events of it. */
+void incoming_watch(struct incoming *incoming, uint32_t events);
 /* Frees those that are closed. */
 void incoming_sweep(struct peer *peer);
 
-/* joining.c: a thread that talks to those who want to join, one after the other. */
+/* joining.c: requests to join, which the peer thread reads, and a thread that answers them. */
 int joining_start(struct peer *peer, struct joining **ret_joining, struct err *err) MUST_CHECK;
-/* Takes descriptor and session; those for which there is no room are closed. */
-void joining_take(struct joining *joining, int take_fd, struct ssl_st *take_session);
+/* Peer thread: reads on; what is whole is handed over. */
+void joining_read(struct incoming *incoming);
 /* NULL is fine. */
 void joining_stop(struct joining *take_joining);
 

@@ -64,10 +64,11 @@ static void give_up(struct link *link, struct mono now, const char *reason)
 {
     struct outgoing *out = &link->outgoing;
     bool was_open = out->state == OUTGOING_OPEN;
+    bool stood = was_open && mono_since(now, out->opened) >= RETRY_LAST_MS * TIME_MS;
     outgoing_close(link);
     out->state = OUTGOING_IDLE;
     out->retry_ms =
-        was_open || out->retry_ms == 0 ? RETRY_FIRST_MS : MIN(out->retry_ms * 2, RETRY_LAST_MS);
+        stood || out->retry_ms == 0 ? RETRY_FIRST_MS : MIN(out->retry_ms * 2, RETRY_LAST_MS);
     out->deadline = peer_later(now, out->retry_ms);
     if (was_open) {
         PEER_ADD(link->peer, connections_lost);
@@ -116,7 +117,7 @@ static void begin_frame(struct link *link, struct mono now)
     out->table->references++;
     out->at = 0;
     out->wanted = false;
-    out->deadline = peer_later(now, STALL_MS);
+    out->deadline = peer_patience(peer, now, STALL_MS);
 }
 
 /* Writes what the socket takes; -EAGAIN when the rest has to wait, 0 when the frame is out. */
@@ -185,7 +186,7 @@ static void open_up(struct link *link, struct mono now)
 {
     struct outgoing *out = &link->outgoing;
     out->state = OUTGOING_OPEN;
-    out->retry_ms = 0;
+    out->opened = now;
     PEER_ADD(link->peer, connections_made);
     log_info("peer.reached", F("site", link->member.name));
     set_reached(link, true, "");
@@ -254,10 +255,10 @@ static void begin_handshake(struct link *link, struct mono now)
 }
 
 /* What is sent and not acknowledged for STALL_MS ends the connection. */
-static void set_options(int fd)
+static void set_options(const struct peer *peer, int fd)
 {
     const int on = 1;
-    const unsigned timeout = STALL_MS;
+    const unsigned timeout = (unsigned)(STALL_MS / peer->config.hurry);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* slower without */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout,
                      sizeof timeout); /* frames that do not go out end it too */
@@ -271,7 +272,7 @@ static void connect_out(struct link *link, struct mono now)
         address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     struct err err = ERR_INIT;
     out->state = OUTGOING_CONNECTING;
-    out->deadline = peer_later(now, HANDSHAKE_MS);
+    out->deadline = peer_patience(link->peer, now, HANDSHAKE_MS);
     out->events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
     out->fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (out->fd < 0 ||
@@ -280,7 +281,7 @@ static void connect_out(struct link *link, struct mono now)
         give_up(link, now, err.message);
         return;
     }
-    set_options(out->fd);
+    set_options(link->peer, out->fd);
     if (peer_watch(link->peer, out->fd, out->events, &out->endpoint, true) != 0) {
         give_up(link, now, "out of memory");
     }
@@ -294,7 +295,7 @@ static void read_end(struct link *link, struct mono now)
     uint8_t byte;
     uint32_t events = 0;
     ssize_t got = channel_read(link->outgoing.session, &byte, sizeof byte, &events, &err);
-    if (got == -EAGAIN) {
+    if (got == -EAGAIN && events == EPOLLIN) {
         return;
     }
     give_up(link, now,

@@ -87,6 +87,9 @@ static void free_link(struct link *link)
     if (link->incoming != NULL) {
         incoming_close(link->incoming);
     }
+    if (link->candidate != NULL) {
+        incoming_close(link->candidate);
+    }
     free(link);
 }
 
@@ -184,7 +187,7 @@ static void handle(struct peer *peer, const struct epoll_event *event, struct mo
         IGNORE_RESULT(read(peer->wake, &count, sizeof count)); /* the mailbox says what it was */
         break;
     case ENDPOINT_LISTENER:
-        incoming_accept(peer, now);
+        strangers_accept(peer, now);
         break;
     case ENDPOINT_OUTGOING:
         outgoing_event(endpoint->owner, event->events, now);
@@ -200,6 +203,8 @@ static int tick(struct peer *peer)
 {
     struct mono now = mono_now();
     struct mono next = incoming_tick(peer, now);
+    struct mono again = strangers_tick(peer, now);
+    next.ns = MIN(next.ns, again.ns);
     for (size_t i = 0; i < peer->link_count; i++) {
         struct mono due = outgoing_tick(peer->links[i], now);
         next.ns = MIN(next.ns, due.ns);
@@ -303,6 +308,7 @@ int peer_start(const struct peer_config *config, struct peer **ret_peer, struct 
 {
     struct peer *peer = memory_new(sizeof *peer);
     peer->config = *config;
+    peer->config.hurry = MAX(config->hurry, (int64_t)1);
     peer->hash = frame_site_hash(config->site);
     peer->epoll = -1;
     peer->wake = -1;

@@ -46,6 +46,7 @@ struct peer_config {
     /* On a thread of its own, one at a time: answers what one says who has no certificate yet. */
     void (*join)(void *context, const char *request, struct buf *answer);
     void *context;
+    int64_t hurry; /* others get so many times less time than they should: for tests; 0: 1 */
 };
 
 /* Binds and listens; ret_address has the port. */

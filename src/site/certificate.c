@@ -59,22 +59,25 @@ static const char *text_of(BIO *bio, struct arena *arena)
     return size > 0 ? arena_memdup(arena, data, (size_t)size) : NULL;
 }
 
+/* For what is encrypted; without one OpenSSL would ask whoever sits at the terminal. */
+static char no_password[] = "";
+
 static EVP_PKEY *read_key(const char *pem)
 {
     BIO *bio CLEANUP(free_bio) = BIO_new_mem_buf(pem, -1);
-    return bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    return bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, no_password) : NULL;
 }
 
 static X509 *read_certificate(const char *pem)
 {
     BIO *bio CLEANUP(free_bio) = BIO_new_mem_buf(pem, -1);
-    return bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    return bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, no_password) : NULL;
 }
 
 static X509_REQ *read_request(const char *pem)
 {
     BIO *bio CLEANUP(free_bio) = BIO_new_mem_buf(pem, -1);
-    return bio != NULL ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+    return bio != NULL ? PEM_read_bio_X509_REQ(bio, NULL, NULL, no_password) : NULL;
 }
 
 static const char *write_certificate(X509 *certificate, struct arena *arena)

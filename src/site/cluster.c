@@ -15,6 +15,7 @@
 
 #define HEX "0123456789abcdef"
 #define MEMBERS_FILE "members.json"
+#define ADDRESS_LIMIT 300U /* a domain name with its port */
 
 /* ---- the CA ---- */
 
@@ -342,8 +343,11 @@ static int judge_name(struct joiner *joiner, struct err *err)
 {
     size_t count = 0;
     if (!site_name_is_valid(joiner->name)) {
-        return err_set(err, ERR_INVALID,
-                       "'%.80s' is no name of a site (a-z, 0-9 and '-', at most 63)", joiner->name);
+        return err_set(err, ERR_INVALID, /* what it sent is not repeated: cut, it is no text */
+                       "that is no name of a site (a-z, 0-9 and '-', at most 63)");
+    }
+    if (joiner->peer[0] == '\0' || strlen(joiner->peer) > ADDRESS_LIMIT) {
+        return err_set(err, ERR_INVALID, "that is no address where other sites reach it (--peer)");
     }
     int rc = store_count(joiner->store, PATH_SITE_MEMBERS, &count, err);
     if (rc == 0 && count >= MODEL_SITES_LIMIT) {
@@ -380,6 +384,12 @@ static int commit_member(struct joiner *joiner, struct err *err)
     store_txn_delete(txn, token);
     store_txn_put(txn, member, joiner->member, strlen(joiner->member));
     int rc = store_commit(joiner->store, txn, &revision, err);
+    size_t tokens = 1;
+    struct err ignored = ERR_INIT; /* then it was the name */
+    if (rc != 0 && err->kind == ERR_CONFLICT &&
+        store_count(joiner->store, token, &tokens, &ignored) == 0 && tokens == 0) {
+        return err_set(err, ERR_DENIED, "the token was used already");
+    }
     if (rc != 0 && err->kind == ERR_CONFLICT) {
         rc = err_set(err, ERR_EXISTS,
                      "there is a site %s already (`leeward site remove` takes it away)",

@@ -17,6 +17,7 @@ struct store_backend {
                  bool bare, struct arena *arena, struct store_list *ret_list, struct err *err);
     int (*count)(struct store *store, const char *prefix, size_t *ret_count, struct err *err);
     int (*revision)(struct store *store, int64_t *ret_revision, struct err *err);
+    uint64_t (*past)(struct store *store); /* NULL: it has one only */
     int (*commit)(struct store *store, const struct store_txn *txn, int64_t *ret_revision,
                   struct err *err);
     int (*watch_open)(struct store *store, const char *prefix, int64_t after,

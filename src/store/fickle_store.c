@@ -21,6 +21,7 @@ struct fickle {
     _Atomic bool failing;
     _Atomic unsigned odds;
     _Atomic bool lose;
+    _Atomic uint64_t past;
 };
 
 struct fickle_watch {
@@ -201,12 +202,18 @@ static void close_store(struct store *take_store)
     free(self);
 }
 
+static uint64_t past(struct store *store)
+{
+    return atomic_load(&fickle_of(store)->past);
+}
+
 static const struct store_backend backend = {
     .name = "fickle",
     .get = get,
     .range = range,
     .count = count,
     .revision = revision,
+    .past = past,
     .commit = commit,
     .watch_open = watch_open,
     .watch_next = watch_next,
@@ -231,6 +238,11 @@ struct store *fickle_new(struct store *inner)
 void fickle_fail(struct store *store, bool failing)
 {
     atomic_store(&fickle_of(store)->failing, failing);
+}
+
+void fickle_set_past(struct store *store, uint64_t value)
+{
+    atomic_store(&fickle_of(store)->past, value);
 }
 
 void fickle_fail_sometimes(struct store *store, unsigned n)

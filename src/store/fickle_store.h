@@ -14,6 +14,8 @@ void fickle_fail_sometimes(struct store *store, unsigned n);
 /* What was here is gone, this is in its place; watches fail once. The old one may be closed when
  * no watch of it is open any more. */
 void fickle_replace(struct store *store, struct store *inner);
+/* What store_past says from now on (0 before). */
+void fickle_set_past(struct store *store, uint64_t value);
 /* Watches lose the next batch that has changes, and do not say so. */
 void fickle_lose_batch(struct store *store);
 

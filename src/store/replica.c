@@ -2,19 +2,14 @@
  * the truth; the pulse asks the truth for its revision, so that a request that hangs does not hold
  * up changes. They share what the mutex guards.
  *
- * Whether the truth still has the past that the copy has: its revision must not be behind the
- * copy's; each change must follow from what the copy holds (copy_apply); and whenever the truth was
- * away, the keys that changed last are compared first (rehearse), because one that was restored may
- * have gone beyond the copy's revision meanwhile. Invariant: the copy changes by the watch only
- * while none of these failed; after that, everything is compared before anything is shown. */
-#include "store/replica.h"
-
-#include "base/hash.h"
+ * Invariant: the copy changes by the watch only while the truth has the copy's past, as far as
+ * replica_past.c knows, and each change follows from what the copy holds (copy_apply); else
+ * everything is compared before anything is shown. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/thread.h"
-#include "store/sqlite/copy.h"
+#include "store/replica_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,63 +23,13 @@
 #define STUCK_NS (15 * TIME_S)      /* then the watch is opened anew */
 #define CATCH_UP_NS (30 * TIME_S)   /* for the watch to come to the pages' revision */
 
-/* What the truth had under a key, at a revision. */
-struct proof {
-    char key[STORE_KEY_LIMIT + 1];
-    int64_t at;
-    bool found;
-    int64_t created;
-    int64_t changed;
-    int64_t version;
-    uint64_t hash; /* of the value */
-};
-
-struct replica {
-    struct store *truth;
-    struct store *copy;
-    int64_t pulse_ns;
-
-    pthread_t follower;
-    pthread_t pulse;
-    pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t changed;
-    bool stopping;
-    struct store_watch *watch; /* the follower's; here to be interrupted */
-    struct replica_status status;
-    struct mono pulse_at;     /* when the truth was heard last by this process; 0: never */
-    struct mono behind_since; /* 0: it is not */
-    bool failed;              /* truth or disk failed since the start, or since it was in step */
-    bool went_back;           /* the truth's revision was behind the copy's */
-    bool away;                /* the last pulse found no truth */
-    bool recheck;             /* the truth was away */
-
-    /* the follower's alone */
-    bool compare_all;  /* before anything is applied again */
-    bool rebuild;      /* the file is damaged */
-    bool here;         /* the last error is of the copy, not of the truth */
-    struct mono moved; /* when the copy's revision moved last, or the watch was opened */
-    int64_t retry_ms;
-    struct proof *proofs;
-    size_t proof_count;
-};
-
 /* ---- shared state ---- */
-
-static void lock(struct replica *replica)
-{
-    (void)pthread_mutex_lock(&replica->mutex);
-}
-
-static void unlock(struct replica *replica)
-{
-    (void)pthread_mutex_unlock(&replica->mutex);
-}
 
 static bool is_stopping(struct replica *replica)
 {
-    lock(replica);
+    replica_lock(replica);
     bool stopping = replica->stopping;
-    unlock(replica);
+    replica_unlock(replica);
     return stopping;
 }
 
@@ -92,11 +37,11 @@ static bool is_stopping(struct replica *replica)
 static void pause_ns(struct replica *replica, int64_t ns)
 {
     struct mono until = mono_from_now(ns);
-    lock(replica);
+    replica_lock(replica);
     while (!replica->stopping && mono_since(mono_now(), until) < 0) {
         (void)thread_wait_until(&replica->changed, &replica->mutex, until);
     }
-    unlock(replica);
+    replica_unlock(replica);
 }
 
 /* With the mutex held: compares the two revisions. */
@@ -116,13 +61,13 @@ static void note_copy(struct replica *replica)
 {
     struct copy_state state = copy_state(replica->copy);
     replica->moved = mono_now();
-    lock(replica);
+    replica_lock(replica);
     replica->status.complete = state.complete;
     replica->status.revision = state.revision;
     replica->status.truth_revision = MAX(replica->status.truth_revision, state.revision);
     judge_behind(replica);
     (void)pthread_cond_broadcast(&replica->changed);
-    unlock(replica);
+    replica_unlock(replica);
 }
 
 /* With the mutex held. */
@@ -132,24 +77,17 @@ static void note_heard(struct replica *replica)
     replica->pulse_at = mono_now();
 }
 
-#define COUNT(replica, name, number)                                                               \
-    do {                                                                                           \
-        lock(replica);                                                                             \
-        (replica)->status.counters.name += (number);                                               \
-        unlock(replica);                                                                           \
-    } while (0)
-
 /* Says so once, until it is over. */
 static void note_problem(struct replica *replica, const struct err *err)
 {
-    lock(replica);
+    replica_lock(replica);
     bool said = replica->status.problem[0] != '\0';
     IGNORE_RESULT(text_copy(replica->status.problem, sizeof replica->status.problem,
                             err->message)); /* the same size */
     replica->status.counters.failures++;
     replica->failed = true;
     (void)pthread_cond_broadcast(&replica->changed);
-    unlock(replica);
+    replica_unlock(replica);
     if (!said) {
         log_warn("replica.interrupted", F("reason", err),
                  F("next", "data planes go on with what the replica holds; tried again"));
@@ -159,11 +97,11 @@ static void note_problem(struct replica *replica, const struct err *err)
 static void note_going(struct replica *replica)
 {
     replica->retry_ms = 0;
-    lock(replica);
+    replica_lock(replica);
     bool said = replica->status.problem[0] != '\0';
     replica->status.problem[0] = '\0';
     replica->failed = false;
-    unlock(replica);
+    replica_unlock(replica);
     if (said) {
         log_info("replica.resumed", F("revision", copy_state(replica->copy).revision));
     }
@@ -171,20 +109,13 @@ static void note_going(struct replica *replica)
 
 static void note_damage(struct replica *replica, const struct err *damage)
 {
-    lock(replica);
+    replica_lock(replica);
     IGNORE_RESULT(text_copy(replica->status.damage, sizeof replica->status.damage,
                             damage->message)); /* the same size */
     replica->status.counters.damages++;
-    unlock(replica);
+    replica_unlock(replica);
     log_error("replica.damaged", F("reason", damage), F("set_aside", COPY_FILE ".damaged"),
               F("next", "it is made anew from the truth"));
-}
-
-/* An error of the copy: told apart from the truth's. */
-static int here(struct replica *replica, int rc)
-{
-    replica->here = rc != 0;
-    return rc;
 }
 
 /* ---- the pulse ---- */
@@ -193,26 +124,26 @@ static void take_pulse(struct replica *replica)
 {
     struct err err = ERR_INIT;
     int64_t revision = 0;
-    lock(replica);
+    replica_lock(replica);
     int64_t known = replica->status.complete ? replica->status.revision : 0;
-    unlock(replica);
+    replica_unlock(replica);
     int rc = store_revision(replica->truth, &revision, &err);
     if (rc != 0) {
-        lock(replica);
+        replica_lock(replica);
         replica->recheck = true;
         replica->away = true;
-        unlock(replica);
+        replica_unlock(replica);
         note_problem(replica, &err);
         return;
     }
-    lock(replica);
+    replica_lock(replica);
     note_heard(replica);
     replica->away = false;
     replica->went_back |= revision < known && revision < replica->status.revision;
     replica->status.truth_revision = revision;
     judge_behind(replica);
     (void)pthread_cond_broadcast(&replica->changed);
-    unlock(replica);
+    replica_unlock(replica);
 }
 
 static void *pulse_main(void *argument)
@@ -227,30 +158,30 @@ static void *pulse_main(void *argument)
 
 /* ---- the follower: its watch ---- */
 
-static void close_watch(struct replica *replica)
+void replica_close_watch(struct replica *replica)
 {
-    lock(replica);
+    replica_lock(replica);
     struct store_watch *watch = replica->watch;
     replica->watch = NULL;
-    unlock(replica);
+    replica_unlock(replica);
     store_watch_close(watch);
 }
 
-static int open_watch(struct replica *replica, int64_t after, struct err *err)
+int replica_open_watch(struct replica *replica, int64_t after, struct err *err)
 {
     struct store_watch *watch = NULL;
-    close_watch(replica);
+    replica_close_watch(replica);
     int rc = store_watch_open(replica->truth, "", after, &watch, err);
     if (rc != 0) {
         return rc;
     }
     replica->moved = mono_now();
-    lock(replica);
+    replica_lock(replica);
     replica->watch = watch;
     if (replica->stopping) {
         store_watch_interrupt(watch);
     }
-    unlock(replica);
+    replica_unlock(replica);
     return 0;
 }
 
@@ -284,7 +215,8 @@ static int copy_pages(struct replica *replica, int64_t *ret_revision, struct err
             return rc;
         }
         more = list.more && list.count != 0;
-        rc = here(replica, copy_sync_page(replica->copy, list.entries, list.count, !more, err));
+        rc = replica_here(replica,
+                          copy_sync_page(replica->copy, list.entries, list.count, !more, err));
         if (rc != 0) {
             return rc;
         }
@@ -292,15 +224,15 @@ static int copy_pages(struct replica *replica, int64_t *ret_revision, struct err
         if (more) { /* keys of a store fit */
             IGNORE_RESULT(text_copy(after, sizeof after, list.entries[list.count - 1].key));
         }
-        lock(replica);
+        replica_lock(replica);
         note_heard(replica);
-        unlock(replica);
+        replica_unlock(replica);
     }
     return 0;
 }
 
 /* Pages were read at several revisions: the watch makes them one state. */
-static int catch_up(struct replica *replica, int64_t target, int64_t *reached, struct err *err)
+int replica_catch_up(struct replica *replica, int64_t target, int64_t *reached, struct err *err)
 {
     struct mono since = mono_now();
     while (*reached < target) {
@@ -308,7 +240,7 @@ static int catch_up(struct replica *replica, int64_t target, int64_t *reached, s
         bool found = false;
         int rc = next_batch(replica, &batch, &found, err);
         if (rc == 0 && found) {
-            rc = here(replica, copy_sync_changes(replica->copy, &batch, err));
+            rc = replica_here(replica, copy_sync_changes(replica->copy, &batch, err));
             *reached = batch.revision;
         }
         if (rc == 0 && mono_since(mono_now(), since) > CATCH_UP_NS) {
@@ -326,7 +258,7 @@ static int fill_copy(struct replica *replica, int64_t *reached, struct err *err)
 {
     int64_t target = *reached;
     int rc = copy_pages(replica, &target, err);
-    return rc != 0 ? rc : catch_up(replica, target, reached, err);
+    return rc != 0 ? rc : replica_catch_up(replica, target, reached, err);
 }
 
 static int synchronise(struct replica *replica, struct err *err)
@@ -335,184 +267,41 @@ static int synchronise(struct replica *replica, struct err *err)
     struct mono started = mono_now();
     int64_t reached = 0;
     size_t differences = 0;
-    lock(replica);
+    replica_lock(replica);
     replica->went_back = false; /* judged by a pulse before this */
-    unlock(replica);
+    replica_unlock(replica);
     int rc = store_revision(replica->truth, &reached, err);
-    rc = rc != 0 ? rc : open_watch(replica, reached, err);
-    rc = rc != 0 ? rc : here(replica, copy_sync_begin(replica->copy, err));
+    uint64_t past = store_past(replica->truth);
+    rc = rc != 0 ? rc : replica_open_watch(replica, reached, err);
+    rc = rc != 0 ? rc : replica_here(replica, copy_sync_begin(replica->copy, err));
     if (rc != 0) {
         return rc;
     }
     rc = fill_copy(replica, &reached, err);
+    if (rc == 0 && store_past(replica->truth) != past) {
+        rc = err_set(err, ERR_UNAVAILABLE, "the truth became another one while it was read");
+    }
     if (rc != 0) {
         copy_sync_abandon(replica->copy);
         return rc;
     }
-    rc = here(replica, copy_sync_commit(replica->copy, reached, wall_now(), &differences, err));
+    rc = replica_here(
+        replica, copy_sync_commit(replica->copy, reached, past, wall_now(), &differences, err));
     if (rc != 0) {
         return rc;
     }
     replica->compare_all = false;
-    lock(replica);
+    replica_lock(replica);
     replica->status.counters.synchronisations++;
     replica->status.truth_revision = reached;
     replica->recheck = false;
     replica->went_back = false;
-    unlock(replica);
+    replica_unlock(replica);
     note_copy(replica);
     log_info("replica.synchronised", F("revision", reached), F("before", before.revision),
              F("differences", differences),
              F("milliseconds", mono_since(mono_now(), started) / TIME_MS));
     return 0;
-}
-
-/* ---- whether the truth has the copy's past ---- */
-
-static uint64_t value_hash(const struct store_entry *entry)
-{
-    return hash_bytes(hash_process_key(), entry->value, entry->size);
-}
-
-static int read_proof(struct replica *replica, const char *key, struct proof *ret_proof,
-                      struct err *err)
-{
-    struct arena arena CLEANUP(arena_done);
-    struct store_list list;
-    arena_init(&arena, 0);
-    int rc = store_range(replica->truth, key, NULL, 1, &arena, &list, err);
-    if (rc != 0) {
-        return rc;
-    }
-    *ret_proof = (struct proof){.at = list.revision};
-    IGNORE_RESULT(text_copy(ret_proof->key, sizeof ret_proof->key, key)); /* as long as a key is */
-    if (list.count != 0 && text_equal(list.entries[0].key, key)) {
-        ret_proof->found = true;
-        ret_proof->created = list.entries[0].created_revision;
-        ret_proof->changed = list.entries[0].changed_revision;
-        ret_proof->version = list.entries[0].version;
-        ret_proof->hash = value_hash(&list.entries[0]);
-    }
-    return 0;
-}
-
-/* *ret_target: the revision that the copy must have come to before it can be compared. */
-static int read_proofs(struct replica *replica, int64_t *ret_target, struct err *err)
-{
-    const char *keys[COPY_RECENT];
-    size_t count = copy_recent(replica->copy, keys);
-    replica->proof_count = 0;
-    *ret_target = copy_state(replica->copy).revision;
-    for (size_t i = 0; i < count; i++) {
-        int rc = read_proof(replica, keys[i], &replica->proofs[i], err);
-        if (rc != 0) {
-            return rc;
-        }
-        *ret_target = MAX(*ret_target, replica->proofs[i].at);
-    }
-    replica->proof_count = count;
-    return 0;
-}
-
-/* The copy is at this revision, at the proof's or beyond it. *ret_same: nothing says that the pasts
- * differ. */
-static int compare_proof(struct replica *replica, const struct proof *proof, int64_t revision,
-                         bool *ret_same, struct err *err)
-{
-    struct arena arena CLEANUP(arena_done);
-    struct store_entry entry;
-    bool found = false;
-    arena_init(&arena, 0);
-    int rc = here(replica, copy_sync_get(replica->copy, proof->key, &arena, &found, &entry, err));
-    if (rc != 0) {
-        return rc;
-    }
-    if (found) {
-        bool newer = entry.changed_revision > proof->at;
-        *ret_same = newer || (proof->found && proof->changed == entry.changed_revision &&
-                              proof->created == entry.created_revision &&
-                              proof->version == entry.version && proof->hash == value_hash(&entry));
-        return 0;
-    }
-    *ret_same = true;
-    if (!proof->found) {
-        return 0;
-    }
-    /* Deleted after the proof, or never known: then it is still there. */
-    struct proof again;
-    rc = read_proof(replica, proof->key, &again, err);
-    *ret_same = rc != 0 || !again.found || again.changed > revision;
-    return rc;
-}
-
-static void note_other_past(struct replica *replica, const char *how)
-{
-    replica->compare_all = true;
-    COUNT(replica, restorations, 1);
-    log_error("replica.truth_has_another_past", F("reason", how),
-              F("revision", copy_state(replica->copy).revision),
-              F("next", "everything is read again and compared; answers stay until then"));
-}
-
-/* The copy with all that it missed, which nobody sees, against the proofs. */
-static int compare_proofs(struct replica *replica, int64_t target, struct err *err)
-{
-    int64_t before = copy_state(replica->copy).revision;
-    int64_t reached = before;
-    int rc = catch_up(replica, target, &reached, err);
-    for (size_t i = 0; rc == 0 && i < replica->proof_count && !replica->compare_all; i++) {
-        const struct proof *proof = &replica->proofs[i];
-        bool same = false;
-        if (proof->at >= before) { /* else its revision went back */
-            rc = compare_proof(replica, proof, reached, &same, err);
-        }
-        if (rc == 0 && !same) {
-            char how[STORE_KEY_LIMIT + 64];
-            (void)snprintf(how, sizeof how, "it has another version of %s", proof->key); /* fits */
-            note_other_past(replica, how);
-        }
-    }
-    return rc;
-}
-
-/* The truth was away: before anything it says is shown, what the copy missed is applied to it in a
- * transaction that is taken back, and the result compared with the truth where the copy's last
- * changes were. */
-static int rehearse(struct replica *replica, struct err *err)
-{
-    int64_t target = 0;
-    lock(replica);
-    replica->recheck = false;
-    unlock(replica);
-    int rc = read_proofs(replica, &target, err);
-    rc = rc != 0 ? rc : open_watch(replica, copy_state(replica->copy).revision, err);
-    rc = rc != 0 ? rc : here(replica, copy_sync_begin(replica->copy, err));
-    if (rc == 0) {
-        rc = compare_proofs(replica, target, err);
-        copy_sync_abandon(replica->copy);
-    }
-    close_watch(replica); /* from where the copy still is */
-    if (rc != 0) {
-        lock(replica);
-        replica->recheck = true;
-        unlock(replica);
-    }
-    return rc;
-}
-
-/* What the pulse found. */
-static int look_back(struct replica *replica, struct err *err)
-{
-    lock(replica);
-    bool went_back = replica->went_back;
-    bool recheck = replica->recheck;
-    replica->went_back = false;
-    unlock(replica);
-    if (went_back) {
-        note_other_past(replica, "its revision is lower than it was");
-        return 0;
-    }
-    return recheck ? rehearse(replica, err) : 0;
 }
 
 /* ---- following ---- */
@@ -539,14 +328,14 @@ static int apply(struct replica *replica, const struct store_batch *batch, struc
         err_clear(err);
         rc = copy_apply(replica->copy, batch, wall_now(), err);
     }
-    if (here(replica, rc) != 0) {
+    if (replica_here(replica, rc) != 0) {
         return rc;
     }
-    lock(replica);
+    replica_lock(replica);
     replica->status.counters.batches += batch->count != 0 ? 1 : 0;
     replica->status.counters.changes += batch->count;
     note_heard(replica);
-    unlock(replica);
+    replica_unlock(replica);
     note_copy(replica);
     return 0;
 }
@@ -555,23 +344,25 @@ static int apply(struct replica *replica, const struct store_batch *batch, struc
 static int keep(struct replica *replica, struct err *err)
 {
     struct mono now = mono_now();
-    lock(replica);
+    replica_lock(replica);
     struct wall heard = replica->status.heard;
     bool behind = replica->behind_since.ns != 0;
     bool lately = replica->pulse_at.ns != 0 && !replica->away;
-    unlock(replica);
+    replica_unlock(replica);
     if (copy_suspect(replica->copy)) {
-        return here(replica,
-                    err_set(err, ERR_CORRUPT, "%s was damaged while it was in use", COPY_FILE));
+        return replica_here(
+            replica, err_set(err, ERR_CORRUPT, "%s was damaged while it was in use", COPY_FILE));
     }
-    if (lately && heard.ns - copy_state(replica->copy).heard.ns > HEARD_KEEP_NS) {
-        int rc = copy_heard(replica->copy, heard, err);
+    struct copy_state state = copy_state(replica->copy);
+    uint64_t past = state.past != 0 ? state.past : store_past(replica->truth);
+    if (lately && (heard.ns - state.heard.ns > HEARD_KEEP_NS || past != state.past)) {
+        int rc = copy_heard(replica->copy, heard, past, err);
         if (rc != 0) {
-            return here(replica, rc);
+            return replica_here(replica, rc);
         }
     }
     if (behind && lately && mono_since(now, replica->moved) > STUCK_NS) {
-        close_watch(replica); /* opened again at once */
+        replica_close_watch(replica); /* opened again at once */
     }
     if (lately) {
         note_going(replica);
@@ -586,14 +377,17 @@ static int follow(struct replica *replica, struct err *err)
     while (rc == 0 && !replica->compare_all) {
         struct store_batch batch = {0};
         bool found = false;
-        rc = look_back(replica, err);
+        rc = replica_look_back(replica, err);
         if (rc != 0 || replica->compare_all) {
             return rc;
         }
         if (replica->watch == NULL) {
-            rc = open_watch(replica, copy_state(replica->copy).revision, err);
+            rc = replica_open_watch(replica, copy_state(replica->copy).revision, err);
         }
         rc = rc != 0 ? rc : next_batch(replica, &batch, &found, err);
+        if (rc == 0 && replica_is_other_past(replica)) {
+            return 0; /* the batch is not of our past */
+        }
         rc = rc != 0 || !found ? rc : apply(replica, &batch, err);
         rc = rc != 0 ? rc : keep(replica, err);
     }
@@ -602,7 +396,7 @@ static int follow(struct replica *replica, struct err *err)
 
 static void handle(struct replica *replica, const struct err *err)
 {
-    close_watch(replica);
+    replica_close_watch(replica);
     if (err->kind == ERR_CANCELLED) {
         return;
     }
@@ -612,7 +406,7 @@ static void handle(struct replica *replica, const struct err *err)
         return;
     }
     if (err->kind == ERR_COMPACTED || (replica->here && err->kind == ERR_CONFLICT)) {
-        COUNT(replica, gaps, 1);
+        REPLICA_COUNT(replica, gaps, 1);
         log_warn("replica.gap", F("reason", err),
                  F("next", "everything is read again and compared; answers stay until then"));
         if (!replica->compare_all) {
@@ -620,9 +414,9 @@ static void handle(struct replica *replica, const struct err *err)
             return; /* at once, the first time */
         }
     }
-    lock(replica);
+    replica_lock(replica);
     replica->recheck |= !replica->here;
-    unlock(replica);
+    replica_unlock(replica);
     note_problem(replica, err);
     pause_ns(replica, next_pause(replica));
 }
@@ -630,7 +424,7 @@ static void handle(struct replica *replica, const struct err *err)
 static int step(struct replica *replica, struct err *err)
 {
     if (replica->rebuild) {
-        int rc = here(replica, copy_set_aside(replica->copy, err));
+        int rc = replica_here(replica, copy_set_aside(replica->copy, err));
         note_copy(replica);
         if (rc != 0) {
             return rc;
@@ -658,7 +452,7 @@ static void *follower_main(void *argument)
             handle(replica, &err);
         }
     }
-    close_watch(replica);
+    replica_close_watch(replica);
     return NULL;
 }
 
@@ -674,13 +468,13 @@ static void replica_free(struct replica *replica)
 
 static void interrupt(struct replica *replica)
 {
-    lock(replica);
+    replica_lock(replica);
     replica->stopping = true;
     if (replica->watch != NULL) {
         store_watch_interrupt(replica->watch);
     }
     (void)pthread_cond_broadcast(&replica->changed);
-    unlock(replica);
+    replica_unlock(replica);
 }
 
 static int start_threads(struct replica *replica, struct err *err)
@@ -745,7 +539,7 @@ static bool in_step(const struct replica *replica)
 bool replica_wait(struct replica *replica, unsigned wait_ms)
 {
     struct mono until = mono_from_now((int64_t)wait_ms * TIME_MS);
-    lock(replica);
+    replica_lock(replica);
     while (!replica->failed && !replica->stopping) {
         bool complete = replica->status.complete;
         bool level = complete && replica->pulse_at.ns != 0 && replica->behind_since.ns == 0;
@@ -759,7 +553,7 @@ bool replica_wait(struct replica *replica, unsigned wait_ms)
         }
     }
     bool complete = replica->status.complete;
-    unlock(replica);
+    replica_unlock(replica);
     return complete;
 }
 
@@ -770,11 +564,11 @@ struct store *replica_store(struct replica *replica)
 
 void replica_status(struct replica *replica, struct replica_status *ret_status)
 {
-    lock(replica);
+    replica_lock(replica);
     *ret_status = replica->status;
     ret_status->in_step = in_step(replica);
     ret_status->away = replica->away;
-    unlock(replica);
+    replica_unlock(replica);
 }
 
 void replica_stop(struct replica *take_replica)

@@ -62,6 +62,11 @@ int store_revision(struct store *store, int64_t *ret_revision, struct err *err)
     return store->backend->revision(store, ret_revision, err);
 }
 
+uint64_t store_past(struct store *store)
+{
+    return store->backend->past != NULL ? store->backend->past(store) : 0;
+}
+
 int store_commit(struct store *store, const struct store_txn *txn, int64_t *ret_revision,
                  struct err *err)
 {

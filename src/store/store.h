@@ -66,6 +66,10 @@ int store_count(struct store *store, const char *prefix, size_t *ret_count, stru
     MUST_CHECK;
 /* The newest revision. */
 int store_revision(struct store *store, int64_t *ret_revision, struct err *err) MUST_CHECK;
+/* Of which past the store's last answer was, for stores that can be given another one while they
+ * are in use: etcd's cluster id, which is a new one after a backup was restored. 0: nothing was
+ * answered yet, or it has one only. Asks nobody. */
+uint64_t store_past(struct store *store);
 
 /* ---- transactions ---- */
 

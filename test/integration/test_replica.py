@@ -1,8 +1,10 @@
 """The truth in etcd, away when it is needed: DNS and health go on from the replica, and start from it."""
 
 import json
+import os
 import shutil
 import sqlite3
+import subprocess
 import time
 
 import pytest
@@ -138,6 +140,39 @@ def test_a_restored_truth_is_followed_from_there(world, tmp_path):
     shutil.copytree(saved, member.folder / "data")
     world.start_etcd()
     wait_for(lambda: daemon.dig("lost4.example.com", "A").rcode == "NXDOMAIN", 30, "the lost change is gone")
+    assert daemon.dig("www.example.com", "A").data == ["192.0.2.7"]
+    daemon.change(world.zone, record("after.example.com", "A", "192.0.2.9"))
+    daemon.wait_for_answer("after.example.com", "A", ["192.0.2.9"], seconds=20)
+
+
+def restore(cluster, snapshot, token):
+    """As docs/sites.md says: a folder of the snapshot, in a cluster with a new token."""
+    member = cluster.members[0]
+    shutil.rmtree(member.data)
+    cluster.token = token
+    subprocess.run(
+        ["etcdctl", "snapshot", "restore", str(snapshot), f"--name={member.label}", f"--data-dir={member.data}",
+         f"--initial-cluster={member.label}={member.peer}", f"--initial-advertise-peer-urls={member.peer}",
+         f"--initial-cluster-token={token}"], check=True, capture_output=True, env=dict(os.environ, ETCDCTL_API="3"))
+
+
+def test_a_snapshot_restored_that_went_beyond_is_noticed_by_the_clusters_id(world, tmp_path):
+    daemon, member = world.daemon, world.cluster.members[0]
+    snapshot = tmp_path / "snapshot"
+    subprocess.run(["etcdctl", f"--endpoints={member.client}", "snapshot", "save", str(snapshot)], check=True,
+                   capture_output=True, env=dict(os.environ, ETCDCTL_API="3"))
+    for number in range(5):
+        daemon.change(world.zone, record(f"lost{number}.example.com", "A", "192.0.2.8"))
+    daemon.wait_for_answer("lost4.example.com", "A", ["192.0.2.8"])
+    daemon.stop()  # it does not look while the store goes on beyond it
+    world.stop_etcd()
+    restore(world.cluster, snapshot, "leeward-restored")
+    world.start_etcd()
+    for number in range(60):
+        assert member.ask("/v3/kv/put", {"key": "b3RoZXI=", "value": "MQ=="})
+    daemon.restart()
+    wait_for(lambda: daemon.dig("lost4.example.com", "A").rcode == "NXDOMAIN", 20, "the lost changes are gone")
+    assert "it is another cluster, or was restored" in daemon.log.read_text()
     assert daemon.dig("www.example.com", "A").data == ["192.0.2.7"]
     daemon.change(world.zone, record("after.example.com", "A", "192.0.2.9"))
     daemon.wait_for_answer("after.example.com", "A", ["192.0.2.9"], seconds=20)

@@ -258,6 +258,11 @@ static int etcd_revision(struct store *store, int64_t *ret_revision, struct err 
     return 0;
 }
 
+static uint64_t etcd_past(struct store *store)
+{
+    return atomic_load_explicit(&etcd_of(store)->gateway.seen_cluster, memory_order_relaxed);
+}
+
 static int etcd_compact(struct store *store, int64_t revision, struct err *err)
 {
     struct etcd_store *self = etcd_of(store);
@@ -344,6 +349,7 @@ static const struct store_backend etcd_backend = {
     .range = etcd_range,
     .count = etcd_count,
     .revision = etcd_revision,
+    .past = etcd_past,
     .commit = etcd_commit,
     .watch_open = etcd_watch_open,
     .watch_next = etcd_watch_next,

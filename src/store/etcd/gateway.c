@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -69,11 +70,23 @@ void gateway_endpoint_works(struct gateway *gateway, size_t endpoint)
     }
 }
 
+/* A number of 64 bits, of which text_to_i64 takes 63. */
+static void see_cluster(struct gateway *gateway, const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long id = text != NULL ? strtoull(text, &end, 10) : 0;
+    if (id != 0 && errno == 0 && *end == '\0') {
+        atomic_store_explicit(&gateway->seen_cluster, id, memory_order_relaxed);
+    }
+}
+
 int64_t gateway_see(struct gateway *gateway, const json_t *answer)
 {
-    const char *text =
-        json_string_value(json_object_get(json_object_get(answer, "header"), "revision"));
+    const json_t *header = json_object_get(answer, "header");
+    const char *text = json_string_value(json_object_get(header, "revision"));
     int64_t revision = 0;
+    see_cluster(gateway, json_string_value(json_object_get(header, "cluster_id")));
     if (text == NULL || text_to_i64(text, 1, INT64_MAX, &revision) != 0) {
         return 0;
     }

@@ -41,6 +41,7 @@ struct gateway {
     struct secret password;
     long timeout_ms;
     _Atomic int64_t seen_revision; /* the highest that any answer named */
+    _Atomic uint64_t seen_cluster; /* the id that the last answer named; 0: none did */
     pthread_mutex_t idle_lock;
     struct gateway_exchange *idle; /* kept connections, the last used first */
     size_t idle_count;
@@ -97,7 +98,8 @@ int gateway_call(struct gateway *gateway, const struct gateway_request *request,
 size_t gateway_choose(const struct gateway *gateway, unsigned tried);
 void gateway_endpoint_failed(struct gateway *gateway, size_t endpoint);
 void gateway_endpoint_works(struct gateway *gateway, size_t endpoint);
-/* Notes the revision of an answer's header; returns it, 0 when there is none. */
+/* Notes the revision and the cluster's id of an answer's header; returns the revision, 0 when there
+ * is none. */
 int64_t gateway_see(struct gateway *gateway, const json_t *answer);
 /* Fetches a new token unless that was done since `number`. */
 int gateway_renew_token(struct gateway *gateway, unsigned number, int64_t timeout_ms,

@@ -26,6 +26,7 @@ static const char *const schema[] = {
     "CREATE TABLE copy (one INTEGER PRIMARY KEY CHECK (one = 1), hash_key BLOB NOT NULL,"
     " checksum INTEGER NOT NULL, heard INTEGER NOT NULL, complete INTEGER NOT NULL);"
     "INSERT INTO copy VALUES (1, randomblob(16), 0, 0, 0);",
+    "ALTER TABLE copy ADD COLUMN past INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* "LWDR" */
@@ -52,24 +53,26 @@ uint64_t copy_hash(const struct copy *self, const struct store_entry *entry)
     return hash_bytes(&self->hash_key, parts, sizeof parts);
 }
 
-/* What stands in the file: the sum of the entries, and which state they are. */
-static int64_t checksum(const struct copy *self, uint64_t sum, int64_t revision, bool complete)
+/* What stands in the file: the sum of the entries, and which state they are. Where the past is not
+ * known it is what the first version of the file had. */
+static int64_t checksum(const struct copy *self, const struct copy_row *row)
 {
-    const uint64_t parts[] = {(uint64_t)revision, complete ? 1 : 0};
-    return (int64_t)(sum + hash_bytes(&self->hash_key, parts, sizeof parts));
+    const uint64_t parts[] = {(uint64_t)row->revision, row->complete ? 1 : 0, row->past};
+    size_t count = ARRAY_SIZE(parts) - (row->past == 0 ? 1 : 0);
+    return (int64_t)(row->sum + hash_bytes(&self->hash_key, parts, count * sizeof parts[0]));
 }
 
-int copy_write_state(struct copy *self, uint64_t sum, int64_t revision, struct wall heard,
-                     bool complete, struct err *err)
+int copy_write_row(struct copy *self, const struct copy_row *row, struct err *err)
 {
     sqlite3_stmt *statement = sqlite_statement(&self->store.writer, SQL_SET_COPY, err);
     if (statement == NULL) {
         return err->code;
     }
     /* Binding a number cannot fail. */
-    (void)sqlite3_bind_int64(statement, 1, checksum(self, sum, revision, complete));
-    (void)sqlite3_bind_int64(statement, 2, heard.ns);
-    (void)sqlite3_bind_int64(statement, 3, complete ? 1 : 0);
+    (void)sqlite3_bind_int64(statement, 1, checksum(self, row));
+    (void)sqlite3_bind_int64(statement, 2, row->heard.ns);
+    (void)sqlite3_bind_int64(statement, 3, row->complete ? 1 : 0);
+    (void)sqlite3_bind_int64(statement, 4, (int64_t)row->past);
     return sqlite_run(&self->store.writer, statement, "write", err);
 }
 
@@ -188,6 +191,7 @@ static int read_copy_row(struct copy *self, int64_t *ret_checksum, struct err *e
         *ret_checksum = sqlite3_column_int64(statement, 1);
         self->heard.ns = sqlite3_column_int64(statement, 2);
         self->complete = sqlite3_column_int64(statement, 3) != 0;
+        self->past = (uint64_t)sqlite3_column_int64(statement, 4);
     }
     (void)sqlite3_reset(statement); /* repeats the code of the step */
     return rc;
@@ -242,7 +246,11 @@ static int check(struct copy *self, struct err *err)
         return rc;
     }
     bool fresh = !self->complete && stored == 0 && self->sum == 0 && self->store.revision == 0;
-    if (!fresh && stored != checksum(self, self->sum, self->store.revision, self->complete)) {
+    const struct copy_row row = {.sum = self->sum,
+                                 .revision = self->store.revision,
+                                 .past = self->past,
+                                 .complete = self->complete};
+    if (!fresh && stored != checksum(self, &row)) {
         return damaged(self, "its entries do not add up to its checksum", err);
     }
     return fresh || self->complete ? 0 : damaged(self, "it is half a copy", err);
@@ -471,6 +479,8 @@ int copy_open(const char *directory, struct store **ret_store, struct err *ret_d
 struct copy_state copy_state(struct store *store)
 {
     const struct copy *self = copy_of(store);
-    return (struct copy_state){
-        .complete = self->complete, .revision = self->store.revision, .heard = self->heard};
+    return (struct copy_state){.complete = self->complete,
+                               .revision = self->store.revision,
+                               .heard = self->heard,
+                               .past = self->past};
 }

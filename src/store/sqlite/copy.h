@@ -22,6 +22,7 @@ struct copy_state {
     bool complete; /* it holds a state of the original */
     int64_t revision;
     struct wall heard; /* when it last knew that this was the original's newest state */
+    uint64_t past;     /* of which past of the original (store_past); 0: not known */
 };
 
 /* Opens the file, and reads and checks all of it. One that is damaged, or not ours, is set aside
@@ -40,8 +41,8 @@ int copy_set_aside(struct store *store, struct err *err) MUST_CHECK;
  * here: something is missing in between. On any error nothing changed. */
 int copy_apply(struct store *store, const struct store_batch *batch, struct wall heard,
                struct err *err) MUST_CHECK;
-/* The copy is still its original's newest state; not for every time it is heard. */
-int copy_heard(struct store *store, struct wall heard, struct err *err) MUST_CHECK;
+/* The copy is still its original's newest state, of this past; not for every time it is heard. */
+int copy_heard(struct store *store, struct wall heard, uint64_t past, struct err *err) MUST_CHECK;
 
 /* ---- all of it anew, as one transaction that readers see only when it is committed ---- */
 
@@ -56,8 +57,8 @@ int copy_sync_changes(struct store *store, const struct store_batch *batch, stru
 /* What stands there now, in the transaction; *ret_found: something does. */
 int copy_sync_get(struct store *store, const char *key, struct arena *arena, bool *ret_found,
                   struct store_entry *ret_entry, struct err *err) MUST_CHECK;
-/* Ends it, at this revision. Watches start over, unless nothing differed. */
-int copy_sync_commit(struct store *store, int64_t revision, struct wall heard,
+/* Ends it, at this revision of this past. Watches start over, unless nothing differed. */
+int copy_sync_commit(struct store *store, int64_t revision, uint64_t past, struct wall heard,
                      size_t *ret_differences, struct err *err) MUST_CHECK;
 /* Leaves everything as it was. */
 void copy_sync_abandon(struct store *store);

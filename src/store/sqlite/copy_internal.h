@@ -30,6 +30,7 @@ struct copy {
     struct hash_key hash_key;
     uint64_t sum; /* of all entries' hashes */
     struct wall heard;
+    uint64_t past;
     bool complete;
     _Atomic bool withheld; /* readers are told to come again */
     _Atomic bool suspect;  /* a reader met damage */
@@ -44,9 +45,17 @@ static inline struct copy *copy_of(struct store *store)
 }
 
 uint64_t copy_hash(const struct copy *self, const struct store_entry *entry);
+/* What the file says of all its entries. */
+struct copy_row {
+    uint64_t sum;
+    int64_t revision;
+    struct wall heard;
+    uint64_t past;
+    bool complete;
+};
+
 /* Inside the writer's transaction. */
-int copy_write_state(struct copy *self, uint64_t sum, int64_t revision, struct wall heard,
-                     bool complete, struct err *err) MUST_CHECK;
+int copy_write_row(struct copy *self, const struct copy_row *row, struct err *err) MUST_CHECK;
 void copy_note_recent(struct copy *self, const char *key);
 void copy_forget_recent(struct copy *self);
 void copy_newest_offer(struct copy_newest *newest, const struct store_entry *entry);

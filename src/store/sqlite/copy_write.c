@@ -120,7 +120,12 @@ static int apply_batch(struct copy *self, const struct store_batch *batch, struc
     }
     rc = rc != 0 ? rc : sqlite_trim(&self->store, progress, err);
     rc = rc != 0 ? rc : sqlite_set_meta(&self->store, progress, err);
-    rc = rc != 0 ? rc : copy_write_state(self, *sum, progress->revision, heard, true, err);
+    const struct copy_row row = {.sum = *sum,
+                                 .revision = progress->revision,
+                                 .heard = heard,
+                                 .past = self->past,
+                                 .complete = true};
+    rc = rc != 0 ? rc : copy_write_row(self, &row, err);
     rc = rc != 0 ? rc : sqlite_execute(&self->store.writer, SQL_COMMIT, err);
     if (rc != 0) {
         sqlite_roll_back(&self->store.writer);
@@ -171,19 +176,23 @@ int copy_apply(struct store *store, const struct store_batch *batch, struct wall
     return 0;
 }
 
-int copy_heard(struct store *store, struct wall heard, struct err *err)
+int copy_heard(struct store *store, struct wall heard, uint64_t past, struct err *err)
 {
     struct copy *self = copy_of(store);
+    const struct copy_row row = {.sum = self->sum,
+                                 .revision = self->store.revision,
+                                 .heard = heard,
+                                 .past = past,
+                                 .complete = self->complete};
     int rc = sqlite_begin_write(&self->store, err);
-    rc = rc != 0
-             ? rc
-             : copy_write_state(self, self->sum, self->store.revision, heard, self->complete, err);
+    rc = rc != 0 ? rc : copy_write_row(self, &row, err);
     rc = rc != 0 ? rc : sqlite_execute(&self->store.writer, SQL_COMMIT, err);
     if (rc != 0) {
         sqlite_roll_back(&self->store.writer);
         return rc;
     }
     self->heard = heard;
+    self->past = past;
     return 0;
 }
 
@@ -385,7 +394,7 @@ static bool is_progress(const struct copy *self, int64_t revision)
     return self->complete && self->sync.differences == 0 && revision >= self->store.revision;
 }
 
-int copy_sync_commit(struct store *store, int64_t revision, struct wall heard,
+int copy_sync_commit(struct store *store, int64_t revision, uint64_t past, struct wall heard,
                      size_t *ret_differences, struct err *err)
 {
     struct copy *self = copy_of(store);
@@ -395,7 +404,12 @@ int copy_sync_commit(struct store *store, int64_t revision, struct wall heard,
                                     .history = progress ? self->store.history : 0};
     int rc = progress ? 0 : sqlite_execute(&self->store.writer, SQL_FORGET, err);
     rc = rc != 0 ? rc : sqlite_set_meta(&self->store, &fresh, err);
-    rc = rc != 0 ? rc : copy_write_state(self, self->sync.sum, revision, heard, true, err);
+    const struct copy_row row = {.sum = self->sync.sum,
+                                 .revision = revision,
+                                 .heard = heard,
+                                 .past = past,
+                                 .complete = true};
+    rc = rc != 0 ? rc : copy_write_row(self, &row, err);
     rc = rc != 0 ? rc : sqlite_execute(&self->store.writer, SQL_COMMIT, err);
     if (rc != 0) {
         sqlite_roll_back(&self->store.writer);
@@ -406,6 +420,7 @@ int copy_sync_commit(struct store *store, int64_t revision, struct wall heard,
     self->store.history = fresh.history;
     self->sum = self->sync.sum;
     self->heard = heard;
+    self->past = past;
     self->complete = true;
     copy_forget_recent(self);
     copy_note_newest(self, &self->sync.newest);

@@ -56,8 +56,8 @@
     X(LEASE_ADD, "INSERT INTO lease (id, ttl_ms) VALUES (?1, ?2)")                                 \
     X(LEASE_DROP, "DELETE FROM lease WHERE id = ?1")                                               \
     X(LEASES, "SELECT id, ttl_ms FROM lease")                                                      \
-    X(COPY, "SELECT hash_key, checksum, heard, complete FROM copy")                                \
-    X(SET_COPY, "UPDATE copy SET checksum = ?1, heard = ?2, complete = ?3")                        \
+    X(COPY, "SELECT hash_key, checksum, heard, complete, past FROM copy")                          \
+    X(SET_COPY, "UPDATE copy SET checksum = ?1, heard = ?2, complete = ?3, past = ?4")             \
     X(RECENT, "SELECT key FROM history ORDER BY revision DESC, sequence DESC LIMIT ?1")            \
     X(FORGET, "DELETE FROM history")
 
