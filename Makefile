@@ -1,6 +1,6 @@
 # Every habit is one target; `make help` lists them. The work is done by meson and by the programs in tools/.
 #
-# Build folders: build (plain), build-asan, build-tsan, build-fuzz. NO_INSTALL=1 never installs a package.
+# Build folders: build (plain), build-asan, build-tsan, build-fuzz, build-previous. NO_INSTALL=1 never installs a package.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -124,4 +124,4 @@ install: build ## install below PREFIX (default /usr/local), itself below DESTDI
 	@DESTDIR="$(abspath $(DESTDIR))" meson install -C build --quiet
 
 clean: ## remove the build folders
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz build-previous
