@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "base/time.h"
+#include "daemon/keyring.h"
 #include "model/access_key.h"
 #include "model/path.h"
 #include "service/common/access_key.h"
@@ -137,7 +138,10 @@ int credentials_find(const struct credentials_place *place, const char *access_k
         }
         err_clear(err);
     }
-    int rc = credentials_lookup(place->replica, place->seal, access_key_id, ret_credential, err);
+    int rc =
+        place->keyring != NULL
+            ? keyring_lookup(place->keyring, access_key_id, ret_credential, err)
+            : credentials_lookup(place->replica, place->seal, access_key_id, ret_credential, err);
     if (rc != 0 && place->replica != place->truth) { /* made elsewhere, a moment ago? */
         err_clear(err);
         rc = credentials_lookup(place->truth, place->seal, access_key_id, ret_credential, err);

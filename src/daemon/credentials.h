@@ -20,6 +20,7 @@ int credentials_prepare(struct store *store, struct store *truth, const struct s
 struct credentials_place {
     struct store *replica;
     struct store *truth;
+    struct keyring *keyring; /* of the replica (keyring.h); NULL: none */
     const struct seal *seal;
     bool in_step; /* the replica is not behind the truth */
     bool away;    /* the truth is not there */

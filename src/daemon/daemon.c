@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "daemon/credentials.h"
 #include "daemon/exposition.h"
+#include "daemon/keyring.h"
 #include "daemon/privileges.h"
 #include "daemon/sealing.h"
 #include "daemon/secret_file.h"
@@ -221,6 +222,7 @@ static int lookup(void *context, const char *access_key_id, bool changes,
     }
     const struct credentials_place place = {.replica = daemon->copy,
                                             .truth = daemon->store,
+                                            .keyring = daemon->keyring,
                                             .seal = daemon->seal,
                                             .in_step = status.in_step,
                                             .away = status.away};
@@ -363,6 +365,7 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0
              ? rc
              : dns_server_run(daemon->dns, compiler_zones(daemon->compiler), daemon->transfer, err);
+    daemon->keyring = keyring_new(daemon->copy, daemon->seal);
     daemon->services = (struct service_context){.store = daemon->store,
                                                 .replica = daemon->copy,
                                                 .seal = daemon->seal,
@@ -452,6 +455,7 @@ void daemon_stop(struct daemon *take_daemon)
     locate_free(daemon->locate);
     snapshot_drain();
     controls_cache_free(daemon->services.controls);
+    keyring_free(daemon->keyring);
     arena_done(&daemon->arena);
     copies_close(daemon);
     store_close(daemon->store);

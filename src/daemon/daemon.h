@@ -35,6 +35,7 @@ struct daemon {
     struct store *local;     /* what belongs to this node alone */
     struct replica *replica; /* NULL: one store is all three */
     struct seal *seal;
+    struct keyring *keyring;
     struct arena arena;           /* of regions */
     struct model_region *regions; /* those that the configuration places */
     size_t region_count;

@@ -151,6 +151,7 @@ static void *pulse_main(void *argument)
     struct replica *replica = argument;
     while (!is_stopping(replica)) {
         take_pulse(replica);
+        copy_tidy(replica->copy);
         pause_ns(replica, replica->pulse_ns);
     }
     return NULL;

@@ -13,6 +13,7 @@
 #include "model/path.h"
 #include "service/arc/handlers.h"
 #include "service/arc/support.h"
+#include "service/common/turns.h"
 
 #include <errno.h>
 #include <string.h>
@@ -124,13 +125,29 @@ static int judge_and_commit(struct aws_call *call, struct change *change, struct
                      "The states changed too often meanwhile to be judged. Please retry.");
 }
 
+/* Changes of one panel at this site are judged one after the other, in the order in which they
+ * came. What is judged after a wait is judged by the time after it. */
+static int change_in_turn(struct aws_call *call, struct change *change, struct err *err)
+{
+    struct turns *turns = controls_turns(service_context(call)->controls);
+    const char *panels[MODEL_ARC_CHANGES];
+    struct turn turn;
+    for (size_t i = 0; i < change->part_count; i++) {
+        panels[i] = change->parts[i].panel_id;
+    }
+    call->now.ns += turns_enter(turns, &turn, panels, change->part_count);
+    int rc = judge_and_commit(call, change, err);
+    turns_leave(turns, &turn);
+    return rc;
+}
+
 static int update(struct aws_call *call, const json_t *entries, const json_t *overrides,
                   json_t **ret_out, struct err *err)
 {
     struct change *change = arena_alloc(call->arena, sizeof *change);
     int rc = change_read(call, entries, overrides, change, err);
     if (rc == 0) {
-        rc = judge_and_commit(call, change, err);
+        rc = change_in_turn(call, change, err);
     }
     return rc == 0 ? tree_answer(json_object(), ret_out, err) : endpoint_error(call, rc, err);
 }

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "model/path.h"
+#include "service/common/turns.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,6 +17,8 @@
 
 /* Reads that meet a change start again this often. */
 #define ATTEMPTS 32
+#define PATIENCE TIME_S /* with changes that came before: a store that hangs holds up all of them  \
+                         */
 #define PANELS_LIMIT ((size_t)MODEL_ARC_CLUSTERS * MODEL_ARC_PANELS)
 
 /* What stays the same while states change. */
@@ -37,7 +40,8 @@ struct cached {
 };
 
 struct controls_cache {
-    pthread_mutex_t mutex;
+    struct turns *turns;
+    pthread_mutex_t mutex; /* over the rest */
     struct cached panels[PANELS_LIMIT];
     size_t count;
 };
@@ -98,8 +102,14 @@ static int fill_shape(struct shape *shape, const struct store_list *controls,
 struct controls_cache *controls_cache_new(void)
 {
     struct controls_cache *cache = memory_new(sizeof *cache);
+    cache->turns = turns_new(PATIENCE);
     (void)pthread_mutex_init(&cache->mutex, NULL); /* cannot fail on Linux */
     return cache;
+}
+
+struct turns *controls_turns(const struct controls_cache *cache)
+{
+    return cache != NULL ? cache->turns : NULL;
 }
 
 static void drop(struct cached *cached)
@@ -119,6 +129,7 @@ void controls_cache_free(struct controls_cache *take_cache)
     for (size_t i = 0; i < take_cache->count; i++) {
         drop(&take_cache->panels[i]);
     }
+    turns_free(take_cache->turns);
     (void)pthread_mutex_destroy(&take_cache->mutex); /* nobody uses it any more */
     free(take_cache);
 }

@@ -25,9 +25,12 @@ struct controls_panel {
 };
 
 struct controls_cache;
+struct turns; /* turns.h */
 
 struct controls_cache *controls_cache_new(void) MUST_CHECK;
 void controls_cache_free(struct controls_cache *take_cache);
+/* In which changes of states are made; names are panels' ids. NULL when the cache is. */
+struct turns *controls_turns(const struct controls_cache *cache);
 
 /* cache may be NULL. fresh: from the store in any case. ERR_NOT_FOUND: there is no such panel (with
  * a cache: none when it was read). */

@@ -43,10 +43,13 @@ static const char *const schema_steps[] = {
     "CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl_ms INTEGER NOT NULL);",
 };
 
+/* SQLite's own default. */
+#define LOG_PAGES 1000
+
 #define STORE_KIND(name)                                                                           \
     {                                                                                              \
         .file = (name), .lock = "leeward.lock", .application = APPLICATION_ID, .sync = "FULL",     \
-        .advice = "restore it from a backup", .schema = schema_steps,                              \
+        .log_pages = LOG_PAGES, .advice = "restore it from a backup", .schema = schema_steps,      \
         .schema_count = ARRAY_SIZE(schema_steps)                                                   \
     }
 
@@ -124,6 +127,24 @@ static int use_log(struct sqlite_connection *connection, struct err *err)
     return 0;
 }
 
+/* After a commit. What cannot be moved now is moved later: the log has it. */
+static int on_commit(void *context, sqlite3 *db, const char *name, int pages)
+{
+    struct sqlite_connection *connection = context;
+    connection->log_pages = pages;
+    if (pages >= connection->kind->log_pages) {
+        (void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    }
+    return SQLITE_OK;
+}
+
+int sqlite_connection_checkpoint(struct sqlite_connection *connection, struct err *err)
+{
+    int code =
+        sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return code == SQLITE_OK ? 0 : sqlite_failure(connection, code, "write", err);
+}
+
 int sqlite_connection_open(struct sqlite_connection *connection, const struct sqlite_kind *kind,
                            const char *file, struct err *err)
 {
@@ -136,6 +157,7 @@ int sqlite_connection_open(struct sqlite_connection *connection, const struct sq
     } else {
         (void)sqlite3_extended_result_codes(connection->db, 1); /* cannot fail */
         (void)sqlite3_busy_timeout(connection->db, BUSY_MS);    /* as above */
+        (void)sqlite3_wal_hook(connection->db, on_commit, connection);
         rc = use_log(connection, err);
     }
     if (rc == 0) {

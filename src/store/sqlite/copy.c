@@ -13,6 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Moving the log into the file waits for the disk, several times, and so does the first commit into
+ * a log that was moved. copy_tidy does it aside, once so many pages are worth it; commits do it
+ * themselves when it does not get to the end of a log that grows. */
+#define LOG_PAGES 4096
+#define LOG_PAGES_MOST 16384
+
 static const char *const schema[] = {
     "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL,"
     " compacted INTEGER NOT NULL);"
@@ -34,6 +40,7 @@ static const struct sqlite_kind kind = {.file = COPY_FILE,
                                         .lock = "replica.lock",
                                         .application = 1280787538,
                                         .sync = "NORMAL",
+                                        .log_pages = LOG_PAGES_MOST,
                                         .advice = "it is set aside and made anew",
                                         .schema = schema,
                                         .schema_count = ARRAY_SIZE(schema)};
@@ -265,6 +272,7 @@ static int open_checked(struct copy *self, struct err *err)
     if (rc == 0) {
         /* Watches start at the state that was checked; what led to it is not needed any more. */
         atomic_store(&self->store.floor, self->store.revision);
+        copy_tail_reset(&self->tail, self->store.revision);
     }
     return rc;
 }
@@ -283,6 +291,9 @@ static int rename_file(const char *from, const char *to, struct err *err)
 static int move_files(struct copy *self, struct err *err)
 {
     static const char *const endings[] = {"-wal", ""};
+    (void)pthread_mutex_lock(&self->tidy_lock); /* fails on misuse only */
+    sqlite_connection_close(&self->tidier);
+    (void)pthread_mutex_unlock(&self->tidy_lock);
     sqlite_connection_close(&self->store.writer);
     for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
         char *from CLEANUP(memory_cleanup) = memory_printf("%s%s", self->store.file, endings[i]);
@@ -313,6 +324,26 @@ int copy_set_aside(struct store *store, struct err *err)
     sqlite_readers_go(&self->store);
     store_hub_reset(&self->store.hub, self->store.revision);
     return rc;
+}
+
+/* ---- the log ---- */
+
+void copy_tidy(struct store *store)
+{
+    struct copy *self = copy_of(store);
+    struct err err = ERR_INIT; /* the log stays, and is tidied next time */
+    if (atomic_load(&self->log_pages) < LOG_PAGES) {
+        return;
+    }
+    (void)pthread_mutex_lock(&self->tidy_lock); /* fails on misuse only */
+    bool here = !atomic_load(&self->withheld);  /* else the file may be on its way out */
+    if (here && self->tidier.db == NULL) {
+        here = sqlite_connection_open(&self->tidier, &kind, self->store.file, &err) == 0;
+    }
+    if (here) {
+        IGNORE_RESULT(sqlite_connection_checkpoint(&self->tidier, &err)); /* as above */
+    }
+    (void)pthread_mutex_unlock(&self->tidy_lock);
 }
 
 /* ---- the store that others see ---- */
@@ -425,6 +456,9 @@ static void copy_close(struct store *take_store)
 {
     copy_forget_recent(copy_of(take_store));
     copy_newest_done(&copy_of(take_store)->sync.newest);
+    sqlite_connection_close(&copy_of(take_store)->tidier);
+    (void)pthread_mutex_destroy(&copy_of(take_store)->tidy_lock); /* nobody uses it any more */
+    copy_tail_done(&copy_of(take_store)->tail);
     sqlite_store_close(take_store);
 }
 
@@ -460,6 +494,9 @@ int copy_open(const char *directory, struct store **ret_store, struct err *ret_d
     if (rc != 0) {
         return rc;
     }
+    (void)pthread_mutex_init(&self->tidy_lock, NULL); /* cannot fail with default attributes */
+    copy_tail_init(&self->tail);
+    self->store.hub.read = copy_changes;
     *ret_damage = (struct err)ERR_INIT;
     rc = open_checked(self, err);
     if (rc != 0 && unusable(err)) {

@@ -5,9 +5,9 @@
  * through store.h like any store and never written so. Every transaction keeps a checksum over all
  * entries (a sum of keyed hashes, in which order does not matter), which is compared when the file
  * is opened. Nothing is synced but at checkpoints: after a loss of power the copy is a moment
- * older. Thread: reads from any; all that writes (this header) from one. Invariant: what readers
- * see is one state of the original, or ERR_UNAVAILABLE; before the first state, an empty store at
- * revision 0. */
+ * older. Thread: reads from any, and copy_tidy; all else that writes (this header) from one.
+ * Invariant: what readers see is one state of the original, or ERR_UNAVAILABLE; before the first
+ * state, an empty store at revision 0. */
 #ifndef STORE_SQLITE_COPY_H
 #define STORE_SQLITE_COPY_H
 
@@ -43,6 +43,10 @@ int copy_apply(struct store *store, const struct store_batch *batch, struct wall
                struct err *err) MUST_CHECK;
 /* The copy is still its original's newest state, of this past; not for every time it is heard. */
 int copy_heard(struct store *store, struct wall heard, uint64_t past, struct err *err) MUST_CHECK;
+
+/* Moves a long log of changes into the file, which takes the disk's time and none of copy_apply's.
+ * To be called every now and then. */
+void copy_tidy(struct store *store);
 
 /* ---- all of it anew, as one transaction that readers see only when it is committed ---- */
 

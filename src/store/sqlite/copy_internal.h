@@ -1,5 +1,6 @@
-/* What the files of a copy share: copy.c (the file, reads) and copy_write.c (changes). Private to
- * them. Thread: as copy.h; but for the atomic ones, all fields are the writing thread's. */
+/* What the files of a copy share: copy.c (the file, reads), copy_write.c (changes) and copy_tail.c
+ * (the newest of them, for watches). Private to them. Thread: as copy.h; but for the atomic ones
+ * and the tidier, all fields are the writing thread's. */
 #ifndef STORE_SQLITE_COPY_INTERNAL_H
 #define STORE_SQLITE_COPY_INTERNAL_H
 
@@ -25,8 +26,21 @@ struct copy_sync {
     char cursor[STORE_KEY_LIMIT + 1]; /* everything up to this key is as in the original */
 };
 
+/* The newest changes: those of revisions after start, up to end. */
+struct copy_tail {
+    pthread_mutex_t lock;
+    int64_t start;
+    int64_t end;
+    struct arena arena;
+    struct store_change *changes;
+    size_t count;
+};
+
 struct copy {
     struct sqlite_store store; /* first: closing frees it as itself */
+    struct copy_tail tail;
+    pthread_mutex_t tidy_lock; /* over the tidier */
+    struct sqlite_connection tidier;
     struct hash_key hash_key;
     uint64_t sum; /* of all entries' hashes */
     struct wall heard;
@@ -34,6 +48,7 @@ struct copy {
     bool complete;
     _Atomic bool withheld; /* readers are told to come again */
     _Atomic bool suspect;  /* a reader met damage */
+    _Atomic int log_pages; /* of the writer's log */
     char *recent[COPY_RECENT];
     size_t recent_next;
     struct copy_sync sync;
@@ -61,5 +76,15 @@ void copy_forget_recent(struct copy *self);
 void copy_newest_offer(struct copy_newest *newest, const struct store_entry *entry);
 void copy_note_newest(struct copy *self, const struct copy_newest *newest);
 void copy_newest_done(struct copy_newest *newest);
+
+void copy_tail_init(struct copy_tail *tail);
+void copy_tail_done(struct copy_tail *tail);
+/* Holds nothing, from this revision on. */
+void copy_tail_reset(struct copy_tail *tail, int64_t revision);
+/* The batch was committed; before it the revision was this. */
+void copy_tail_add(struct copy_tail *tail, int64_t before, const struct store_batch *batch);
+/* A store_hub_read: from the tail, else from the file. */
+int copy_changes(struct store *store, const char *prefix, int64_t after, struct arena *arena,
+                 struct store_batch *ret_batch, struct err *err);
 
 #endif

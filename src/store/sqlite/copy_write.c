@@ -164,11 +164,13 @@ int copy_apply(struct store *store, const struct store_batch *batch, struct wall
     if (rc != 0) {
         return rc;
     }
+    copy_tail_add(&self->tail, self->store.revision, batch);
     self->store.revision = progress.revision;
     self->store.compacted = progress.compacted;
     self->store.history = progress.history;
     self->sum = sum;
     self->heard = heard;
+    atomic_store(&self->log_pages, self->store.writer.log_pages);
     for (size_t i = batch->count - MIN(batch->count, COPY_RECENT); i < batch->count; i++) {
         copy_note_recent(self, batch->changes[i].entry.key);
     }
@@ -426,6 +428,7 @@ int copy_sync_commit(struct store *store, int64_t revision, uint64_t past, struc
     copy_note_newest(self, &self->sync.newest);
     copy_newest_done(&self->sync.newest);
     *ret_differences = self->sync.differences;
+    copy_tail_reset(&self->tail, revision);
     if (progress) {
         const struct store_batch nothing = {.revision = revision};
         publish(self, &nothing);

@@ -74,6 +74,7 @@ struct sqlite_kind {
     const char *lock;          /* the name of the file that is locked */
     int application;           /* PRAGMA application_id */
     const char *sync;          /* PRAGMA synchronous */
+    int log_pages;             /* a log of this many is moved into the file by the next commit */
     const char *advice;        /* what to do about a damaged one */
     const char *const *schema; /* each step brings a file to the version of its index + 1 */
     size_t schema_count;
@@ -86,6 +87,7 @@ struct sqlite_connection {
     sqlite3 *db;
     const struct sqlite_kind *kind;
     const char *file; /* the store's, for messages */
+    int log_pages;    /* in the log after the last commit */
     sqlite3_stmt *statements[SQL_COUNT_OF];
 };
 
@@ -123,6 +125,8 @@ struct sqlite_store {
 int sqlite_connection_open(struct sqlite_connection *connection, const struct sqlite_kind *kind,
                            const char *file, struct err *err) MUST_CHECK;
 void sqlite_connection_close(struct sqlite_connection *connection);
+/* Moves what the log holds into the file, as far as no reader needs it, and syncs both. */
+int sqlite_connection_checkpoint(struct sqlite_connection *connection, struct err *err) MUST_CHECK;
 /* Fills err from the connection's last error: full disk, I/O, damage (naming the file), memory. */
 int sqlite_failure(const struct sqlite_connection *connection, int code, const char *doing,
                    struct err *err) COLD;
