@@ -20,10 +20,10 @@ int credentials_prepare(struct store *store, struct store *truth, const struct s
 struct credentials_place {
     struct store *replica;
     struct store *truth;
-    struct keyring *keyring; /* of the replica (keyring.h); NULL: none */
     const struct seal *seal;
-    bool in_step; /* the replica is not behind the truth */
-    bool away;    /* the truth is not there */
+    bool in_step;            /* the replica is not behind the truth */
+    bool away;               /* the truth is not there */
+    struct keyring *keyring; /* of the replica (keyring.h); NULL: none */
 };
 
 /* As aws_server_config.credential wants it. The replica is asked first, and the truth for what the

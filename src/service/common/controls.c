@@ -17,8 +17,9 @@
 
 /* Reads that meet a change start again this often. */
 #define ATTEMPTS 32
-#define PATIENCE TIME_S /* with changes that came before: a store that hangs holds up all of them  \
-                         */
+/* With changes that came before: a store that hangs holds all of them up. */
+#define PATIENCE TIME_S
+
 #define PANELS_LIMIT ((size_t)MODEL_ARC_CLUSTERS * MODEL_ARC_PANELS)
 
 /* What stays the same while states change. */
