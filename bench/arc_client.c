@@ -247,6 +247,23 @@ static void wait_for(const struct client *client, const struct request *request,
     (void)ppoll(polled, plan->dns_count + 1, &wait, NULL); /* the caller looks at the time */
 }
 
+/* One site, after waiting: takes its answer, asks again. Whether it changed now. */
+static bool look(const struct client *client, unsigned number, struct site *site,
+                 const struct request *request, const struct pollfd *polled)
+{
+    if (polled->fd < 0) {
+        return false;
+    }
+    if (polled->revents != 0) {
+        take_dns(client, number, site, request);
+    }
+    int64_t asked = mono_since(mono_now(), site->asked);
+    if (!site->changed && asked >= (site->waiting ? LOST_NS : ASK_NS)) {
+        ask(client, number, site);
+    }
+    return site->changed;
+}
+
 /* Until it is answered and, where that is wanted, every site has changed. */
 static void follow(struct client *client, struct request *request, struct mono since)
 {
@@ -268,17 +285,9 @@ static void follow(struct client *client, struct request *request, struct mono s
             request->took_ns = elapsed;
         }
         for (unsigned i = 0; i < plan->dns_count; i++) {
-            if (polled[i + 1].fd < 0) {
-                continue;
-            }
-            if (polled[i + 1].revents != 0) {
-                take_dns(client, i, &sites[i], request);
-                request->answered_ns = sites[i].changed ? elapsed : request->answered_ns;
-                left -= sites[i].changed;
-            }
-            int64_t asked = mono_since(mono_now(), sites[i].asked);
-            if (!sites[i].changed && asked >= (sites[i].waiting ? LOST_NS : ASK_NS)) {
-                ask(client, i, &sites[i]);
+            if (look(client, i, &sites[i], request, &polled[i + 1])) {
+                request->answered_ns = elapsed;
+                left--;
             }
         }
     }
