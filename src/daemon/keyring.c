@@ -5,10 +5,10 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "daemon/credentials.h"
 #include "model/path.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #define KEYS 16U
@@ -99,7 +99,7 @@ static const struct held *find(const struct keyring *keyring, const char *id)
 static void hold(struct keyring *keyring, uint64_t changes, const char *id,
                  const struct aws_credential *credential)
 {
-    (void)pthread_mutex_lock(&keyring->mutex); /* cannot fail here */
+    thread_lock(&keyring->mutex);
     struct held *place = &keyring->held[keyring->next % KEYS];
     if (keyring->watch != NULL && keyring->changes == changes && find(keyring, id) == NULL) {
         secret_wipe(&place->credential.secret);
@@ -108,20 +108,20 @@ static void hold(struct keyring *keyring, uint64_t changes, const char *id,
             keyring->next++;
         }
     }
-    (void)pthread_mutex_unlock(&keyring->mutex);
+    thread_unlock(&keyring->mutex);
 }
 
 int keyring_lookup(struct keyring *keyring, const char *access_key_id,
                    struct aws_credential *ret_credential, struct err *err)
 {
-    (void)pthread_mutex_lock(&keyring->mutex); /* cannot fail here */
+    thread_lock(&keyring->mutex);
     look(keyring);
     uint64_t changes = keyring->changes;
     const struct held *held = access_key_id[0] != '\0' ? find(keyring, access_key_id) : NULL;
     if (held != NULL) {
         *ret_credential = held->credential;
     }
-    (void)pthread_mutex_unlock(&keyring->mutex);
+    thread_unlock(&keyring->mutex);
     if (held != NULL) {
         return 0;
     }

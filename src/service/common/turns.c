@@ -5,13 +5,10 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "base/time.h"
+#include "base/thread.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct turns {
     int64_t patience_ns;
@@ -24,21 +21,14 @@ struct turns *turns_new(int64_t patience_ns)
 {
     struct turns *turns = memory_new(sizeof *turns);
     turns->patience_ns = patience_ns;
-    pthread_condattr_t monotonic;
-    /* None of these can fail on Linux. */
-    (void)pthread_mutex_init(&turns->mutex, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&turns->left, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    thread_sync_init(&turns->mutex, &turns->left);
     return turns;
 }
 
 void turns_free(struct turns *take_turns)
 {
     if (take_turns != NULL) {
-        (void)pthread_cond_destroy(&take_turns->left); /* nobody waits */
-        (void)pthread_mutex_destroy(&take_turns->mutex);
+        thread_sync_done(&take_turns->mutex, &take_turns->left);
         free(take_turns);
     }
 }
@@ -72,21 +62,20 @@ int64_t turns_enter(struct turns *turns, struct turn *turn, const char *const *n
         return 0;
     }
     struct mono since = mono_now();
-    int64_t end = since.ns + turns->patience_ns;
-    const struct timespec until = {.tv_sec = end / TIME_S, .tv_nsec = end % TIME_S};
-    (void)pthread_mutex_lock(&turns->mutex); /* fails on misuse only */
+    const struct mono until = {.ns = since.ns + turns->patience_ns};
+    thread_lock(&turns->mutex);
     struct turn **last = &turns->first;
     while (*last != NULL) {
         last = &(*last)->next;
     }
     *last = turn;
     bool waited = false;
-    int rc = 0;
-    while (rc != ETIMEDOUT && !is_due(turns, turn)) {
+    bool late = false;
+    while (!late && !is_due(turns, turn)) {
         waited = true;
-        rc = pthread_cond_timedwait(&turns->left, &turns->mutex, &until);
+        late = !thread_wait_until(&turns->left, &turns->mutex, until);
     }
-    (void)pthread_mutex_unlock(&turns->mutex);
+    thread_unlock(&turns->mutex);
     return waited ? mono_since(mono_now(), since) : 0;
 }
 
@@ -95,23 +84,23 @@ void turns_leave(struct turns *turns, struct turn *turn)
     if (turns == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&turns->mutex); /* fails on misuse only */
+    thread_lock(&turns->mutex);
     struct turn **link = &turns->first;
     while (*link != turn) {
         link = &(*link)->next;
     }
     *link = turn->next;
     (void)pthread_cond_broadcast(&turns->left);
-    (void)pthread_mutex_unlock(&turns->mutex);
+    thread_unlock(&turns->mutex);
 }
 
 size_t turns_count(struct turns *turns)
 {
     size_t count = 0;
-    (void)pthread_mutex_lock(&turns->mutex); /* fails on misuse only */
+    thread_lock(&turns->mutex);
     for (const struct turn *turn = turns->first; turn != NULL; turn = turn->next) {
         count++;
     }
-    (void)pthread_mutex_unlock(&turns->mutex);
+    thread_unlock(&turns->mutex);
     return count;
 }

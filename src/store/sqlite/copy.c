@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "store/sqlite/copy_internal.h"
 
 #include <errno.h>
@@ -291,9 +292,9 @@ static int rename_file(const char *from, const char *to, struct err *err)
 static int move_files(struct copy *self, struct err *err)
 {
     static const char *const endings[] = {"-wal", ""};
-    (void)pthread_mutex_lock(&self->tidy_lock); /* fails on misuse only */
+    thread_lock(&self->tidy_lock);
     sqlite_connection_close(&self->tidier);
-    (void)pthread_mutex_unlock(&self->tidy_lock);
+    thread_unlock(&self->tidy_lock);
     sqlite_connection_close(&self->store.writer);
     for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
         char *from CLEANUP(memory_cleanup) = memory_printf("%s%s", self->store.file, endings[i]);
@@ -335,15 +336,15 @@ void copy_tidy(struct store *store)
     if (atomic_load(&self->log_pages) < LOG_PAGES) {
         return;
     }
-    (void)pthread_mutex_lock(&self->tidy_lock); /* fails on misuse only */
-    bool here = !atomic_load(&self->withheld);  /* else the file may be on its way out */
+    thread_lock(&self->tidy_lock);
+    bool here = !atomic_load(&self->withheld); /* else the file may be on its way out */
     if (here && self->tidier.db == NULL) {
         here = sqlite_connection_open(&self->tidier, &kind, self->store.file, &err) == 0;
     }
     if (here) {
         IGNORE_RESULT(sqlite_connection_checkpoint(&self->tidier, &err)); /* as above */
     }
-    (void)pthread_mutex_unlock(&self->tidy_lock);
+    thread_unlock(&self->tidy_lock);
 }
 
 /* ---- the store that others see ---- */

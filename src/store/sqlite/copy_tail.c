@@ -4,6 +4,7 @@
  * in order, and each of them is committed. */
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "store/sqlite/copy_internal.h"
 
 #include <stdlib.h>
@@ -38,9 +39,9 @@ static void start_at(struct copy_tail *tail, int64_t revision)
 
 void copy_tail_reset(struct copy_tail *tail, int64_t revision)
 {
-    (void)pthread_mutex_lock(&tail->lock); /* fails on misuse only */
+    thread_lock(&tail->lock);
     start_at(tail, revision);
-    (void)pthread_mutex_unlock(&tail->lock);
+    thread_unlock(&tail->lock);
 }
 
 static size_t bytes_of(const struct store_batch *batch)
@@ -73,7 +74,7 @@ static void add(struct copy_tail *tail, const struct store_batch *batch)
 void copy_tail_add(struct copy_tail *tail, int64_t before, const struct store_batch *batch)
 {
     size_t bytes = bytes_of(batch);
-    (void)pthread_mutex_lock(&tail->lock); /* fails on misuse only */
+    thread_lock(&tail->lock);
     bool large = bytes > TAIL_BYTES || batch->count > TAIL_CHANGES;
     bool full = tail->arena.used + bytes > TAIL_BYTES || tail->count + batch->count > TAIL_CHANGES;
     if (large) {
@@ -84,7 +85,7 @@ void copy_tail_add(struct copy_tail *tail, int64_t before, const struct store_ba
         }
         add(tail, batch);
     }
-    (void)pthread_mutex_unlock(&tail->lock);
+    thread_unlock(&tail->lock);
 }
 
 /* With the mutex held. */
@@ -120,11 +121,11 @@ int copy_changes(struct store *store, const char *prefix, int64_t after, struct 
 {
     struct copy_tail *tail = &copy_of(store)->tail;
     int rc = 0;
-    (void)pthread_mutex_lock(&tail->lock); /* fails on misuse only */
+    thread_lock(&tail->lock);
     bool here = after >= tail->start && after < tail->end;
     if (here) {
         rc = collect(tail, prefix, after, arena, ret_batch, err);
     }
-    (void)pthread_mutex_unlock(&tail->lock);
+    thread_unlock(&tail->lock);
     return here ? rc : sqlite_store_changes(store, prefix, after, arena, ret_batch, err);
 }
