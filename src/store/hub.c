@@ -179,8 +179,8 @@ static int wait_for_batch(struct store_hub_watch *watch, int timeout_ms, struct 
             (void)pthread_cond_wait(&watch->changed, &watch->hub->lock); /* cannot fail */
         } else {
             /* A wait that is over before it begins would still be a turn of the scheduler's. */
-            late = timeout_ms == 0 ||
-                   !thread_wait_until(&watch->changed, &watch->hub->lock, deadline);
+            late =
+                timeout_ms == 0 || !thread_wait_until(&watch->changed, &watch->hub->lock, deadline);
         }
     }
 }
