@@ -341,8 +341,8 @@ void copy_tidy(struct store *store)
     if (here && self->tidier.db == NULL) {
         here = sqlite_connection_open(&self->tidier, &kind, self->store.file, &err) == 0;
     }
-    if (here) {
-        IGNORE_RESULT(sqlite_connection_checkpoint(&self->tidier, &err)); /* as above */
+    if (here && sqlite_connection_checkpoint(&self->tidier, &err) == 0) {
+        atomic_store(&self->log_pages, 0); /* the next commit counts anew */
     }
     thread_unlock(&self->tidy_lock);
 }
