@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
 .PHONY: help build demo demo-sites test check unit integration crash chaos test-upgrade differential format check-format lint tidy asan tsan fuzz bench \
-	bench-failover bench-health bench-arc bench-dns soak docs install clean
+	bench-failover bench-health bench-arc bench-start bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
 	@$(PACKAGES) build
@@ -93,7 +93,7 @@ fuzz: ## run each fuzzer for TIME seconds; ONLY=name picks one
 	@$(PACKAGES) build fuzz
 	@tools/fuzz $(TIME) $(ONLY)
 
-bench: bench-failover bench-health bench-arc bench-dns ## every benchmark, each beside its peer
+bench: bench-failover bench-health bench-arc bench-start bench-dns ## every benchmark, each beside its peer
 
 bench-failover: build ## from the death of an endpoint to the changed answer, gdnsd beside it
 	@$(PACKAGES) bench
@@ -106,6 +106,10 @@ bench-health: build ## thousands of health checks on one event loop
 bench-arc: build ## routing controls on 1, 3 and 5 etcd members beside the bare transaction
 	@$(PACKAGES) bench
 	@bench/arc
+
+bench-start: build ## how soon a daemon serves DNS that starts while etcd is down, with 1,000 and 100,000 records
+	@$(PACKAGES) bench
+	@bench/start
 
 bench-dns: build ## answers a second, instructions, memory, flips beside gdnsd, Knot and NSD; ONLY="speed load" selects sections
 	@$(PACKAGES) bench

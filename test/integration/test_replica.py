@@ -145,6 +145,16 @@ def test_a_restored_truth_is_followed_from_there(world, tmp_path):
     daemon.wait_for_answer("after.example.com", "A", ["192.0.2.9"], seconds=20)
 
 
+class FullDisk(leeward.Daemon):
+    """A daemon behind a script that makes it a data directory."""
+
+    script = ""
+
+    def spawn(self):
+        self.command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", self.script, "sh", *self.command]
+        return super().spawn()
+
+
 def restore(cluster, snapshot, token):
     """As docs/sites.md says: a folder of the snapshot, in a cluster with a new token."""
     member = cluster.members[0]
@@ -176,3 +186,32 @@ def test_a_snapshot_restored_that_went_beyond_is_noticed_by_the_clusters_id(worl
     assert daemon.dig("www.example.com", "A").data == ["192.0.2.7"]
     daemon.change(world.zone, record("after.example.com", "A", "192.0.2.9"))
     daemon.wait_for_answer("after.example.com", "A", ["192.0.2.9"], seconds=20)
+
+
+@pytest.mark.parametrize("room", [0, 300])
+def test_a_daemon_on_a_full_disk_serves_its_replica_or_says_why_not(world, sandbox, room):
+    """Kilobytes that are left beside the replica: with some it serves, with none it says why it does not."""
+    if os.getuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("mounting a file system needs root and unshare")
+    daemon = world.daemon
+    wait_for(lambda: world.replica()["InStep"], 5, "the replica is in step")
+    daemon.stop()
+    world.stop_etcd()
+    saved = daemon.data.with_name("saved")
+    daemon.data.rename(saved)
+    daemon.data.mkdir(mode=0o700)
+    size = sum((file.stat().st_size + 4095) // 4096 * 4 for file in saved.iterdir()) + room
+    full = sandbox.add(FullDisk(daemon.data.parent, *daemon.options))
+    full.data, full.listen = daemon.data, daemon.listen
+    full.script = (f"mount -t tmpfs -o size={size}k,mode=700 none '{full.data}' && cp -a '{saved}'/* '{full.data}/' && "
+                   f"exec \"$@\"")
+    if room:
+        full.start()
+        assert full.dig("www.example.com", "A").data == ["192.0.2.7"]
+        assert full.dig("f.example.com", "A").data == [HEALTHY]
+        full.stop()
+    else:
+        with pytest.raises(RuntimeError):
+            full.start()
+        sandbox.processes.remove(full)  # that it ended by itself is right
+        assert "the disk is full" in full.log.read_text() or "No space left on device" in full.log.read_text()

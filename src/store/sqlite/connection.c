@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "store/sqlite/internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,9 @@ int sqlite_failure(const struct sqlite_connection *connection, int code, const c
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN: {
         int number = connection->db != NULL ? sqlite3_system_errno(connection->db) : 0;
+        if (number == ENOSPC) { /* in a file beside it */
+            return err_set(err, ERR_IO, "the disk is full: cannot %s %s", doing, connection->file);
+        }
         return number != 0
                    ? err_set(err, ERR_IO, "cannot %s %s (%s, errno %d)", doing, connection->file,
                              text, number)
