@@ -12,29 +12,10 @@
 
 /* ---- single entries ---- */
 
-/* *ret_found: there is one; its key is the caller's, its value in the arena. */
 static int read_entry(struct copy *self, const char *key, struct arena *arena, bool *ret_found,
                       struct store_entry *ret_entry, struct err *err)
 {
-    sqlite3_stmt *statement = sqlite_statement(&self->store.writer, SQL_GET, err);
-    if (statement == NULL) {
-        return err->code;
-    }
-    char copy[STORE_KEY_LIMIT + 1];
-    struct store_entry entry;
-    /* Binding borrowed memory cannot fail. */
-    (void)sqlite3_bind_blob(statement, 1, key, (int)strlen(key), SQLITE_STATIC);
-    int rc = 0;
-    int code = sqlite3_step(statement);
-    *ret_found = code == SQLITE_ROW;
-    if (code == SQLITE_ROW) {
-        rc = sqlite_row_entry(&self->store.writer, statement, false, copy, &entry, err);
-        rc = rc != 0 ? rc : store_entry_copy(arena, &entry, ret_entry, err);
-    } else if (code != SQLITE_DONE) {
-        rc = sqlite_failure(&self->store.writer, code, "read", err);
-    }
-    (void)sqlite3_reset(statement); /* repeats the code of the step */
-    return rc;
+    return sqlite_find(&self->store.writer, key, arena, ret_found, ret_entry, err);
 }
 
 /* In the copy keys are plain: leases are the original's affair. */

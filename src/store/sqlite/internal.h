@@ -176,6 +176,9 @@ void sqlite_store_close(struct store *take_store);
 int sqlite_row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row, bool bare,
                      char key[STORE_KEY_LIMIT + 1], struct store_entry *entry, struct err *err)
     MUST_CHECK;
+/* *ret_found: there is one; its key is the caller's, its value in the arena. */
+int sqlite_find(struct sqlite_connection *connection, const char *key, struct arena *arena,
+                bool *ret_found, struct store_entry *ret_entry, struct err *err) MUST_CHECK;
 /* Waits for all readers, closes them and keeps them; then gives them back. */
 void sqlite_readers_stop(struct sqlite_store *self);
 void sqlite_readers_go(struct sqlite_store *self);

@@ -126,10 +126,10 @@ int sqlite_row_entry(const struct sqlite_connection *reader, sqlite3_stmt *row, 
     return rc == 0 ? row_value(reader, row, 1, entry, err) : rc;
 }
 
-static int get(struct sqlite_connection *reader, const char *key, struct arena *arena,
-               struct store_entry *ret_entry, struct err *err)
+int sqlite_find(struct sqlite_connection *connection, const char *key, struct arena *arena,
+                bool *ret_found, struct store_entry *ret_entry, struct err *err)
 {
-    sqlite3_stmt *statement = sqlite_statement(reader, SQL_GET, err);
+    sqlite3_stmt *statement = sqlite_statement(connection, SQL_GET, err);
     if (statement == NULL) {
         return err->code;
     }
@@ -139,15 +139,12 @@ static int get(struct sqlite_connection *reader, const char *key, struct arena *
     (void)sqlite3_bind_blob(statement, 1, key, (int)strlen(key), SQLITE_STATIC);
     int rc = 0;
     int code = sqlite3_step(statement);
-    if (code == SQLITE_DONE) {
-        rc = err_set(err, ERR_NOT_FOUND, "the store has no key %.160s", key);
-    } else if (code != SQLITE_ROW) {
-        rc = sqlite_failure(reader, code, "read", err);
-    } else {
-        rc = sqlite_row_entry(reader, statement, false, copy, &entry, err);
-        if (rc == 0) {
-            rc = store_entry_copy(arena, &entry, ret_entry, err);
-        }
+    *ret_found = code == SQLITE_ROW;
+    if (code == SQLITE_ROW) {
+        rc = sqlite_row_entry(connection, statement, false, copy, &entry, err);
+        rc = rc != 0 ? rc : store_entry_copy(arena, &entry, ret_entry, err);
+    } else if (code != SQLITE_DONE) {
+        rc = sqlite_failure(connection, code, "read", err);
     }
     (void)sqlite3_reset(statement); /* repeats the code of the step */
     return rc;
@@ -161,9 +158,10 @@ int sqlite_store_get(struct store *store, const char *key, struct arena *arena,
     if (reader == NULL) {
         return err->code;
     }
-    int rc = get(reader, key, arena, ret_entry, err);
+    bool found = false;
+    int rc = sqlite_find(reader, key, arena, &found, ret_entry, err);
     reader_give(self, reader);
-    return rc;
+    return rc != 0 || found ? rc : err_set(err, ERR_NOT_FOUND, "the store has no key %.160s", key);
 }
 
 /* Reads rows of RANGE or, bare, RANGE_VALUES, up to limit (0: all). */
