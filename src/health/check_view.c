@@ -95,7 +95,7 @@ static void describe_others(const struct check_table *table, const struct check_
     for (size_t i = 0; entry->others != NULL && i < electorate->count; i++) {
         const struct electorate_site *site = &electorate->sites[i];
         uint8_t vote = entry->others->votes[i];
-        if (i == electorate->self || vote == MODEL_VOTE_NONE) {
+        if (i == ELECTORATE_SELF || vote == MODEL_VOTE_NONE) {
             continue;
         }
         bool healthy = vote == MODEL_VOTE_HEALTHY;

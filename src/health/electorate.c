@@ -58,7 +58,7 @@ void electorate_set(struct electorate *electorate, const char *const *names, siz
 size_t electorate_hear(struct electorate *electorate, const char *name, struct mono made)
 {
     size_t slot = find(electorate, name);
-    if (slot == MODEL_SITES_LIMIT || slot == electorate->self) {
+    if (slot == MODEL_SITES_LIMIT || slot == ELECTORATE_SELF) {
         return MODEL_SITES_LIMIT;
     }
     struct electorate_site *site = &electorate->sites[slot];
@@ -74,7 +74,7 @@ static bool is_younger(const struct electorate *electorate, size_t slot, int64_t
                        struct mono now)
 {
     const struct electorate_site *site = &electorate->sites[slot];
-    return slot == electorate->self || (site->ever && mono_since(now, site->heard) <= age_ns);
+    return slot == ELECTORATE_SELF || (site->ever && mono_since(now, site->heard) <= age_ns);
 }
 
 bool electorate_refresh(struct electorate *electorate, struct mono now)
@@ -103,7 +103,7 @@ struct vote_result electorate_decide(const struct electorate *electorate, enum v
     struct vote_ballot ballots[MODEL_SITES_LIMIT];
     for (size_t slot = 0; slot < electorate->count; slot++) {
         const struct electorate_site *site = &electorate->sites[slot];
-        bool self = slot == electorate->self;
+        bool self = slot == ELECTORATE_SELF;
         unsigned vote = self ? (unsigned)own : votes[slot];
         ballots[slot] = (struct vote_ballot){
             .cast = vote != MODEL_VOTE_NONE && (self || site->ever),

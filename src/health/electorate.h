@@ -2,7 +2,7 @@
  * Pure; the health loop has one, the simulation one for each site. A site that is known alone
  * decides by its own results, as if there were no votes.
  *
- * Invariant: slots 0 to count - 1 are sites in the order they were given; `self` is one of them; a
+ * Invariant: slot ELECTORATE_SELF is this site, the others follow in the order they were given; a
  * table that is older than the newest of that site changes nothing. */
 #ifndef HEALTH_ELECTORATE_H
 #define HEALTH_ELECTORATE_H
@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ELECTORATE_SELF 0U
+
 struct electorate_site {
     char name[MODEL_SITE_NAME];
     bool ever;         /* a table of it came */
@@ -27,7 +29,6 @@ struct electorate_site {
 struct electorate {
     struct electorate_site sites[MODEL_SITES_LIMIT];
     size_t count; /* 0 and 1: alone */
-    size_t self;
     size_t fresh; /* sites at the last electorate_refresh, this one included */
     bool held;    /* too few of them are recent */
 };
@@ -37,9 +38,9 @@ static inline bool electorate_is_alone(const struct electorate *electorate)
     return electorate->count <= 1;
 }
 
-/* Known sites from now on: at most MODEL_SITES_LIMIT, those beyond count as the others that are
- * never heard; own among them, else it is added. ret_from: for each slot the slot that the site had
- * before, or MODEL_SITES_LIMIT. */
+/* Known sites from now on: own, whether it is among the names or not, and others up to
+ * MODEL_SITES_LIMIT in all; those beyond have no vote and are not counted. ret_from: for each slot
+ * the slot that the site had before, or MODEL_SITES_LIMIT. */
 void electorate_set(struct electorate *electorate, const char *const *names, size_t count,
                     const char *own, size_t ret_from[MODEL_SITES_LIMIT]);
 /* The slot of another site whose table came; MODEL_SITES_LIMIT when it is to be left aside: it is
