@@ -120,13 +120,14 @@ static const char *find_arn(struct cli *cli, const json_t *list, const char *arn
 
 /* ---- the request ---- */
 
-/* Takes the next piece, up to a comma, off the text; NULL at the end. */
+/* Takes the next piece, up to a comma, off the text; NULL at the end. Between two commas there is
+ * an empty one, which names nothing. */
 static char *next_piece(struct cli *cli, const char **at)
 {
-    size_t length = strcspn(*at, ",");
-    if (length == 0) {
+    if (**at == '\0') {
         return NULL;
     }
+    size_t length = strcspn(*at, ",");
     char *piece = arena_memdup(cli->arena, *at, length);
     *at += length;
     *at += **at == ',' ? 1 : 0;
