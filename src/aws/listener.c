@@ -3,42 +3,18 @@
  * by programs that the daemon starts. */
 #include "aws/listener.h"
 
-#include <arpa/inet.h>
+#include "base/address.h"
+
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The part of an address that its family has; copied, because alignment and aliasing want it. */
-static struct sockaddr_in6 as_in6(const void *address)
-{
-    struct sockaddr_in6 copy;
-    (void)memcpy(&copy, address, sizeof copy);
-    return copy;
-}
-
-static struct sockaddr_in as_in(const void *address)
-{
-    struct sockaddr_in copy;
-    (void)memcpy(&copy, address, sizeof copy);
-    return copy;
-}
-
 const char *listener_address_text(const struct sockaddr *address, struct arena *arena)
 {
-    char text[INET6_ADDRSTRLEN] = "";
-    if (address == NULL) {
-        return "";
-    }
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in four = as_in(address);
-        (void)inet_ntop(AF_INET, &four.sin_addr, text, sizeof text); /* it fits */
-    } else if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 six = as_in6(address);
-        if (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr)) {
-            (void)inet_ntop(AF_INET, &six.sin6_addr.s6_addr[12], text, sizeof text);
-        } else {
-            (void)inet_ntop(AF_INET6, &six.sin6_addr, text, sizeof text);
-        }
+    char text[ADDRESS_TEXT] = "";
+    if (address != NULL) {
+        address_text(address, text);
     }
     return arena_strdup(arena, text);
 }
@@ -46,13 +22,9 @@ const char *listener_address_text(const struct sockaddr *address, struct arena *
 static int failed(int descriptor, const struct sockaddr_storage *address, struct err *err)
 {
     int reason = errno;
-    struct arena arena;
-    arena_init(&arena, 0);
-    unsigned port =
-        ntohs(address->ss_family == AF_INET6 ? as_in6(address).sin6_port : as_in(address).sin_port);
-    int code = err_set_errno(err, reason, "cannot listen on %s port %u",
-                             listener_address_text((const struct sockaddr *)address, &arena), port);
-    arena_done(&arena);
+    char text[ADDRESS_PORT_TEXT];
+    address_port_text(address, text);
+    int code = err_set_errno(err, reason, "cannot listen on %s", text);
     if (descriptor >= 0) {
         (void)close(descriptor); /* nothing was sent */
     }

@@ -40,19 +40,6 @@ int config_parse_address(const char *text, struct sockaddr_storage *ret_address,
     return 0;
 }
 
-void config_format_address(const struct sockaddr_storage *address, char out[CONFIG_ADDRESS_TEXT])
-{
-    char host[INET6_ADDRSTRLEN] = "?";
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
-    bool is_v6 = address->ss_family == AF_INET6;
-    const void *binary = is_v6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr;
-    (void)inet_ntop(address->ss_family, binary, host,
-                    sizeof host); /* "?" stays for another family */
-    (void)snprintf(out, CONFIG_ADDRESS_TEXT, is_v6 ? "[%s]:%u" : "%s:%u", host, /* fits */
-                   (unsigned)ntohs(is_v6 ? v6->sin6_port : v4->sin_port));
-}
-
 bool config_address_is_loopback(const struct sockaddr_storage *address)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;

@@ -3,6 +3,7 @@
  * site. Each comes on the thread of the room that says it, and none waits. */
 #include "daemon/cluster.h"
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -169,7 +170,7 @@ static const char *reached_api(const struct daemon *daemon, const char *scheme, 
     struct sockaddr_storage address = *aws_server_address(daemon->api);
     struct sockaddr_storage host = {0};
     struct err ignored = ERR_INIT; /* a peer's address that says nothing */
-    char text[CONFIG_ADDRESS_TEXT];
+    char text[ADDRESS_PORT_TEXT];
     bool known = config_parse_address(peer, &host, &ignored) == 0;
     bool loopback = config_address_is_loopback(&address);
     if (known && config_address_is_any(&address)) {
@@ -181,7 +182,7 @@ static const char *reached_api(const struct daemon *daemon, const char *scheme, 
     } else if (known && loopback && !config_address_is_loopback(&host)) {
         return "";
     }
-    config_format_address(&address, text);
+    address_port_text(&address, text);
     return arena_printf(arena, "%s://%s", scheme, text);
 }
 
@@ -189,14 +190,14 @@ static const char *reached_api(const struct daemon *daemon, const char *scheme, 
 static struct site_self self_of(const struct daemon *daemon, struct arena *arena)
 {
     const struct config *config = daemon->config;
-    char peer[CONFIG_ADDRESS_TEXT] = "";
+    char peer[ADDRESS_PORT_TEXT] = "";
     if (cluster_address(daemon) != NULL) {
-        config_format_address(&daemon->cluster.address, peer);
+        address_port_text(&daemon->cluster.address, peer);
     }
     const char **dns = arena_array(arena, config->dns_addresses.count + 1, sizeof *dns);
     for (size_t i = 0; i < config->dns_addresses.count; i++) {
-        char text[CONFIG_ADDRESS_TEXT];
-        config_format_address(dns_server_address(daemon->dns, i), text);
+        char text[ADDRESS_PORT_TEXT];
+        address_port_text(dns_server_address(daemon->dns, i), text);
         dns[i] = arena_strdup(arena, text);
     }
     const char *reached =
@@ -475,9 +476,9 @@ int cluster_view_endpoints(void *context, json_t **ret_list, struct err *err)
     struct arena arena CLEANUP(arena_done);
     struct site_member *members = NULL;
     size_t count = 0;
-    char listens[CONFIG_ADDRESS_TEXT];
+    char listens[ADDRESS_PORT_TEXT];
     arena_init(&arena, 0);
-    config_format_address(aws_server_address(daemon->api), listens);
+    address_port_text(aws_server_address(daemon->api), listens);
     const char *own = arena_printf(&arena, "%s://%s", scheme_of(daemon), listens);
     if (daemon->config->site[0] != '\0') {
         int rc = site_members(daemon->copy, &arena, &members, &count, err);

@@ -58,9 +58,6 @@ int config_parse_address(const char *text, struct sockaddr_storage *ret_address,
  * ERR_INVALID with what was wrong. */
 int config_parse_prefix(const char *text, sa_family_t *ret_family, uint8_t *ret_bits,
                         uint8_t ret_address[16], struct err *err) MUST_CHECK;
-/* Back to text; out needs CONFIG_ADDRESS_TEXT bytes. */
-#define CONFIG_ADDRESS_TEXT 64U
-void config_format_address(const struct sockaddr_storage *address, char out[CONFIG_ADDRESS_TEXT]);
 bool config_address_is_loopback(const struct sockaddr_storage *address);
 /* 0.0.0.0 or [::]: listened at, never reached. */
 bool config_address_is_any(const struct sockaddr_storage *address);

@@ -1,6 +1,7 @@
 /* Configuration: defaults, file and flags, and every way in which they can be wrong. */
 #include "daemon/config.h"
 
+#include "base/address.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -189,10 +190,10 @@ static void addresses_are_read_and_written(void **state)
                                       ":53"};
     struct err err = ERR_INIT;
     struct sockaddr_storage address;
-    char text[CONFIG_ADDRESS_TEXT];
+    char text[ADDRESS_PORT_TEXT];
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
         assert_int_equal(config_parse_address(good[i], &address, &err), 0);
-        config_format_address(&address, text);
+        address_port_text(&address, text);
         assert_string_equal(text, good[i]);
         assert_int_equal(config_address_is_loopback(&address), i < 2);
     }
@@ -209,7 +210,7 @@ static void a_wildcard_is_listened_at_but_never_named_to_other_sites(void **stat
     struct config *config = NULL;
     struct sockaddr_storage any;
     struct sockaddr_storage host;
-    char text[CONFIG_ADDRESS_TEXT];
+    char text[ADDRESS_PORT_TEXT];
     assert_true(LOAD(&config, &err, "--site", "a", "--peer", "0.0.0.0:7000") != 0);
     assert_non_null(strstr(err.message, "peer.advertise: nobody can be reached at '0.0.0.0:7000'"));
     assert_true(LOAD(&config, &err, "--site", "a", "--peer", "192.0.2.1:7000", "--peer-advertise",
@@ -222,7 +223,7 @@ static void a_wildcard_is_listened_at_but_never_named_to_other_sites(void **stat
     assert_int_equal(config_parse_address("[2001:db8::1]:7000", &host, &err), 0);
     assert_true(config_address_is_any(&any) && !config_address_is_any(&host));
     config_take_port(&host, &any);
-    config_format_address(&host, text);
+    address_port_text(&host, text);
     assert_string_equal(text, "[2001:db8::1]:4566");
 }
 

@@ -1,5 +1,6 @@
 /* leewardd: parse, build the root object, run until a signal, tear down. See README for what it is.
  */
+#include "base/address.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -17,8 +18,8 @@
 
 static void print_address(const char *what, const struct sockaddr_storage *address)
 {
-    char text[CONFIG_ADDRESS_TEXT];
-    config_format_address(address, text);
+    char text[ADDRESS_PORT_TEXT];
+    address_port_text(address, text);
     (void)printf("%s %s\n", what, text); /* a closed stdout is the caller's choice */
 }
 

@@ -2,6 +2,7 @@
  * with the names of the leeward model (aws/overlay/leeward). Called on API threads; questions about
  * zones run on the compiler thread, which owns them. Nothing here changes anything but reset_latch.
  */
+#include "base/address.h"
 #include "base/text.h"
 #include "daemon/daemon.h"
 #include "daemon/exposition.h"
@@ -394,9 +395,9 @@ static json_t *health_counters_json(const struct daemon *daemon)
 static json_t *addresses_json(const struct daemon *daemon)
 {
     json_t *list = json_array();
-    char text[CONFIG_ADDRESS_TEXT];
+    char text[ADDRESS_PORT_TEXT];
     for (size_t i = 0; i < daemon->config->dns_addresses.count; i++) {
-        config_format_address(dns_server_address(daemon->dns, i), text);
+        address_port_text(dns_server_address(daemon->dns, i), text);
         (void)json_array_append_new(list, json_string(text)); /* as set_time */
     }
     return list;
@@ -444,8 +445,8 @@ static int view_node(void *context, json_t **ret_node, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    char api[CONFIG_ADDRESS_TEXT];
-    config_format_address(aws_server_address(daemon->api), api);
+    char api[ADDRESS_PORT_TEXT];
+    address_port_text(aws_server_address(daemon->api), api);
     struct compiler_delay delay = compiler_delay(daemon->compiler);
     int64_t uptime = mono_since(mono_now(), daemon->started) / TIME_S;
     json_t *node = json_pack(

@@ -5,6 +5,7 @@
  * when it is configured away meanwhile (`gone`). */
 #include "secondary/secondary.h"
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -18,7 +19,6 @@
 #include "secondary/pull.h"
 #include "secondary/write.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -267,18 +267,6 @@ static int pull_from(struct job *job, const struct model_transfer_target *primar
     return rc;
 }
 
-static void address_text(const struct sockaddr_storage *address, char out[INET6_ADDRSTRLEN])
-{
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    (void)memcpy(&v4, address, sizeof v4);
-    (void)memcpy(&v6, address, sizeof v6);
-    const void *bytes = address->ss_family == AF_INET ? (const void *)&v4.sin_addr : &v6.sin6_addr;
-    if (inet_ntop(address->ss_family, bytes, out, INET6_ADDRSTRLEN) == NULL) {
-        out[0] = '\0'; /* cannot happen: both families are known and out has the room */
-    }
-}
-
 static int load_name(struct job *job)
 {
     struct store_entry entry;
@@ -310,8 +298,8 @@ static int pull_from_any(struct job *job)
         err_clear(&job->err);
         rc = pull_from(job, &job->primaries[i]);
         if (rc != 0) {
-            char address[INET6_ADDRSTRLEN];
-            address_text(&job->primaries[i].address, address);
+            char address[ADDRESS_TEXT];
+            address_text((const struct sockaddr *)&job->primaries[i].address, address);
             rc = err_wrap(&job->err, "primary %s", address);
         }
     }

@@ -5,6 +5,7 @@
  * idle list has no timer running, no lookup, no socket and no transfer. */
 #include "health/probe/engine.h"
 
+#include "base/address.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "health/probe/sentence.h"
@@ -366,7 +367,7 @@ void engine_report(struct probe *take_probe)
 
 static void open_connection(struct probe *probe)
 {
-    sentence_address((const struct sockaddr *)&probe->address, probe->address_text);
+    address_text((const struct sockaddr *)&probe->address, probe->address_text);
     if (probe->check->type == MODEL_CHECK_TCP) {
         tcp_open(probe);
     } else {

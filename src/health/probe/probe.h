@@ -9,6 +9,7 @@
 #ifndef HEALTH_PROBE_PROBE_H
 #define HEALTH_PROBE_PROBE_H
 
+#include "base/address.h"
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/time.h"
@@ -20,8 +21,8 @@
 
 #include <uv.h>
 
-#define PROBE_TEXT 320U   /* bytes of a status sentence, NUL included */
-#define PROBE_ADDRESS 46U /* INET6_ADDRSTRLEN */
+#define PROBE_TEXT 320U /* bytes of a status sentence, NUL included */
+#define PROBE_ADDRESS ADDRESS_TEXT
 
 /* Limits of one probe; tests set shorter ones. */
 struct probe_limits {

@@ -4,30 +4,11 @@
 
 #include "health/probe/engine.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <string.h>
 
 #define DOWN                                                                                       \
     "The endpoint or the internet connection is down, or requests are being blocked by your "      \
     "firewall."
-
-void sentence_address(const struct sockaddr *address, char out[PROBE_ADDRESS])
-{
-    const char *text = NULL;
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in v4;
-        (void)memcpy(&v4, address, sizeof v4);
-        text = inet_ntop(AF_INET, &v4.sin_addr, out, PROBE_ADDRESS);
-    } else if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-        (void)memcpy(&v6, address, sizeof v6);
-        text = inet_ntop(AF_INET6, &v6.sin6_addr, out, PROBE_ADDRESS);
-    }
-    if (text == NULL) {
-        out[0] = '\0';
-    }
-}
 
 void sentence_connect_failed(struct probe *probe, int errno_value)
 {

@@ -6,11 +6,6 @@
 #include "base/macro.h"
 #include "health/probe/probe.h"
 
-#include <sys/socket.h>
-
-/* Writes the numeric address; "" for other families. */
-void sentence_address(const struct sockaddr *address, char out[PROBE_ADDRESS]);
-
 /* Each decides the probe (engine_pass, engine_fail). */
 void sentence_connect_failed(struct probe *probe, int errno_value);
 void sentence_timed_out(struct probe *probe);

@@ -3,6 +3,7 @@
  *
  * Called by engine.c on the health loop. Ownership: the socket outlives its probe until libuv has
  * closed it. Invariant: after tcp_close the probe hears nothing more of its socket. */
+#include "base/address.h"
 #include "base/memory.h"
 #include "health/probe/engine.h"
 #include "health/probe/sentence.h"
@@ -25,7 +26,7 @@ static void keep_source(struct probe *probe, const uv_tcp_t *tcp)
     struct sockaddr_storage name;
     int size = (int)sizeof name;
     if (uv_tcp_getsockname(tcp, (struct sockaddr *)&name, &size) == 0) {
-        sentence_address((const struct sockaddr *)&name, probe->result.source);
+        address_text((const struct sockaddr *)&name, probe->result.source);
     }
 }
 

@@ -5,12 +5,12 @@
  * verdict (Route 53 refuses the question); the checker ranges are the addresses of this host's
  * network interfaces, as its probes leave from one of them. Invariant: a check that exists in the
  * store is never answered "no such check", even before the engine has seen it. */
+#include "base/address.h"
 #include "base/text.h"
 #include "model/check.h"
 #include "service/route53/check.h"
 #include "service/route53/handlers.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -101,23 +101,13 @@ int route53_get_health_check_last_failure_reason(struct aws_call *call, const js
 /* "192.0.2.1/32", "2001:db8::1/128"; NULL for what is no IP address. */
 static json_t *range_of(const struct sockaddr *address)
 {
-    char text[INET6_ADDRSTRLEN];
+    char text[ADDRESS_TEXT];
     if (address == NULL) {
         return NULL;
     }
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
-        return inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text) != NULL
-                   ? json_sprintf("%s/32", text)
-                   : NULL;
-    }
-    if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
-        return inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text) != NULL
-                   ? json_sprintf("%s/128", text)
-                   : NULL;
-    }
-    return NULL;
+    address_text(address, text);
+    const char *bits = strchr(text, ':') != NULL ? "128" : "32";
+    return text[0] != '\0' ? json_sprintf("%s/%s", text, bits) : NULL;
 }
 
 int route53_get_checker_ip_ranges(struct aws_call *call, const json_t *in, json_t **ret_out,
