@@ -42,18 +42,7 @@ struct fixture {
 
 static void start(struct fixture *fixture)
 {
-    struct err err = ERR_INIT;
-    struct health_config config = {
-        .store = fixture->store,
-        .local = fixture->store,
-        .node = "node-1",
-        .region = "us-east-1",
-        .published = test_board_published,
-        .context = fixture->board,
-    };
-    int rc = health_start(&config, &fixture->health, &err);
-    assert_string_equal(err.message, "");
-    assert_int_equal(rc, 0);
+    fixture->health = test_health_start(fixture->store, fixture->board);
 }
 
 static void stop(struct fixture *fixture)

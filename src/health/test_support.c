@@ -552,6 +552,26 @@ bool test_wait(bool (*reached)(void *context), void *context)
     return true;
 }
 
+/* ---- health ---- */
+
+struct health *test_health_start(struct store *store, struct test_board *board)
+{
+    struct health *health = NULL;
+    struct err err = ERR_INIT;
+    struct health_config config = {
+        .store = store,
+        .local = store,
+        .node = "node-1",
+        .region = "us-east-1",
+        .published = test_board_published,
+        .context = board,
+    };
+    if (health_start(&config, &health, &err) != 0) {
+        fail(err.message);
+    }
+    return health;
+}
+
 /* ---- seeds ---- */
 
 void test_seeds(unsigned count, void (*run)(uint64_t seed))

@@ -51,6 +51,8 @@ struct test_board;
 struct test_board *test_board_new(void) MUST_CHECK;
 void test_board_free(struct test_board *take_board);
 void test_board_published(void *context, const struct model_status *status);
+/* Health checks of the node "node-1", published to the board; what it keeps is in the store too. */
+struct health *test_health_start(struct store *store, struct test_board *board) MUST_CHECK;
 /* Waits until the check has this state; false after the deadline. ret_decided, when not NULL, gets
  * model_status.decided of that table. */
 bool test_board_wait(struct test_board *board, const char *id, bool healthy,

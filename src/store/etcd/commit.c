@@ -1,5 +1,6 @@
 /* Transactions of the etcd store: one request each. Called through store.h, on any thread; keeps
- * nothing. Invariant: the request is sent once, so what is reported as failed is not done later. */
+ * nothing. Invariant: the request is sent once, so what etcd refused is not done later; what became
+ * of one whose answer did not come is not known (ERR_UNAVAILABLE, ERR_TIMEOUT). */
 #include "store/etcd/internal.h"
 #include "store/etcd/json.h"
 #include "store/txn.h"

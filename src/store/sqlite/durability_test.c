@@ -165,17 +165,23 @@ static void a_watch_goes_on_after_reopening(void **state)
     store_watch_close(watch);
 }
 
+/* The key "leased", under a lease of a second. */
+static int64_t put_leased(struct fixture *fixture, int64_t *ret_revision)
+{
+    int64_t lease = 0;
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    assert_int_equal(store_lease_grant(fixture->store, 1000, &lease, &fixture->err), 0);
+    store_txn_put_leased(txn, "leased", "", 0, lease);
+    assert_int_equal(store_commit(fixture->store, txn, ret_revision, &fixture->err), 0);
+    return lease;
+}
+
 static void a_lease_has_its_full_time_after_reopening(void **state)
 {
     struct fixture *fixture = *state;
     open_store(fixture);
-    int64_t lease = 0;
     int64_t revision = 0;
-    assert_int_equal(store_lease_grant(fixture->store, 1000, &lease, &fixture->err), 0);
-    struct store_txn *txn = store_txn_new();
-    store_txn_put_leased(txn, "leased", "", 0, lease);
-    assert_int_equal(store_commit(fixture->store, txn, &revision, &fixture->err), 0);
-    store_txn_free(txn);
+    int64_t lease = put_leased(fixture, &revision);
     close_store(fixture);
     open_store(fixture);
     struct mono opened = mono_now();
@@ -565,13 +571,8 @@ static void a_lease_that_cannot_end_yet_ends_when_the_disk_works_again(void **st
 {
     struct fixture *fixture = *state;
     open_store(fixture);
-    int64_t lease = 0;
     int64_t revision = 0;
-    assert_int_equal(store_lease_grant(fixture->store, 1000, &lease, &fixture->err), 0);
-    struct store_txn *txn = store_txn_new();
-    store_txn_put_leased(txn, "leased", "", 0, lease);
-    assert_int_equal(store_commit(fixture->store, txn, &revision, &fixture->err), 0);
-    store_txn_free(txn);
+    int64_t lease = put_leased(fixture, &revision);
     fault_vfs_plan(1, SQLITE_FULL, true);
     int rc = store_lease_revoke(fixture->store, lease, &fixture->err);
     assert_int_not_equal(rc, 0);
