@@ -156,7 +156,7 @@ static void watches_get_the_changes_and_the_progress(void **state)
     assert_int_equal(batch.changes[0].entry.version, 2);
     follower_put(fixture, "node/a", "elsewhere");
     follower_wait_equal(fixture);
-    assert_int_equal(store_watch_next(watch, 10, &batch, &fixture->err), 0);
+    FOLLOWER_WAIT(fixture, store_watch_next(watch, 10, &batch, &fixture->err) == 0);
     assert_int_equal(batch.revision, 3);
     assert_int_equal(batch.count, 0);
     follower_delete(fixture, "r53/");
