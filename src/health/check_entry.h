@@ -92,6 +92,8 @@ void elections_close(struct elections *take_elections);
 /* This site's vote on something changed. */
 void elections_cast_soon(struct elections *elections);
 enum model_vote elections_vote(const struct check_entry *entry);
+/* Whether a result that comes now tells of the time before this process was stopped for long. */
+bool elections_is_too_old(struct elections *elections, struct mono now);
 void elections_forget_order(struct check_table *table);
 
 /* check_view.c: the status table as the publisher wants it. */

@@ -327,6 +327,9 @@ static void take_result(void *context, const struct probe_result *result)
     if (!result->passed && result->fault == PROBE_FAULT_HOST) {
         return; /* shown, not counted: a checker that cannot look keeps what it knew */
     }
+    if (elections_is_too_old(table->elections, mono_now())) {
+        return; /* the same: it tells of the time before this process was stopped */
+    }
     struct count_state count = count_result(&entry->rules, &entry->count, result->passed);
     if (!entry->counted && count.run == 0) {
         entry->counted = true;

@@ -15,6 +15,8 @@
 #define LOOK_MS 200 /* for tables that are fresh no more */
 /* How far apart tables are that changes call for. */
 #define SOON_MS 10
+/* What comes in so soon after this process was stopped was under way meanwhile. */
+#define UNDER_WAY_MS 50
 /* What lasts less is not worth a line in the log: at the start, tables have to come first. */
 #define SAY_HELD_MS 2000
 
@@ -26,6 +28,8 @@ struct elections {
     unsigned open_handles;
     bool running; /* there are other sites */
     struct mono last;
+    struct mono looked;  /* when this thread last ran, about */
+    struct mono resumed; /* after it had not for long; 0: never */
     struct mono held_since;
     bool said_held;
 };
@@ -56,6 +60,39 @@ static struct check_entry **in_order(struct check_table *table)
         }
     }
     return table->by_hash;
+}
+
+/* ---- a process that was stopped ---- */
+
+/* What it knew may have ended meanwhile: as after a start it abstains on each check until a result
+ * of its own has come. Else an endpoint that died meanwhile would be back for all sites. */
+static void notice_stop(struct elections *elections, struct mono now)
+{
+    struct check_table *table = elections->table;
+    int64_t since = mono_since(now, elections->looked) / TIME_MS;
+    elections->looked = now;
+    if (!elections->running || since <= MODEL_BALLOT_RECENT_MS) {
+        return;
+    }
+    elections->resumed = now;
+    log_warn("health.stopped", F("ms", since),
+             F("next", "this site votes on a check again once it has probed it"));
+    thread_lock(&table->mutex);
+    for (size_t i = 0; i < table->count; i++) {
+        struct check_entry *entry = table->entries[i];
+        if (check_table_is_voted(entry)) {
+            entry->counted = false;
+            entry->count = count_target_changed(&entry->count);
+        }
+    }
+    thread_unlock(&table->mutex);
+}
+
+bool elections_is_too_old(struct elections *elections, struct mono now)
+{
+    notice_stop(elections, now);
+    return elections->resumed.ns != 0 &&
+           mono_since(now, elections->resumed) < UNDER_WAY_MS * TIME_MS;
 }
 
 /* ---- out ---- */
@@ -91,6 +128,7 @@ static void cast(struct elections *elections)
 {
     struct check_table *table = elections->table;
     (void)uv_timer_stop(&elections->soon_timer); /* always 0 */
+    notice_stop(elections, mono_now());
     if (table->config.cast != NULL) {
         elections->last = mono_now();
         COUNTERS_ADD(table->config.counters, ballots_cast);
@@ -148,6 +186,7 @@ static void say_held(struct elections *elections, struct mono now)
 static void refresh(struct elections *elections, struct mono now)
 {
     struct check_table *table = elections->table;
+    notice_stop(elections, now);
     thread_lock(&table->mutex);
     bool changed = electorate_refresh(&table->electorate, now);
     thread_unlock(&table->mutex);
@@ -239,6 +278,7 @@ void check_table_set_sites(struct check_table *table, const char *const *names, 
     }
     (void)electorate_refresh(&table->electorate, now);
     thread_unlock(&table->mutex);
+    elections->looked = elections->running ? elections->looked : now;
     elections->running = !electorate_is_alone(&table->electorate);
     if (elections->running) {
         /* Each has a callback. */

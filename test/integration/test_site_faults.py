@@ -16,8 +16,9 @@ import time
 
 import pytest
 
+import endpoints
 import network
-from fleet import ARC, CLOCK, CONSTANT, EAST, PLAIN, WEST, ZONE, Fleet, NotSent, Refused, Unknown
+from fleet import ARC, CLOCK, CONSTANT, EAST, PLAIN, TAGS, WEST, ZONE, Fleet, NotSent, Refused, Unknown
 from leeward import record
 from process import SLOWER, wait_for
 
@@ -167,6 +168,20 @@ def test_health_fails_over_and_back_while_two_sites_are_lost(fleet):
     with catching_up(fleet, 4, 1, 2):
         fleet.resume_site(2)
         fleet.start_site(1)
+
+
+def test_a_daemon_that_was_stopped_does_not_bring_back_what_died_meanwhile(fleet):
+    """By its last results the endpoint is there, and one vote of five would do: it abstains until it has looked again."""
+    name, others = fleet.name(1), {0, 1, 2, 4}
+    endpoints.tag_check(fleet.daemons[0], fleet.checks[1], {"leeward:interval-ms": "1500"})
+    fleet.daemons[3].pause()
+    with fleet.observer.expecting({name: fleet.standby(1)}, "its endpoint is down", others):
+        fleet.endpoint_down(1)
+    with fleet.observer.expecting({name: fleet.standby(1)}, "it goes on, and hears of it", {3}):
+        fleet.daemons[3].resume()
+    with fleet.observer.expecting({name: fleet.main(1)}, "its endpoint is up"):
+        fleet.endpoint_up(1)
+    endpoints.tag_check(fleet.daemons[0], fleet.checks[1], TAGS)
 
 
 def test_with_three_of_five_lost_the_others_answer_and_change_nothing(fleet):
