@@ -18,7 +18,7 @@
 /* Reads that meet a change start again this often. */
 #define ATTEMPTS 32
 /* With changes that came before: a store that hangs holds all of them up. */
-#define PATIENCE TIME_S
+#define PATIENCE (200 * TIME_MS)
 
 #define PANELS_LIMIT ((size_t)MODEL_ARC_CLUSTERS * MODEL_ARC_PANELS)
 
