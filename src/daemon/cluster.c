@@ -13,7 +13,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define HEAR_MS 500
+#define HEAR_MORE_MS 100 /* after more than half of the sites */
+#define HEAR_STEP_MS 5
 
 static void lock(struct cluster *cluster)
 {
@@ -286,6 +291,26 @@ int cluster_start(struct daemon *daemon, struct err *err)
     int rc = start_once(daemon, err);
     (void)pthread_mutex_unlock(&daemon->cluster.starting); /* as above */
     return rc;
+}
+
+/* Votes of most of the sites decide; those of the others mostly come a few milliseconds later, and
+ * the tables of the first show in DNS meanwhile. */
+void cluster_hear(struct daemon *daemon)
+{
+    struct timespec pause = {.tv_nsec = HEAR_STEP_MS * TIME_MS};
+    struct mono begin = mono_now();
+    int64_t limit = HEAR_MS * TIME_MS;
+    struct health_votes votes;
+    health_votes(daemon->health, &votes);
+    bool held = votes.held;
+    while (votes.sites > 1 && mono_since(mono_now(), begin) < limit) {
+        (void)nanosleep(&pause, NULL); /* a shorter pause does no harm */
+        health_votes(daemon->health, &votes);
+        if (held && !votes.held) {
+            limit = MIN(limit, mono_since(mono_now(), begin) + HEAR_MORE_MS * TIME_MS);
+            held = false;
+        }
+    }
 }
 
 void cluster_stop(struct cluster *cluster)

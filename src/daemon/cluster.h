@@ -41,6 +41,9 @@ int cluster_prepare(struct daemon *daemon, struct health_config *health, struct 
     MUST_CHECK;
 /* Once the API's address is known: talks to other sites, if this one is a member. */
 int cluster_start(struct daemon *daemon, struct err *err) MUST_CHECK;
+/* Before DNS answers: until the other sites' votes have turned what the verdicts of this one's last
+ * run say and is over by now. Half a second at most; at once where there are no others. */
+void cluster_hear(struct daemon *daemon);
 /* Nobody calls into health any more, nor is called by it. */
 void cluster_stop(struct cluster *cluster);
 /* After health has stopped. */

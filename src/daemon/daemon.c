@@ -362,9 +362,6 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc
                  : feed_start(daemon->copy, daemon->store, daemon->seal, daemon->compiler,
                               daemon->transfers, daemon->node, &daemon->feed, err);
-    rc = rc != 0
-             ? rc
-             : dns_server_run(daemon->dns, compiler_zones(daemon->compiler), daemon->transfer, err);
     daemon->keyring = keyring_new(daemon->copy, daemon->seal);
     daemon->services = (struct service_context){.store = daemon->store,
                                                 .replica = daemon->copy,
@@ -379,7 +376,13 @@ static int start_rooms(struct daemon *daemon, struct err *err)
                                   &daemon->rollover, err);
     rc = rc != 0 ? rc : start_metrics(daemon, err);
     rc = rc != 0 ? rc : start_api(daemon, err);
-    return rc != 0 ? rc : cluster_start(daemon, err);
+    rc = rc != 0 ? rc : cluster_start(daemon, err);
+    if (rc == 0) {
+        cluster_hear(daemon);
+    }
+    return rc != 0 ? rc
+                   : dns_server_run(daemon->dns, compiler_zones(daemon->compiler), daemon->transfer,
+                                    err);
 }
 
 int daemon_start(const struct config *config, struct daemon **ret_daemon, struct err *err)
