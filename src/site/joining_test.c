@@ -334,6 +334,37 @@ static void texts_that_are_no_tokens_are_not_read(void **state)
     assert_int_not_equal(site_token_read(longer, &token, &fixture->err), 0);
 }
 
+static void bring_members(const struct fixture *fixture)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/site/members.json", fixture->folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fprintf(file,
+                        "[{\"v\": 1, \"Name\": \"two\", \"Peer\": \"192.0.2.2:7000\", "
+                        "\"Joined\": \"2026-01-01T00:00:00Z\", \"Fingerprint\": \"%0*d\"}]",
+                        (int)SITE_FINGERPRINT - 1, 0) > 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void
+members_that_a_join_brought_come_into_an_empty_store_and_back_into_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *empty = store_memory_open();
+    size_t members = 0;
+    bring_members(fixture);
+    assert_int_equal(site_import_members(fixture->folder, fixture->store, &fixture->err), 0);
+    assert_int_equal(store_count(fixture->store, PATH_SITE_MEMBERS, &members, &fixture->err), 0);
+    assert_int_equal(members, 1); /* "two" was removed since */
+    assert_false(site_folder_exists(fixture->folder, "site/members.json"));
+    bring_members(fixture);
+    assert_int_equal(site_import_members(fixture->folder, empty, &fixture->err), 0);
+    assert_int_equal(store_count(empty, PATH_SITE_MEMBERS, &members, &fixture->err), 0);
+    assert_int_equal(members, 1);
+    store_close(empty);
+}
+
 int main(void)
 {
 #define TEST_JOIN(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -349,6 +380,7 @@ int main(void)
         TEST_JOIN(a_cluster_has_fifteen_sites_and_no_more),
         TEST_JOIN(a_damaged_token_in_the_store_is_refused),
         TEST_JOIN(texts_that_are_no_tokens_are_not_read),
+        TEST_JOIN(members_that_a_join_brought_come_into_an_empty_store_and_back_into_no_other),
     };
 #undef TEST_JOIN
     return cmocka_run_group_tests(tests, NULL, NULL);
