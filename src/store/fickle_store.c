@@ -42,10 +42,11 @@ static int enter(struct fickle *self, struct err *err)
     unsigned odds = atomic_load(&self->odds);
     unsigned number = 0;
     random_bytes(&number, sizeof number);
+    (void)pthread_rwlock_rdlock(&self->lock); /* cannot fail */
     if (atomic_load(&self->failing) || (odds != 0 && number % odds == 0)) {
+        (void)pthread_rwlock_unlock(&self->lock); /* as above */
         return err_set(err, ERR_UNAVAILABLE, "the store is away");
     }
-    (void)pthread_rwlock_rdlock(&self->lock); /* cannot fail */
     return 0;
 }
 
@@ -237,7 +238,10 @@ struct store *fickle_new(struct store *inner)
 
 void fickle_fail(struct store *store, bool failing)
 {
-    atomic_store(&fickle_of(store)->failing, failing);
+    struct fickle *self = fickle_of(store);
+    atomic_store(&self->failing, failing);
+    (void)pthread_rwlock_wrlock(&self->lock); /* cannot fail; calls that were under way are over */
+    (void)pthread_rwlock_unlock(&self->lock); /* as above */
 }
 
 void fickle_set_past(struct store *store, uint64_t value)

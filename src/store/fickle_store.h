@@ -7,7 +7,7 @@
 
 /* inner is borrowed. */
 struct store *fickle_new(struct store *inner) MUST_CHECK;
-/* Everything fails with ERR_UNAVAILABLE from now on, or does no more. */
+/* Everything fails with ERR_UNAVAILABLE from now on, or does no more. Waits for calls under way. */
 void fickle_fail(struct store *store, bool failing);
 /* Of all calls, one in n fails; 0: none. */
 void fickle_fail_sometimes(struct store *store, unsigned n);

@@ -124,7 +124,9 @@ bool follower_is_equal(struct fixture *fixture)
         follower_require(err.kind == ERR_UNAVAILABLE, "it is away, nothing else");
         return false;
     }
-    return truth.revision == copy.revision && equal_lists(&truth, &copy);
+    /* The status follows the copy a moment later. */
+    return truth.revision == copy.revision && equal_lists(&truth, &copy) &&
+           follower_status(fixture).revision == copy.revision;
 }
 
 void follower_wait_equal(struct fixture *fixture)

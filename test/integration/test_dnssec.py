@@ -272,15 +272,18 @@ def test_keys_change_while_the_zone_is_served(zones, sandbox):
 
 
 def test_a_clock_that_went_ahead_and_back_leaves_only_valid_signatures(zones, unbound):
-    def signature():
-        answer = zones.ask("plain.signed.example.", "A").answer
-        return next(r for rrset in answer if rrset.rdtype == dns.rdatatype.RRSIG for r in rrset)
+    def signatures(name, kind):
+        answer = zones.ask(_full(name), kind)
+        return [r for rrset in answer.answer + answer.authority if rrset.rdtype == dns.rdatatype.RRSIG for r in rrset]
 
-    first = signature()
+    def all_are_valid():
+        return all(r.inception <= time.time() for name, kind, _, _ in SECURE for r in signatures(name, kind))
+
+    first = signatures("plain", "A")
     zones.run("refresh 60")
-    assert signature() == first
+    assert signatures("plain", "A") == first
     # Made again, as if eight days had gone by; with the clock as it is they are not valid yet, and made once more.
     zones.run(f"refresh {8 * 86400}")
-    wait_for(lambda: signature() != first and signature().inception <= time.time(), 10)
+    wait_for(lambda: signatures("plain", "A") != first and all_are_valid(), 10)
     for name, kind, rcode, _ in SECURE:
         assert unbound.ask(_full(name), kind)[:2] == (rcode, True), f"{name} {kind}"

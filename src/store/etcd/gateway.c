@@ -141,6 +141,7 @@ struct attempts {
     struct mono end;
     unsigned tried; /* endpoints of this round */
     unsigned tokens;
+    struct err reason; /* what the last endpoint said that failed before the time was over */
 };
 
 /* How long one endpoint gets: all that is left when the request cannot be given to another. */
@@ -181,7 +182,11 @@ static bool go_on(struct gateway *gateway, const struct gateway_request *request
         return false;
     }
     attempts->tried |= 1U << endpoint;
-    if (left_ms <= 0) {
+    if (err->kind != ERR_TIMEOUT) {
+        attempts->reason = *err;
+    }
+    if (left_ms <= 0) { /* an attempt that was cut short tells less than one before it */
+        *err = attempts->reason.code != 0 ? attempts->reason : *err;
         return false;
     }
     if (gateway_choose(gateway, attempts->tried) == SIZE_MAX) { /* all of them */
