@@ -233,7 +233,15 @@ class Process:
         moment = time.monotonic()
         self.signal(signal.SIGSTOP)
         self.paused = True
+        wait_for(self.stands_still, 5, f"{self.name} stands still", every=0.0005)
         return moment
+
+    def stands_still(self):
+        """Each thread stops when it next looks for signals, a moment after the call."""
+        try:
+            return all(stat.read_text().rpartition(") ")[2][0] in "TtZX" for stat in Path(f"/proc/{self.pid}/task").glob("*/stat"))
+        except OSError:  # a thread ended meanwhile
+            return False
 
     def resume(self):
         self.signal(signal.SIGCONT)
