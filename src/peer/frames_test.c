@@ -42,10 +42,10 @@ static int port_of(const struct test_peer *of)
 }
 
 /* Both connections between the peer and "b", and a frame of the peer to be echoed. */
-static int set_up_with(int64_t hurry)
+static int set_up(void **state)
 {
     listener = test_listen(&port);
-    test_peer_start(&peer, ca, "a", &a, hurry);
+    test_peer_start(&peer, ca, "a", &a, test_hurry_of(state));
     const struct peer_member members[] = {test_member("b", &b, port)};
     peer_set_members(peer.peer, members, 1);
     test_cast(&peer, 3);
@@ -59,18 +59,6 @@ static int set_up_with(int64_t hurry)
                                    .echo_session = theirs.session,
                                    .echo_sequence = theirs.sequence};
     return 0;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    return set_up_with(TEST_HURRY);
-}
-
-static int set_up_patient(void **state)
-{
-    (void)state;
-    return set_up_with(1);
 }
 
 static int tear_down(void **state)
@@ -327,17 +315,23 @@ static void of_two_that_call_themselves_the_same_one_is_heard(void **state)
 
 /* ---- too much ---- */
 
+/* "d" beside "b": it and the peer have reached each other. */
+static void start_honest(struct test_peer *honest, int64_t hurry)
+{
+    test_peer_start(honest, ca, "d", &d, hurry);
+    const struct peer_member members[] = {test_member("b", &b, port),
+                                          test_member("d", &d, port_of(honest))};
+    const struct peer_member back[] = {test_member("a", &a, port_of(&peer))};
+    peer_set_members(peer.peer, members, 2);
+    peer_set_members(honest->peer, back, 1);
+    TEST_WAIT(test_seen(&peer, "d").reached && test_seen(honest, "a").reached);
+}
+
 static void a_flood_of_frames_holds_up_nobody(void **state)
 {
     (void)state;
     struct test_peer honest;
-    test_peer_start(&honest, ca, "d", &d, 1);
-    const struct peer_member members[] = {test_member("b", &b, port),
-                                          test_member("d", &d, port_of(&honest))};
-    const struct peer_member back[] = {test_member("a", &a, port_of(&peer))};
-    peer_set_members(peer.peer, members, 2);
-    peer_set_members(honest.peer, back, 1);
-    TEST_WAIT(test_seen(&peer, "d").reached && test_seen(&honest, "a").reached);
+    start_honest(&honest, 1);
     unsigned sent = 0;
     unsigned before = test_heard(&honest);
     unsigned casts = 0;
@@ -359,13 +353,7 @@ static void who_never_reads_costs_one_table_and_holds_up_nobody(void **state)
 {
     (void)state;
     struct test_peer honest;
-    test_peer_start(&honest, ca, "d", &d, TEST_HURRY);
-    const struct peer_member members[] = {test_member("b", &b, port),
-                                          test_member("d", &d, port_of(&honest))};
-    const struct peer_member back[] = {test_member("a", &a, port_of(&peer))};
-    peer_set_members(peer.peer, members, 2);
-    peer_set_members(honest.peer, back, 1);
-    TEST_WAIT(test_seen(&peer, "d").reached && test_seen(&honest, "a").reached);
+    start_honest(&honest, TEST_HURRY);
     unsigned before = test_heard(&honest);
     struct mono since = mono_now();
     while (test_seen(&peer, "b").reached) { /* "hearing" takes nothing: it is given up */
@@ -444,27 +432,23 @@ static void answers_to_changes_of_keys_that_nobody_reads_do_not_make_it_spin(voi
 
 int main(void)
 {
-#define TEST_FRAMES(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define TEST_PATIENT(name) cmocka_unit_test_setup_teardown(name, set_up_patient, tear_down)
     const struct CMUnitTest tests[] = {
         TEST_PATIENT(what_is_no_frame_ends_the_connection_and_does_not_count),
         TEST_PATIENT(what_a_later_version_adds_is_skipped),
         TEST_PATIENT(extreme_numbers_are_only_numbers),
-        TEST_FRAMES(a_frame_in_single_bytes_counts),
-        TEST_FRAMES(a_frame_that_stops_in_the_middle_is_given_up),
-        TEST_FRAMES(a_frame_that_never_ends_is_given_up),
+        TEST_HURRIED(a_frame_in_single_bytes_counts),
+        TEST_HURRIED(a_frame_that_stops_in_the_middle_is_given_up),
+        TEST_HURRIED(a_frame_that_never_ends_is_given_up),
         TEST_PATIENT(a_sequence_that_goes_back_ends_the_connection),
         TEST_PATIENT(a_frame_that_echoes_nothing_of_ours_does_not_count),
         TEST_PATIENT(an_old_frame_of_a_former_session_is_refused),
-        TEST_FRAMES(of_two_that_call_themselves_the_same_one_is_heard),
+        TEST_HURRIED(of_two_that_call_themselves_the_same_one_is_heard),
         TEST_PATIENT(a_flood_of_frames_holds_up_nobody),
-        TEST_FRAMES(who_never_reads_costs_one_table_and_holds_up_nobody),
+        TEST_HURRIED(who_never_reads_costs_one_table_and_holds_up_nobody),
         TEST_PATIENT(a_table_for_a_peer_that_says_what_it_must_not_is_kept_for_others),
         TEST_PATIENT(changes_of_keys_are_answered),
         TEST_PATIENT(answers_to_changes_of_keys_that_nobody_reads_do_not_make_it_spin),
     };
-#undef TEST_FRAMES
-#undef TEST_PATIENT
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level(LOG_ERROR);
     ca = test_ca_new();

@@ -25,15 +25,7 @@ static const struct test_manner asks = {.alpn = "\014leeward-join"};
 
 static int set_up(void **state)
 {
-    (void)state;
-    test_peer_start(&peer, ca, "a", &a, TEST_HURRY);
-    return 0;
-}
-
-static int set_up_patient(void **state)
-{
-    (void)state;
-    test_peer_start(&peer, ca, "a", &a, 1);
+    test_peer_start(&peer, ca, "a", &a, test_hurry_of(state));
     return 0;
 }
 
@@ -248,6 +240,7 @@ static void a_peer_that_ends_waits_for_nobody(void **state)
     struct mono since = mono_now();
     test_peer_stop(&peer);
     assert_true(mono_since(mono_now(), since) < TIME_S);
+    test_peer_start(&peer, ca, "a", &a, 1); /* for tear_down */
     test_hang_up(&silent);
     test_hang_up(&deaf);
     test_hang_up(&waiting);
@@ -255,23 +248,19 @@ static void a_peer_that_ends_waits_for_nobody(void **state)
 
 int main(void)
 {
-#define TEST_JOIN(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define TEST_PATIENT(name) cmocka_unit_test_setup_teardown(name, set_up_patient, tear_down)
     const struct CMUnitTest tests[] = {
         TEST_PATIENT(a_request_in_single_bytes_is_answered),
         TEST_PATIENT(what_stands_behind_a_request_is_not_looked_at),
         TEST_PATIENT(requests_of_impossible_sizes_are_refused_at_once),
         TEST_PATIENT(the_longest_request_and_the_longest_answer_pass),
         TEST_PATIENT(an_empty_answer_ends_the_connection),
-        TEST_JOIN(a_request_that_takes_too_long_is_given_up),
+        TEST_HURRIED(a_request_that_takes_too_long_is_given_up),
         TEST_PATIENT(who_dawdles_keeps_nobody_from_joining),
         TEST_PATIENT(of_those_who_wait_few_come_from_one_address),
         TEST_PATIENT(who_shows_a_foreign_certificate_may_not_even_ask),
-        TEST_JOIN(who_does_not_take_its_answer_is_left),
-        cmocka_unit_test_setup(a_peer_that_ends_waits_for_nobody, set_up_patient),
+        TEST_HURRIED(who_does_not_take_its_answer_is_left),
+        TEST_PATIENT(a_peer_that_ends_waits_for_nobody),
     };
-#undef TEST_JOIN
-#undef TEST_PATIENT
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level(LOG_ERROR);
     ca = test_ca_new();

@@ -35,25 +35,12 @@ static void knows_b(void)
     TEST_WAIT(test_seen(&peer, "b").name[0] != '\0');
 }
 
-static int set_up_with(int64_t hurry)
-{
-    listener = test_listen(&port);
-    test_peer_start(&peer, ca, "a", &a, hurry);
-    knows_b();
-    return 0;
-}
-
 static int set_up(void **state)
 {
-    (void)state;
-    return set_up_with(TEST_HURRY);
-}
-
-/* What is open stays open during the test, however busy the machine is. */
-static int set_up_patient(void **state)
-{
-    (void)state;
-    return set_up_with(1);
+    listener = test_listen(&port);
+    test_peer_start(&peer, ca, "a", &a, test_hurry_of(state));
+    knows_b();
+    return 0;
 }
 
 static int tear_down(void **state)
@@ -390,31 +377,27 @@ static void without_descriptors_it_waits_and_does_not_spin(void **state)
 
 int main(void)
 {
-#define TEST_SITES(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define TEST_PATIENT(name) cmocka_unit_test_setup_teardown(name, set_up_patient, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST_SITES(who_says_nothing_is_given_up),
-        TEST_SITES(half_a_handshake_is_given_up),
-        TEST_SITES(what_is_no_tls_is_refused_at_once),
-        TEST_SITES(a_client_that_ends_its_half_is_let_go),
-        TEST_SITES(tls_older_than_1_3_is_refused),
-        TEST_SITES(protocols_that_nobody_knows_are_refused),
-        TEST_SITES(who_offers_to_join_or_to_talk_is_a_peer),
-        TEST_SITES(a_certificate_of_another_ca_is_refused),
-        TEST_SITES(who_shows_no_certificate_is_refused),
-        TEST_SITES(a_certificate_of_a_site_that_is_no_member_is_refused),
-        TEST_SITES(another_certificate_for_a_members_name_is_refused),
-        TEST_SITES(a_listed_certificate_for_another_name_is_refused),
-        TEST_SITES(who_calls_itself_as_this_site_is_refused),
-        TEST_SITES(a_member_that_is_removed_loses_its_connection),
-        TEST_SITES(who_answers_in_a_members_place_hears_no_table),
+        TEST_HURRIED(who_says_nothing_is_given_up),
+        TEST_HURRIED(half_a_handshake_is_given_up),
+        TEST_HURRIED(what_is_no_tls_is_refused_at_once),
+        TEST_HURRIED(a_client_that_ends_its_half_is_let_go),
+        TEST_HURRIED(tls_older_than_1_3_is_refused),
+        TEST_HURRIED(protocols_that_nobody_knows_are_refused),
+        TEST_HURRIED(who_offers_to_join_or_to_talk_is_a_peer),
+        TEST_HURRIED(a_certificate_of_another_ca_is_refused),
+        TEST_HURRIED(who_shows_no_certificate_is_refused),
+        TEST_HURRIED(a_certificate_of_a_site_that_is_no_member_is_refused),
+        TEST_HURRIED(another_certificate_for_a_members_name_is_refused),
+        TEST_HURRIED(a_listed_certificate_for_another_name_is_refused),
+        TEST_HURRIED(who_calls_itself_as_this_site_is_refused),
+        TEST_HURRIED(a_member_that_is_removed_loses_its_connection),
+        TEST_HURRIED(who_answers_in_a_members_place_hears_no_table),
         TEST_PATIENT(a_flood_of_connections_takes_few_descriptors_and_keeps_nobody_out),
         TEST_PATIENT(a_flood_from_one_address_pushes_out_itself),
         TEST_PATIENT(a_flood_from_many_addresses_does_not_push_out_a_members),
         TEST_PATIENT(without_descriptors_it_waits_and_does_not_spin),
     };
-#undef TEST_SITES
-#undef TEST_PATIENT
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level(LOG_ERROR);
     ca = test_ca_new();

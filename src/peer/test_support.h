@@ -13,6 +13,15 @@
 
 #define TEST_HURRY 10 /* 10 s of silence are one */
 
+/* Tests of a program with set_up and tear_down of its own: with a peer in a hurry, or with a patient
+ * one, where what is open stays open during the test, however busy the machine is. */
+#define TEST_HURRIED(test) TEST_WITH(test, TEST_HURRY)
+#define TEST_PATIENT(test) TEST_WITH(test, 1)
+#define TEST_WITH(test, hurry)                                                                     \
+    cmocka_unit_test_prestate_setup_teardown(test, set_up, tear_down, &(int64_t){hurry})
+/* For set_up: which of them it is. */
+int64_t test_hurry_of(void *const *state);
+
 /* Ends the program where it does not hold. */
 #define TEST_REQUIRE(condition) test_require((condition), #condition, __FILE__, __LINE__)
 void test_require(bool holds, const char *what, const char *file, int line);
