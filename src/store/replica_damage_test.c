@@ -337,20 +337,36 @@ static long size_of(const char *path)
     return (long)status.st_size;
 }
 
+/* The file and the log in turns, as they were each time. */
+static void spoil_times(struct fixture *fixture, const struct saved *saved, unsigned times,
+                        void (*spoil)(unsigned i, const char *path, long size))
+{
+    for (unsigned i = 0; i < times; i++) {
+        put_back(fixture, saved);
+        const char *path = i % 2 == 0 ? fixture->file : saved->file_log;
+        spoil(i, path, size_of(path));
+        assert_right_or_nothing(fixture);
+    }
+}
+
+static void overwrite(unsigned i, const char *path, long size)
+{
+    long at = (long)below((uint32_t)size);
+    scramble(path, at, MIN(1U + below(i % 3 == 0 ? 4096 : 16), (size_t)(size - at)));
+}
+
 static void ranges_overwritten_at_random_never_show_what_was_not(void **state)
 {
     struct fixture *fixture = *state;
     struct saved saved;
     make_crashed(fixture, &saved);
-    for (unsigned i = 0; i < 60; i++) {
-        put_back(fixture, &saved);
-        const char *path = i % 2 == 0 ? fixture->file : saved.file_log;
-        long size = size_of(path);
-        long at = (long)below((uint32_t)size);
-        scramble(path, at, MIN(1U + below(i % 3 == 0 ? 4096 : 16), (size_t)(size - at)));
-        assert_right_or_nothing(fixture);
-    }
+    spoil_times(fixture, &saved, 60, overwrite);
     remove_saved(&saved);
+}
+
+static void cut(unsigned i, const char *path, long size)
+{
+    assert_int_equal(truncate(path, i < 2 ? 0 : (long)below((uint32_t)size)), 0);
 }
 
 static void files_cut_at_random_never_show_what_was_not(void **state)
@@ -358,13 +374,7 @@ static void files_cut_at_random_never_show_what_was_not(void **state)
     struct fixture *fixture = *state;
     struct saved saved;
     make_crashed(fixture, &saved);
-    for (unsigned i = 0; i < 40; i++) {
-        put_back(fixture, &saved);
-        const char *path = i % 2 == 0 ? fixture->file : saved.file_log;
-        long length = i < 2 ? 0 : (long)below((uint32_t)size_of(path));
-        assert_int_equal(truncate(path, length), 0);
-        assert_right_or_nothing(fixture);
-    }
+    spoil_times(fixture, &saved, 40, cut);
     for (unsigned i = 0; i < 2; i++) { /* one of the two is missing */
         put_back(fixture, &saved);
         assert_int_equal(unlink(i == 0 ? fixture->file : saved.file_log), 0);
