@@ -504,7 +504,8 @@ int etcd_watch_next(struct store_watch *base, int timeout_ms, struct store_batch
         if (timeout_ms >= 0 && mono_since(end, mono_now()) <= 0) {
             return err_set(err, ERR_TIMEOUT, "no change within %d ms", timeout_ms);
         }
-        int64_t wait = MIN(next_timer_ms(watch), (int64_t)POLL_MAX_MS);
+        int64_t timer = next_timer_ms(watch);
+        int64_t wait = MIN(timer, (int64_t)POLL_MAX_MS);
         wait = timeout_ms >= 0 ? MIN(wait, left + 1) : wait;
         (void)curl_multi_poll(watch->multi, NULL, 0, (int)wait, NULL); /* the loop looks again */
     }
