@@ -4,6 +4,7 @@
 #include "dns/server/server.h"
 
 #include "base/memory.h"
+#include "base/thread.h"
 #include "dns/server/socket.h"
 #include "dns/server/steer.h"
 #include "dns/server/tls.h"
@@ -12,7 +13,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -189,21 +189,13 @@ static int open_all(struct dns_server *server, const struct dns_server_config *c
 
 static int start_threads(struct dns_server *server, struct err *err)
 {
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all); /* cannot fail */
-    /* Signals are the main thread's. */
-    int result = pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (result != 0) {
-        return err_set_errno(err, result, "starting a DNS worker");
-    }
-    for (size_t i = 0; i < server->worker_count && result == 0; i++) {
+    int rc = 0;
+    for (size_t i = 0; i < server->worker_count && rc == 0; i++) {
         struct worker *worker = server->workers[i];
-        result = pthread_create(&worker->thread, NULL, worker_run, worker);
-        worker->started = result == 0;
+        rc = thread_start(&worker->thread, "dns-worker", worker_run, worker, err);
+        worker->started = rc == 0;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* what was there can be set */
-    return result == 0 ? 0 : err_set_errno(err, result, "starting a DNS worker");
+    return rc;
 }
 
 static struct sockaddr_storage *copy_addresses(const struct sockaddr_storage *addresses,
@@ -356,7 +348,7 @@ void dns_server_stop(struct dns_server *take_server)
     }
     for (size_t i = 0; i < server->worker_count; i++) {
         if (server->workers[i]->started) {
-            (void)pthread_join(server->workers[i]->thread, NULL); /* it was created */
+            thread_join(server->workers[i]->thread);
         }
         worker_free(server->workers[i]);
     }

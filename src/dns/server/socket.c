@@ -3,12 +3,12 @@
  * without it: so a port that another process serves is an error and not silently shared. */
 #include "dns/server/socket.h"
 
+#include "base/address.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #define PORT_TRIES 32
@@ -16,20 +16,6 @@
 #define UDP_RECEIVE_BUFFER (4 << 20)
 #define UDP_SEND_BUFFER (1 << 20)
 #define TCP_BUFFER (128 << 10) /* each way; the kernel doubles it */
-
-void socket_text(const struct sockaddr_storage *address, char out[SOCKET_TEXT])
-{
-    char host[INET6_ADDRSTRLEN] = "?";
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-    if (address->ss_family == AF_INET) {
-        (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host); /* cannot fail: host is large */
-        (void)snprintf(out, SOCKET_TEXT, "%s:%u", host, (unsigned)ntohs(v4->sin_port));
-    } else {
-        (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host); /* as above */
-        (void)snprintf(out, SOCKET_TEXT, "[%s]:%u", host, (unsigned)ntohs(v6->sin6_port));
-    }
-}
 
 bool socket_is_wildcard(const struct sockaddr_storage *address)
 {
@@ -152,12 +138,12 @@ int socket_open(struct sockaddr_storage *address, size_t count, int *ret_udp, in
 {
     assert(address->ss_family == AF_INET || address->ss_family == AF_INET6);
     in_port_t wanted = *port_of(address);
-    char text[SOCKET_TEXT];
+    char text[ADDRESS_PORT_TEXT];
     for (int tries = 0;; tries++) {
         *port_of(address) = wanted;
         int result = open_type(address, SOCK_DGRAM, count, ret_udp);
         if (result != 0) {
-            socket_text(address, text);
+            address_port_text(address, text);
             return err_set_errno(err, -result, "listening on %s (UDP)", text);
         }
         result = open_type(address, SOCK_STREAM, count, ret_tcp);
@@ -167,7 +153,7 @@ int socket_open(struct sockaddr_storage *address, size_t count, int *ret_udp, in
         close_all(ret_udp, count);
         /* The kernel's free UDP port may be taken for TCP. */
         if (wanted != 0 || result != -EADDRINUSE || tries == PORT_TRIES) {
-            socket_text(address, text);
+            address_port_text(address, text);
             return err_set_errno(err, -result, "listening on %s (TCP)", text);
         }
     }
@@ -176,10 +162,10 @@ int socket_open(struct sockaddr_storage *address, size_t count, int *ret_udp, in
 int socket_open_tcp(struct sockaddr_storage *address, size_t count, int *ret_tcp, struct err *err)
 {
     assert(address->ss_family == AF_INET || address->ss_family == AF_INET6);
-    char text[SOCKET_TEXT];
+    char text[ADDRESS_PORT_TEXT];
     int result = open_type(address, SOCK_STREAM, count, ret_tcp);
     if (result != 0) {
-        socket_text(address, text);
+        address_port_text(address, text);
         return err_set_errno(err, -result, "listening on %s (TLS)", text);
     }
     return 0;

@@ -10,9 +10,6 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* "192.0.2.1:53" or "[2001:db8::1]:53". */
-#define SOCKET_TEXT 80U
-void socket_text(const struct sockaddr_storage *address, char out[SOCKET_TEXT]);
 /* 0.0.0.0 or ::, where the answer's source address has to be chosen for each packet. */
 bool socket_is_wildcard(const struct sockaddr_storage *address);
 

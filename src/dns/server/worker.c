@@ -98,7 +98,6 @@ void *worker_run(void *argument)
 {
     struct worker *worker = argument;
     struct epoll_event events[EVENTS_A_ROUND];
-    (void)pthread_setname_np(pthread_self(), "dns-worker"); /* for who looks at threads */
     snapshot_thread_begin();
     snapshot_offline();
     if (worker->processor >= 0) {

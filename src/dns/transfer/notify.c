@@ -12,12 +12,12 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/snapshot.h"
+#include "base/thread.h"
 #include "dns/transfer/internal.h"
 #include "dns/wire/rdata.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -487,15 +487,9 @@ int notifier_start(struct transfer *transfer, const struct transfer_config *conf
     if (notifier->wake_fd < 0 || (notifier->sockets[0] < 0 && notifier->sockets[1] < 0)) {
         return err_set_errno(err, errno, "preparing NOTIFY");
     }
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all); /* cannot fail */
-    int result = pthread_sigmask(SIG_SETMASK, &all, &before);
-    result =
-        result != 0 ? result : pthread_create(&notifier->thread, NULL, notifier_main, notifier);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* what was there can be set */
-    notifier->started = result == 0;
-    return result == 0 ? 0 : err_set_errno(err, result, "starting the sender of NOTIFY");
+    int rc = thread_start(&notifier->thread, "notifier", notifier_main, notifier, err);
+    notifier->started = rc == 0;
+    return rc;
 }
 
 void notifier_stop(struct notifier *notifier)
@@ -505,7 +499,7 @@ void notifier_stop(struct notifier *notifier)
         notifier->stop = true;
         (void)pthread_mutex_unlock(&notifier->mutex);
         wake(notifier);
-        (void)pthread_join(notifier->thread, NULL);
+        thread_join(notifier->thread);
         notifier->started = false;
     }
 }

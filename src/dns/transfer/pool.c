@@ -5,10 +5,10 @@
  * alone. Invariant: every loan that was taken is given back exactly once. */
 #include "base/memory.h"
 #include "base/snapshot.h"
+#include "base/thread.h"
 #include "dns/transfer/internal.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -143,20 +143,16 @@ static void *pool_main(void *argument)
     return NULL;
 }
 
-static int start_threads(struct transfer *transfer, unsigned *ret_count)
+/* *ret_count: how many there are, on failure too. */
+static int start_threads(struct transfer *transfer, unsigned *ret_count, struct err *err)
 {
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all); /* cannot fail */
-    int result = pthread_sigmask(SIG_SETMASK, &all, &before);
-    unsigned count = 0;
-    while (result == 0 && count < transfer->threads) {
-        result = pthread_create(&transfer->pool[count], NULL, pool_main, transfer);
-        count += result == 0 ? 1U : 0U;
+    int rc = 0;
+    *ret_count = 0;
+    while (rc == 0 && *ret_count < transfer->threads) {
+        rc = thread_start(&transfer->pool[*ret_count], "transfer", pool_main, transfer, err);
+        *ret_count += rc == 0 ? 1U : 0U;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* what was there can be set */
-    *ret_count = count;
-    return result;
+    return rc;
 }
 
 int transfer_start(const struct transfer_config *config, struct transfer **ret_transfer,
@@ -174,10 +170,7 @@ int transfer_start(const struct transfer_config *config, struct transfer **ret_t
     transfer->pool = memory_array(config->threads, sizeof transfer->pool[0]);
     int rc = notifier_start(transfer, config, &transfer->notifier, err);
     unsigned count = 0;
-    if (rc == 0) {
-        int result = start_threads(transfer, &count);
-        rc = result != 0 ? err_set_errno(err, result, "starting the threads of transfers") : 0;
-    }
+    rc = rc != 0 ? rc : start_threads(transfer, &count, err);
     if (rc != 0) {
         transfer->threads = count;
         transfer_stop(transfer);
@@ -215,7 +208,7 @@ void transfer_stop(struct transfer *transfer)
         free(job);
     }
     for (unsigned i = 0; !again && i < transfer->threads; i++) {
-        (void)pthread_join(transfer->pool[i], NULL);
+        thread_join(transfer->pool[i]);
     }
     notifier_stop(transfer->notifier);
 }
