@@ -87,6 +87,14 @@ static void damage_by_hand_is_found(void **state)
     }
 }
 
+static void a_file_without_a_byte_is_damaged(void **state)
+{
+    struct fixture *fixture = *state;
+    make_good(fixture);
+    assert_int_equal(truncate(fixture->file, 0), 0);
+    assert_set_aside(fixture);
+}
+
 static long file_size(struct fixture *fixture)
 {
     FILE *file = fopen(fixture->file, "re");
@@ -413,6 +421,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_FOLLOWER(damage_by_hand_is_found),
+        TEST_FOLLOWER(a_file_without_a_byte_is_damaged),
         TEST_FOLLOWER(a_flipped_bit_is_found_or_does_no_harm),
         TEST_FOLLOWER(a_truncated_file_is_found),
         TEST_FOLLOWER(an_older_file_catches_up),

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Moving the log into the file waits for the disk, several times, and so does the first commit into
@@ -264,10 +265,20 @@ static int check(struct copy *self, struct err *err)
     return fresh || self->complete ? 0 : damaged(self, "it is half a copy", err);
 }
 
+/* A file that is there without a byte has lost them: SQLite would take it for a new one. (Or the
+ * first start was cut before its first write; then that is said of nothing lost.) */
+static int refuse_empty(struct copy *self, struct err *err)
+{
+    struct stat status;
+    bool empty = stat(self->store.file, &status) == 0 && status.st_size == 0;
+    return empty ? damaged(self, "it is empty", err) : 0;
+}
+
 static int open_checked(struct copy *self, struct err *err)
 {
     copy_forget_recent(self);
-    int rc = sqlite_store_open_file(&self->store, err);
+    int rc = refuse_empty(self, err);
+    rc = rc != 0 ? rc : sqlite_store_open_file(&self->store, err);
     rc = rc != 0 ? rc : read_recent(self, err);
     rc = rc != 0 ? rc : check(self, err);
     if (rc == 0) {
