@@ -104,6 +104,7 @@
 #define PATH_SEAL_REWRITE "seal/rewrite"
 #define PATH_NODES "node/"
 #define PATH_SITE_CA "site/ca"
+#define PATH_SITE_GUARD "site/guard" /* written with each member that is added */
 #define PATH_SITE_MEMBERS "site/member/"
 #define PATH_SITE_LIVE "site/live/"
 #define PATH_SITE_TOKENS "site/token/"

@@ -16,6 +16,7 @@
 #define HEX "0123456789abcdef"
 #define MEMBERS_FILE "members.json"
 #define ADDRESS_LIMIT 300U /* a domain name with its port */
+#define COMMIT_ATTEMPTS (2 * MODEL_SITES_LIMIT)
 
 /* ---- the CA ---- */
 
@@ -309,6 +310,7 @@ struct joiner {
     const char *peer;
     const char *request;
     int64_t token_revision;
+    int64_t guard_revision; /* as the members were counted; 0: it is not there */
     struct authority authority;
     const char *certificate;
     const char *member;
@@ -344,7 +346,6 @@ static int judge_token(struct joiner *joiner, struct err *err)
 
 static int judge_name(struct joiner *joiner, struct err *err)
 {
-    size_t count = 0;
     if (!site_name_is_valid(joiner->name)) {
         return err_set(err, ERR_INVALID, /* what it sent is not repeated: cut, it is no text */
                        "that is no name of a site (a-z, 0-9 and '-', at most 63)");
@@ -352,7 +353,21 @@ static int judge_name(struct joiner *joiner, struct err *err)
     if (joiner->peer[0] == '\0' || strlen(joiner->peer) > ADDRESS_LIMIT) {
         return err_set(err, ERR_INVALID, "that is no address where other sites reach it (--peer)");
     }
-    int rc = store_count(joiner->store, PATH_SITE_MEMBERS, &count, err);
+    return 0;
+}
+
+/* Whether there is room, as long as nobody writes the guard. */
+static int judge_count(struct joiner *joiner, struct err *err)
+{
+    struct store_entry guard = {.changed_revision = 0};
+    size_t count = 0;
+    int rc = store_get(joiner->store, PATH_SITE_GUARD, joiner->arena, &guard, err);
+    if (rc == -ENOENT) {
+        err_clear(err);
+        rc = 0;
+    }
+    joiner->guard_revision = guard.changed_revision;
+    rc = rc != 0 ? rc : store_count(joiner->store, PATH_SITE_MEMBERS, &count, err);
     if (rc == 0 && count >= MODEL_SITES_LIMIT) {
         rc = err_set(err, ERR_LIMIT, "a cluster has at most %u sites", MODEL_SITES_LIMIT);
     }
@@ -376,27 +391,58 @@ static int issue(struct joiner *joiner, struct err *err)
     return joiner->member != NULL ? 0 : err_set(err, ERR_MEMORY, "adding a site");
 }
 
-static int commit_member(struct joiner *joiner, struct err *err)
+/* What the commit conflicted with. */
+static int explain_conflict(const struct joiner *joiner, const char *token, const char *member,
+                            struct err *err)
 {
+    struct store_entry entry;
+    int rc = store_get(joiner->store, token, joiner->arena, &entry, err);
+    if (rc != 0) {
+        return rc == -ENOENT ? err_set(err, ERR_DENIED, "the token was used already") : rc;
+    }
+    rc = store_get(joiner->store, member, joiner->arena, &entry, err);
+    if (rc == 0) {
+        return err_set(err, ERR_EXISTS,
+                       "there is a site %s already (`leeward site remove` takes it away)",
+                       joiner->name);
+    }
+    return rc == -ENOENT
+               ? err_set(err, ERR_CONFLICT, "others join at the same time: make another try")
+               : rc;
+}
+
+static int commit_once(struct joiner *joiner, struct err *err)
+{
+    static const char guard[] = "{\"v\":1}";
     struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
     const char *token = path_join(joiner->arena, PATH_SITE_TOKENS, joiner->id);
     const char *member = path_join(joiner->arena, PATH_SITE_MEMBERS, joiner->name);
     int64_t revision = 0;
     store_txn_require_revision(txn, token, joiner->token_revision);
     store_txn_require_absent(txn, member);
+    store_txn_require_revision(txn, PATH_SITE_GUARD, joiner->guard_revision);
+    store_txn_put(txn, PATH_SITE_GUARD, guard, sizeof guard - 1);
     store_txn_delete(txn, token);
     store_txn_put(txn, member, joiner->member, strlen(joiner->member));
     int rc = store_commit(joiner->store, txn, &revision, err);
-    size_t tokens = 1;
-    struct err ignored = ERR_INIT; /* then it was the name */
-    if (rc != 0 && err->kind == ERR_CONFLICT &&
-        store_count(joiner->store, token, &tokens, &ignored) == 0 && tokens == 0) {
-        return err_set(err, ERR_DENIED, "the token was used already");
-    }
     if (rc != 0 && err->kind == ERR_CONFLICT) {
-        rc = err_set(err, ERR_EXISTS,
-                     "there is a site %s already (`leeward site remove` takes it away)",
-                     joiner->name);
+        err_clear(err);
+        rc = explain_conflict(joiner, token, member, err);
+    }
+    return rc;
+}
+
+/* Counted and added in one: two who take the last place at once do not both get it. */
+static int commit_member(struct joiner *joiner, struct err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < COMMIT_ATTEMPTS; i++) {
+        err_clear(err);
+        rc = judge_count(joiner, err);
+        rc = rc != 0 ? rc : commit_once(joiner, err);
+        if (rc == 0 || err->kind != ERR_CONFLICT) {
+            return rc;
+        }
     }
     return rc;
 }
@@ -456,6 +502,7 @@ bool site_answer_join(struct store *store, const struct seal *seal, const char *
                             .request = site_text(tree, "Request")};
     int rc = judge_token(&joiner, &err);
     rc = rc != 0 ? rc : judge_name(&joiner, &err);
+    rc = rc != 0 ? rc : judge_count(&joiner, &err); /* before anything is signed */
     rc = rc != 0 ? rc : issue(&joiner, &err);
     rc = rc != 0 ? rc : commit_member(&joiner, &err);
     rc = rc != 0 ? rc : welcome(&joiner, answer, &err);

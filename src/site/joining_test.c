@@ -10,6 +10,7 @@
 #include "site/internal.h"
 #include "store/memory.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -287,16 +288,80 @@ static void requests_for_certificates_that_are_none_are_refused(void **state)
     joins(fixture, "two");
 }
 
-static void a_cluster_has_fifteen_sites_and_no_more(void **state)
+/* As many members as that, with site "one". */
+static void fill(struct fixture *fixture, unsigned members)
 {
-    struct fixture *fixture = *state;
-    for (unsigned i = 2; i <= MODEL_SITES_LIMIT; i++) {
+    for (unsigned i = 2; i <= members; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "site-%u", i);
         joins(fixture, name);
         new_token(fixture);
     }
+}
+
+static void a_cluster_has_fifteen_sites_and_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    fill(fixture, MODEL_SITES_LIMIT);
     refuses_at(fixture, good_request(fixture, "one-more"), NOW, "at most 15");
+}
+
+#define RIVALS 6U
+
+struct rival {
+    const struct fixture *fixture;
+    const char *request;
+    pthread_barrier_t *start;
+    bool joined;
+    pthread_t thread;
+};
+
+static void *take_place(void *context)
+{
+    struct rival *rival = context;
+    struct buf answer CLEANUP(buf_done);
+    buf_init(&answer, 65536);
+    (void)pthread_barrier_wait(rival->start);
+    rival->joined =
+        site_answer_join(rival->fixture->store, rival->fixture->seal, rival->request, NOW, &answer);
+    return NULL;
+}
+
+/* At the same time, each with a token of its own; how many were let in. */
+static unsigned join_at_once(struct fixture *fixture)
+{
+    struct rival rivals[RIVALS];
+    pthread_barrier_t start;
+    unsigned joined = 0;
+    assert_int_equal(pthread_barrier_init(&start, NULL, RIVALS), 0);
+    for (unsigned i = 0; i < RIVALS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "rival-%u", i);
+        new_token(fixture);
+        rivals[i] = (struct rival){
+            .fixture = fixture, .request = good_request(fixture, name), .start = &start};
+    }
+    for (unsigned i = 0; i < RIVALS; i++) {
+        assert_int_equal(pthread_create(&rivals[i].thread, NULL, take_place, &rivals[i]), 0);
+    }
+    for (unsigned i = 0; i < RIVALS; i++) {
+        assert_int_equal(pthread_join(rivals[i].thread, NULL), 0);
+        joined += rivals[i].joined ? 1U : 0U;
+    }
+    (void)pthread_barrier_destroy(&start);
+    return joined;
+}
+
+static void those_who_join_at_once_are_let_in_where_there_is_room(void **state)
+{
+    fill(*state, MODEL_SITES_LIMIT - RIVALS);
+    assert_int_equal(join_at_once(*state), RIVALS);
+}
+
+static void of_many_who_take_the_last_place_at_once_one_gets_it(void **state)
+{
+    fill(*state, MODEL_SITES_LIMIT - 1);
+    assert_int_equal(join_at_once(*state), 1);
 }
 
 static void a_damaged_token_in_the_store_is_refused(void **state)
@@ -378,6 +443,8 @@ int main(void)
         TEST_JOIN(addresses_that_are_none_are_refused),
         TEST_JOIN(requests_for_certificates_that_are_none_are_refused),
         TEST_JOIN(a_cluster_has_fifteen_sites_and_no_more),
+        TEST_JOIN(those_who_join_at_once_are_let_in_where_there_is_room),
+        TEST_JOIN(of_many_who_take_the_last_place_at_once_one_gets_it),
         TEST_JOIN(a_damaged_token_in_the_store_is_refused),
         TEST_JOIN(texts_that_are_no_tokens_are_not_read),
         TEST_JOIN(members_that_a_join_brought_come_into_an_empty_store_and_back_into_no_other),
