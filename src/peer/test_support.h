@@ -13,8 +13,8 @@
 
 #define TEST_HURRY 10 /* 10 s of silence are one */
 
-/* Tests of a program with set_up and tear_down of its own: with a peer in a hurry, or with a patient
- * one, where what is open stays open during the test, however busy the machine is. */
+/* Tests of a program with set_up and tear_down of its own: with a peer in a hurry, or with one that
+ * is patient, where what is open stays open during the test, however busy the machine is. */
 #define TEST_HURRIED(test) TEST_WITH(test, TEST_HURRY)
 #define TEST_PATIENT(test) TEST_WITH(test, 1)
 #define TEST_WITH(test, hurry)                                                                     \
