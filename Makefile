@@ -11,7 +11,7 @@ PACKAGES = tools/install-packages
 MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
-.PHONY: help build demo demo-sites test check unit integration crash chaos test-upgrade differential format check-format lint tidy asan tsan fuzz bench \
+.PHONY: help build demo demo-sites test check unit integration crash chaos test-upgrade differential format check-format lint tidy tidy-deep asan tsan fuzz bench \
 	bench-failover bench-health bench-arc bench-start bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
@@ -80,6 +80,10 @@ lint: build ## check the room graph, headers, documents: seconds
 tidy: build ## clang-tidy over every source that changed since it was last clean
 	@$(PACKAGES) lint
 	@tools/tidy
+
+tidy-deep: build ## the same over every path that the analyser can follow: twice as long
+	@$(PACKAGES) lint
+	@tools/tidy --deep
 
 asan: ## unit, sim, corpus and the marked integration tests under the address and undefined-behaviour sanitizers
 	@$(PACKAGES) build test
