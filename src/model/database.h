@@ -203,7 +203,7 @@ struct model_database_seen {
     enum model_database_condition condition;
     const char *message; /* what it is about, or what is wrong; a sentence, may be "" */
     const char *action;  /* that is under way; "" */
-    uint64_t system;     /* PostgreSQL's system identifier; 0: no data */
+    uint64_t system_id;  /* PostgreSQL's system identifier; 0: no data */
     uint32_t timeline;
     model_lsn received; /* end of its log on disk: what it could take over with */
     model_lsn replayed; /* of a reader */
