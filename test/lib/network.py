@@ -7,6 +7,7 @@
     with network.entered(): ...                       all that this thread makes meanwhile: sockets, threads, programs
     network.cut(0, 1); network.cut_one_way(2, 0); network.isolate(4); network.heal()
     network.hide(0, "10.77.0.101")                    site 0 hears nothing of an address that is no site's
+    network.darken(0); network.lighten(0)             nothing reaches site 0 or leaves it, the hub included
     network.end()
 
 Each has a mount namespace as well, so that a small disk can be mounted for what runs there. A cut drops packets where they arrive, without a word to the sender (nftables), also those of connections that exist. Nothing
@@ -159,6 +160,17 @@ class Network:
 
     def show(self, number, address):
         self.change(self.lost, self.hidden - {(address, number)})
+
+    def darken(self, number):
+        """The site is gone without a word: its frames are dropped at its port of the bridge, both ways; its link stays up."""
+        self.set_port(number, "disabled")
+
+    def lighten(self, number):
+        self.set_port(number, "forwarding")
+
+    def set_port(self, number, state):
+        self.hub.run("ip", "link", "set", "dev", f"out{number}", "type", "bridge_slave", "state",
+                     {"disabled": "0", "forwarding": "3"}[state])
 
     def change(self, lost, hidden=None):
         hidden = self.hidden if hidden is None else hidden
