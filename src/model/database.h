@@ -94,8 +94,10 @@ struct model_database_turn {
     int64_t epoch;      /* that began with it */
     const char *writer; /* member of that epoch */
     const char *before; /* of the epoch before; "" for the first */
-    uint32_t timeline;  /* that the writer's log has since; 0: not known yet */
-    model_lsn fork;     /* where it begins */
+    uint32_t timeline;  /* that the writer's log has since; no two turns have the same one */
+    uint32_t parent;    /* the timeline that it forked from; 0 for the first */
+    model_lsn fork;     /* where it begins; before `confirmed`: at most there */
+    bool confirmed;     /* the writer said so; before, it holds the lease and is being promoted */
     enum model_database_operation operation;
     struct wall at;
 };
