@@ -233,7 +233,8 @@ static bool service_fits(const struct codec_service *service, const char *signin
            strncmp(host, service->endpoint_prefix, label) == 0;
 }
 
-/* The parameters that route: of the URL, and of the form for query requests. */
+/* The parameters of the URL, which may route. None where they cannot be decoded: that is for
+ * codec_decode to say, as an error of the operation. */
 static int read_parameters(const struct http_request *request, struct arena *arena,
                            struct codec_parameter **ret_parameters, size_t *ret_count,
                            struct err *err)
@@ -243,7 +244,10 @@ static int read_parameters(const struct http_request *request, struct arena *are
     if (result == -ENOMEM) {
         return codec_out_of_memory(err);
     }
-    return result < 0 ? err_set(err, ERR_INVALID, "the query string cannot be decoded") : 0;
+    if (result < 0) {
+        *ret_count = 0;
+    }
+    return 0;
 }
 
 /* A form's Action and Version, wherever they stand in it; the rest is read once the operation is

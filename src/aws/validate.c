@@ -76,6 +76,29 @@ static void show_scalar(struct buf *out, const struct codec_shape *shape, const 
     }
 }
 
+/* "{name=value, ...}" */
+static void show_map(struct buf *out, const struct codec_shape *shape, const json_t *value)
+{
+    const struct codec_shape *item = shape->members[1].shape;
+    size_t limit = out->length + VALUE_TEXT_LIMIT;
+    const char *before = "{";
+    const char *key = NULL;
+    json_t *child = NULL;
+    json_object_foreach(codec_iterable(value), key, child)
+    {
+        if (out->length >= limit) {
+            buf_puts(out, ", ...");
+            break;
+        }
+        buf_puts(out, before);
+        show_text(out, key);
+        buf_puts(out, "=");
+        show_scalar(out, item, child);
+        before = ", ";
+    }
+    buf_puts(out, "}");
+}
+
 static void show(struct buf *out, const struct codec_shape *shape, const json_t *value)
 {
     if (value == NULL) {
@@ -93,6 +116,8 @@ static void show(struct buf *out, const struct codec_shape *shape, const json_t 
             show_scalar(out, item, json_array_get(value, i));
         }
         buf_puts(out, out->length < limit ? "]" : ", ...]");
+    } else if (shape->type == CODEC_MAP && json_object_size(value) != 0) {
+        show_map(out, shape, value);
     } else {
         show_scalar(out, shape, value);
     }

@@ -215,7 +215,7 @@ def test_quotas_are_those_of_arc(arc):
     refused("ServiceQuotaExceededException", 402, "no more than 100", arc.control, "one-too-many")
     for number in range(20):
         arc.rule(f"r{number}", controls[:2], "OR")
-    refused("ServiceQuotaExceededException", 402, "no more than 20", arc.rule, "one-too-many", controls[:2], "OR")
+    refused("ValidationException", 400, "no more than 20", arc.rule, "one-too-many", controls[:2], "OR")
     shown, token, pages = [], {}, 0
     while pages == 0 or token:
         page = config.list_routing_controls(ControlPanelArn=arc.panel, MaxResults=30, **token)

@@ -296,7 +296,14 @@ ARC_HANDLER(create_rule)
     const struct arc_kind *kind = NULL;
     const json_t *rule = NULL;
     int rc = choose(call, in, "AssertionRule", "GatingRule", &kind, &rule, err);
-    return rc == 0 ? arc_create(call, kind, in, ret_out, err) : rc;
+    rc = rc == 0 ? arc_create(call, kind, in, ret_out, err) : rc;
+    /* What is missing, taken or too much: the model has no other error for it. */
+    if (rc != 0 && call->error_code != NULL &&
+        !text_equal(call->error_code, "InternalServerException")) {
+        call->error_code = "ValidationException";
+        call->error_members = NULL; /* goes with the arena */
+    }
+    return rc;
 }
 
 ARC_HANDLER(describe_rule)

@@ -165,18 +165,28 @@ int arc_guard_drop(struct aws_call *call, struct store_txn *txn, const char *id,
 
 /* ---- idempotency ---- */
 
-/* What the request asks for, as a number: the same for the same request. */
-static int request_text(const json_t *in, char out[17], struct err *err)
+#define REQUEST_TEXT 17U
+
+static void number_text(const char *text, char out[REQUEST_TEXT])
 {
     static const struct hash_key plain = {.k0 = 0, .k1 = 0};
+    (void)snprintf(out, REQUEST_TEXT, "%016" PRIx64, hash_bytes(&plain, text, strlen(text)));
+}
+
+/* What the request asks for, as a number: the same for the same request, and on all pages. */
+static int request_text(const json_t *in, char out[REQUEST_TEXT], struct err *err)
+{
     json_t *copy = json_deep_copy(in);
-    (void)json_object_del(copy, "ClientToken"); /* it may be absent */
+    static const char *const aside[] = {"ClientToken", "MaxResults", "NextToken"};
+    for (size_t i = 0; i < ARRAY_SIZE(aside); i++) {
+        (void)json_object_del(copy, aside[i]); /* it may be absent */
+    }
     char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(copy);
     if (text == NULL) {
         return err_set(err, ERR_MEMORY, "reading a request");
     }
-    (void)snprintf(out, 17, "%016" PRIx64, hash_bytes(&plain, text, strlen(text)));
+    number_text(text, out);
     free(text);
     return 0;
 }
@@ -185,7 +195,7 @@ int arc_token_find(struct aws_call *call, struct store_txn *txn, const json_t *i
                    const char **ret_arn, struct err *err)
 {
     const char *token = tree_text(in, "ClientToken");
-    char request[17];
+    char request[REQUEST_TEXT];
     struct store_entry entry;
     json_t *tree = NULL;
     *ret_arn = NULL;
@@ -221,7 +231,7 @@ int arc_token_put(struct aws_call *call, struct store_txn *txn, const json_t *in
                   json_t *tree, struct err *err)
 {
     const char *token = tree_text(in, "ClientToken");
-    char request[17];
+    char request[REQUEST_TEXT];
     if (token[0] == '\0') {
         return 0;
     }
@@ -248,9 +258,23 @@ void arc_token_drop(struct aws_call *call, struct store_txn *txn, const json_t *
 
 /* ---- transactions ---- */
 
+/* Whether the model has ConflictException for the operation. */
+static bool may_conflict(const struct aws_call *call)
+{
+    static const char *const without[] = {"CreateSafetyRule", "UpdateSafetyRule",
+                                          "DeleteSafetyRule", "TagResource", "UntagResource"};
+    for (size_t i = 0; i < ARRAY_SIZE(without); i++) {
+        if (text_equal(call->operation, without[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int arc_transact(struct aws_call *call, transact_step step, void *state, struct err *err)
 {
-    return transact(call, step, state, "ConflictException",
+    return transact(call, step, state,
+                    may_conflict(call) ? "ConflictException" : "InternalServerException",
                     "Conflict occurred while attempting to change the same resource by multiple "
                     "requests at the same time. Please retry.",
                     err);
@@ -258,22 +282,45 @@ int arc_transact(struct aws_call *call, transact_step step, void *state, struct 
 
 /* ---- paging ---- */
 
+/* What tokens of this list begin with: a number of the operation and of what it was asked for. */
+static int list_mark(struct aws_call *call, const json_t *in, const char **ret_mark,
+                     struct err *err)
+{
+    char request[REQUEST_TEXT];
+    char mark[REQUEST_TEXT];
+    int rc = request_text(in, request, err);
+    if (rc == 0) {
+        number_text(arena_printf(call->arena, "%s %s %s", call->service, call->operation, request),
+                    mark);
+        *ret_mark = arena_printf(call->arena, "%s-", mark);
+    }
+    return rc;
+}
+
 int arc_paginate(struct aws_call *call, const json_t *in, size_t standard, const void *list,
                  size_t count, arc_token_of token_of, struct arc_page *ret_page, struct err *err)
 {
     const json_t *most = json_object_get(in, "MaxResults");
-    const char *after = tree_text(in, "NextToken");
+    const char *token = tree_text(in, "NextToken");
     size_t size = most != NULL ? (size_t)json_integer_value(most) : standard;
     size_t first = 0;
-    if (strspn(after, "0123456789abcdef-/") != strlen(after)) {
-        return arc_invalid(call, err, "NextToken is none that a call has returned.");
+    const char *mark = "";
+    int rc = list_mark(call, in, &mark, err);
+    if (rc != 0) {
+        return rc;
     }
+    if (token[0] != '\0' && !text_starts(token, mark)) {
+        return arc_invalid(call, err, "NextToken is none that this list has returned.");
+    }
+    const char *after = token[0] != '\0' ? token + strlen(mark) : "";
     while (first < count && after[0] != '\0' && strcmp(token_of(list, first), after) <= 0) {
         first++;
     }
     size_t end = MIN(count, first + MIN(size, standard));
-    *ret_page = (struct arc_page){
-        .first = first, .end = end, .next = end < count ? token_of(list, end - 1) : NULL};
+    *ret_page = (struct arc_page){.first = first, .end = end};
+    if (end < count) {
+        ret_page->next = arena_printf(call->arena, "%s%s", mark, token_of(list, end - 1));
+    }
     return 0;
 }
 

@@ -85,19 +85,20 @@ void arc_token_drop(struct aws_call *call, struct store_txn *txn, const json_t *
 
 /* ---- transactions ---- */
 
-/* As long as compares fail because of concurrent changes, ARC_ATTEMPTS times; ConflictException
- * then, which clients try again. */
+/* As long as compares fail because of concurrent changes, ARC_ATTEMPTS times; then
+ * ConflictException, or where the operation has none InternalServerException: clients try again. */
 #define ARC_ATTEMPTS TRANSACT_ATTEMPTS
 int arc_transact(struct aws_call *call, transact_step step, void *state, struct err *err)
     MUST_CHECK;
 
 /* ---- paging ---- */
 
-/* MaxResults and NextToken over what is sorted by its token: which of the list are shown. */
+/* MaxResults and NextToken over what is sorted by its place: which of the list are shown. A token
+ * says which operation gave it, asked for what; ValidationException where that is another. */
 struct arc_page {
     size_t first;
     size_t end;
-    const char *next; /* token; NULL at the end */
+    const char *next; /* NextToken; NULL at the end */
 };
 typedef const char *(*arc_token_of)(const void *list, size_t index);
 int arc_paginate(struct aws_call *call, const json_t *in, size_t standard, const void *list,

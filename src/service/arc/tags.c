@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #define TAGS_LIMIT 50U
-#define KEY_LIMIT 128U
 
 static int judge_tags(struct aws_call *call, json_t *tags, struct err *err)
 {
@@ -16,11 +15,9 @@ static int judge_tags(struct aws_call *call, json_t *tags, struct err *err)
     json_t *value = NULL;
     json_object_foreach(tags, key, value)
     {
-        if (key[0] == '\0' || strlen(key) > KEY_LIMIT || strncasecmp(key, "aws:", 4) == 0) {
-            return arc_invalid(call, err,
-                               "A tag's key has 1 to %u characters and does not begin with aws:, "
-                               "unlike '%.64s'.",
-                               KEY_LIMIT, key);
+        if (strncasecmp(key, "aws:", 4) == 0) {
+            return arc_invalid(call, err, "A tag's key does not begin with aws:, unlike '%.64s'.",
+                               key);
         }
     }
     return json_object_size(tags) <= TAGS_LIMIT
