@@ -15,6 +15,9 @@ struct store_backend {
     /* bare: members other than key, value and size may be 0. */
     int (*range)(struct store *store, const char *prefix, const char *after, size_t limit,
                  bool bare, struct arena *arena, struct store_list *ret_list, struct err *err);
+    /* Each list has STORE_RANGES_ENTRIES entries at most, then `more`. */
+    int (*ranges)(struct store *store, const char *const *prefixes, size_t count,
+                  struct arena *arena, struct store_list *ret_lists, struct err *err);
     int (*count)(struct store *store, const char *prefix, size_t *ret_count, struct err *err);
     int (*revision)(struct store *store, int64_t *ret_revision, struct err *err);
     uint64_t (*past)(struct store *store); /* NULL: it has one only */

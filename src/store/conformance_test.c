@@ -221,6 +221,56 @@ static void a_range_is_in_byte_order(void **state)
     assert_int_equal(list.revision, conformance_revision(fixture));
 }
 
+static void ranges_are_read_together(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *const keys[] = {"a/1", "a/2", "b/1", "c"};
+    const char *const prefixes[] = {"a/", "c", "none", "a/2"};
+    struct store_list lists[ARRAY_SIZE(prefixes)];
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        (void)conformance_put(fixture, keys[i], keys[i]);
+    }
+    conformance_ok(fixture, store_ranges(fixture->store, prefixes, ARRAY_SIZE(prefixes),
+                                         &fixture->arena, lists, &fixture->err));
+    assert_keys(lists[0], "a/1 a/2 ");
+    assert_keys(lists[1], "c ");
+    assert_keys(lists[2], "");
+    assert_keys(lists[3], "a/2 ");
+    assert_string_equal(lists[1].entries[0].value, "c");
+    assert_int_equal(lists[1].entries[0].changed_revision, conformance_revision(fixture));
+    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+        assert_int_equal(lists[i].revision, conformance_revision(fixture));
+    }
+    conformance_failed(fixture,
+                       store_ranges(fixture->store, prefixes, STORE_RANGES_LIMIT + 1,
+                                    &fixture->arena, lists, &fixture->err),
+                       ERR_LIMIT);
+}
+
+static void ranges_that_are_read_together_are_small(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *const prefixes[] = {"p/"};
+    struct store_list list;
+    for (unsigned more = 0; more < 2; more++) {
+        int64_t revision = 0;
+        struct store_txn *txn = store_txn_new();
+        for (unsigned i = 0; i < STORE_RANGES_ENTRIES + more; i++) {
+            char key[16];
+            (void)snprintf(key, sizeof key, "p/%04u", i); /* fits */
+            store_txn_put(txn, key, "", 0);
+        }
+        conformance_ok(fixture, conformance_commit(fixture, txn, &revision));
+        int rc = store_ranges(fixture->store, prefixes, 1, &fixture->arena, &list, &fixture->err);
+        if (more != 0) {
+            conformance_failed(fixture, rc, ERR_LIMIT);
+        } else {
+            conformance_ok(fixture, rc);
+            assert_int_equal(list.count, STORE_RANGES_ENTRIES);
+        }
+    }
+}
+
 static void a_prefix_of_the_highest_bytes_is_like_any_other(void **state)
 {
     struct fixture *fixture = *state;
@@ -635,6 +685,8 @@ static const struct CMUnitTest tests[] = {
     CONFORMANCE_TEST(a_key_that_comes_back_is_new),
     CONFORMANCE_TEST(values_are_any_bytes),
     CONFORMANCE_TEST(a_range_is_in_byte_order),
+    CONFORMANCE_TEST(ranges_are_read_together),
+    CONFORMANCE_TEST(ranges_that_are_read_together_are_small),
     CONFORMANCE_TEST(a_prefix_of_the_highest_bytes_is_like_any_other),
     CONFORMANCE_TEST(paging_visits_every_key_once),
     CONFORMANCE_TEST(a_page_may_start_after_a_key_that_is_not_there),

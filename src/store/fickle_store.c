@@ -75,6 +75,16 @@ static int range(struct store *store, const char *prefix, const char *after, siz
                : leave(self, store_range(self->inner, prefix, after, limit, arena, ret_list, err));
 }
 
+static int ranges(struct store *store, const char *const *prefixes, size_t prefix_count,
+                  struct arena *arena, struct store_list *ret_lists, struct err *err)
+{
+    struct fickle *self = fickle_of(store);
+    int rc = enter(self, err);
+    return rc != 0 ? rc
+                   : leave(self, store_ranges(self->inner, prefixes, prefix_count, arena, ret_lists,
+                                              err));
+}
+
 static int count(struct store *store, const char *prefix, size_t *ret_count, struct err *err)
 {
     struct fickle *self = fickle_of(store);
@@ -212,6 +222,7 @@ static const struct store_backend backend = {
     .name = "fickle",
     .get = get,
     .range = range,
+    .ranges = ranges,
     .count = count,
     .revision = revision,
     .past = past,

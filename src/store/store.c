@@ -51,6 +51,27 @@ int store_range_values(struct store *store, const char *prefix, const char *afte
     return range(store, prefix, after, limit, true, arena, ret_list, err);
 }
 
+int store_ranges(struct store *store, const char *const *prefixes, size_t count,
+                 struct arena *arena, struct store_list *ret_lists, struct err *err)
+{
+    if (count == 0 || count > STORE_RANGES_LIMIT) {
+        return err_set(err, ERR_LIMIT, "1 to %u prefixes are read together, not %zu",
+                       STORE_RANGES_LIMIT, count);
+    }
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = store_prefix_check(prefixes[i], err);
+    }
+    rc = rc == 0 ? store->backend->ranges(store, prefixes, count, arena, ret_lists, err) : rc;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (ret_lists[i].more) {
+            rc = err_set(err, ERR_LIMIT, "more than %u keys start with %.160s",
+                         STORE_RANGES_ENTRIES, prefixes[i]);
+        }
+    }
+    return rc;
+}
+
 int store_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err)
 {
     int rc = store_prefix_check(prefix, err);

@@ -61,6 +61,13 @@ int store_range(struct store *store, const char *prefix, const char *after, size
 int store_range_values(struct store *store, const char *prefix, const char *after, size_t limit,
                        struct arena *arena, struct store_list *ret_list, struct err *err)
     MUST_CHECK;
+/* All entries of several prefixes, as they were at one moment: list i is of prefix i, and all have
+ * one revision. For what is small: ERR_LIMIT when there are more than STORE_RANGES_LIMIT prefixes,
+ * or more than STORE_RANGES_ENTRIES entries under one. On an error the lists are not to be used. */
+#define STORE_RANGES_LIMIT 64U
+#define STORE_RANGES_ENTRIES 1000U
+int store_ranges(struct store *store, const char *const *prefixes, size_t count,
+                 struct arena *arena, struct store_list *ret_lists, struct err *err) MUST_CHECK;
 /* How many keys start with prefix. */
 int store_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err)
     MUST_CHECK;

@@ -3,12 +3,15 @@
 #include "service/arc/arc.h"
 
 #include "base/text.h"
+#include "service/common/combine.h"
 #include "service/common/context.h"
 #include "service/common/controls.h"
 #include "service/common/tree.h"
+#include "store/fickle_store.h"
 #include "store/memory.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -23,6 +26,7 @@
 
 struct fixture {
     struct store *store;
+    struct store *fickle; /* the same, as the first site sees it */
     struct service_context sites[SITES];
     struct arena arena;
     struct aws_call call; /* the last */
@@ -113,9 +117,10 @@ static int set_up(void **state)
 {
     (void)state;
     f = (struct fixture){.store = store_memory_open(), .now_ms = 1763715600000};
+    f.fickle = fickle_new(f.store);
     arena_init(&f.arena, 0);
     for (size_t i = 0; i < SITES; i++) {
-        f.sites[i] = (struct service_context){.store = f.store,
+        f.sites[i] = (struct service_context){.store = i == 0 ? f.fickle : f.store,
                                               .controls = controls_cache_new(),
                                               .views = {.api_endpoints = api_endpoints}};
     }
@@ -144,6 +149,7 @@ static int tear_down(void **state)
     for (size_t i = 0; i < SITES; i++) {
         controls_cache_free(f.sites[i].controls);
     }
+    store_close(f.fickle);
     store_close(f.store);
     return 0;
 }
@@ -372,6 +378,316 @@ static void a_refusal_names_what_blocks_at_one_moment(void **state)
     assert_int_equal(other.refused, 0);
 }
 
+/* ---- changes that are made together ---- */
+
+#define WAITING 4U
+
+/* Somebody who asks the first site while the panel is held. */
+struct waiting {
+    struct arena arena;
+    pthread_t thread;
+    json_t *states;
+    struct aws_call call;
+    struct err err;
+    int rc;
+};
+
+static struct waiting waiting[WAITING];
+static size_t waiting_count;
+static atomic_bool held;
+static atomic_bool holding;
+static pthread_t holder;
+
+static void hold_until_released(struct combine_call *first)
+{
+    (void)first;
+    atomic_store(&holding, true);
+    while (atomic_load(&held)) {
+        (void)sched_yield();
+    }
+}
+
+static void *hold(void *arn)
+{
+    struct model_arc_name name;
+    assert_int_equal(model_arc_parse(arn, &name), 0);
+    const char *const names[] = {name.id};
+    struct combine_call call = {.names = names, .count = 1, .weight = 1};
+    combine(controls_combiner(f.sites[0].controls), &call, hold_until_released);
+    return NULL;
+}
+
+/* Whoever wants to change the panel waits from now on, for 200 ms at most. */
+static void hold_panel(char *panel_arn)
+{
+    waiting_count = 0;
+    atomic_store(&held, true);
+    atomic_store(&holding, false);
+    assert_int_equal(pthread_create(&holder, NULL, hold, panel_arn), 0);
+    while (!atomic_load(&holding)) {
+        (void)sched_yield();
+    }
+}
+
+static void *wait_and_ask(void *context)
+{
+    struct waiting *self = context;
+    json_t *out = NULL;
+    self->call = (struct aws_call){.arena = &self->arena,
+                                   .context = &f.sites[0],
+                                   .service = service_arc_cluster.name,
+                                   .operation = "UpdateRoutingControlStates",
+                                   .account_id = "123456789012",
+                                   .path = "/",
+                                   .now = {.ns = f.now_ms * TIME_MS}};
+    self->rc = find(&service_arc_cluster, self->call.operation)(&self->call, self->states, &out,
+                                                                &self->err);
+    json_decref(out);
+    return NULL;
+}
+
+static void ask_meanwhile(json_t *take_states)
+{
+    struct combiner *combiner = controls_combiner(f.sites[0].controls);
+    size_t before = combiner_count(combiner);
+    struct waiting *self = &waiting[waiting_count++];
+    *self = (struct waiting){.states = take_states};
+    arena_init(&self->arena, 0);
+    assert_int_equal(pthread_create(&self->thread, NULL, wait_and_ask, self), 0);
+    while (combiner_count(combiner) == before) {
+        (void)sched_yield();
+    }
+}
+
+static json_t *one_state(const char *control, const char *state)
+{
+    return json_pack("{s:[{s:s, s:s}]}", "UpdateRoutingControlStateEntries", "RoutingControlArn",
+                     control, "RoutingControlState", state);
+}
+
+static void set_meanwhile(size_t control, const char *state)
+{
+    ask_meanwhile(one_state(f.controls[control], state));
+}
+
+/* What it came to stays until forget. */
+static void release(void)
+{
+    atomic_store(&held, false);
+    assert_int_equal(pthread_join(holder, NULL), 0);
+    for (size_t i = 0; i < waiting_count; i++) {
+        assert_int_equal(pthread_join(waiting[i].thread, NULL), 0);
+    }
+}
+
+static void forget(void)
+{
+    for (size_t i = 0; i < waiting_count; i++) {
+        json_decref(waiting[i].states);
+        arena_done(&waiting[i].arena);
+    }
+}
+
+static void changes_that_wait_are_made_by_one_transaction(void **state)
+{
+    (void)state;
+    assert_true(set(0, 0, "On")); /* fills the cache */
+    int64_t before = revision();
+    hold_panel(f.panel);
+    set_meanwhile(0, "Off");
+    set_meanwhile(1, "On");
+    set_meanwhile(2, "On");
+    set_meanwhile(1, "On"); /* it is already, by then */
+    release();
+    for (size_t i = 0; i < waiting_count; i++) {
+        assert_int_equal(waiting[i].rc, 0);
+    }
+    assert_int_equal(revision(), before + 1);
+    assert_false(is_on(0, 0));
+    assert_true(is_on(0, 1));
+    assert_true(is_on(1, 2));
+    forget();
+    assert_true(set(0, 0, "On")); /* and the cache knows it */
+    assert_int_equal(revision(), before + 2);
+}
+
+static void each_change_is_judged_by_what_those_before_it_leave(void **state)
+{
+    (void)state;
+    assert_true(set(0, 0, "On"));
+    assert_true(set(0, 1, "On"));
+    add_rule("one", "ATLEAST", 1, 0);
+    assert_true(set(0, 2, "On"));
+    int64_t before = revision();
+    hold_panel(f.panel);
+    set_meanwhile(0, "Off");
+    set_meanwhile(1, "Off"); /* forbidden by what the first left */
+    set_meanwhile(0, "On");
+    set_meanwhile(1, "Off"); /* allowed by what the third left */
+    release();
+    const int expected[] = {0, -1, 0, 0};
+    for (size_t i = 0; i < waiting_count; i++) {
+        assert_true((waiting[i].rc < 0) == (expected[i] < 0));
+    }
+    assert_string_equal(waiting[1].call.error_code, "ConflictException");
+    assert_int_equal(
+        json_array_size(json_object_get(waiting[1].call.error_members, "blockingRules")), 1);
+    assert_int_equal(revision(), before + 1);
+    assert_true(is_on(1, 0));
+    assert_false(is_on(1, 1));
+    forget();
+}
+
+static void a_wait_period_begins_with_the_change_before(void **state)
+{
+    (void)state;
+    assert_true(set(0, 0, "On"));
+    assert_true(set(0, 1, "On"));
+    add_rule("calm", "ATLEAST", 1, 5000);
+    f.now_ms += 6000;
+    hold_panel(f.panel);
+    set_meanwhile(0, "Off");
+    set_meanwhile(0, "On");
+    set_meanwhile(1, "Off");
+    set_meanwhile(2, "On"); /* no rule is about it */
+    release();
+    assert_true(waiting[0].rc == 0 && waiting[1].rc < 0 && waiting[2].rc < 0 && waiting[3].rc == 0);
+    assert_true(is_on(1, 1));
+    assert_true(is_on(1, 2));
+    forget();
+}
+
+/* The transaction writes what the control was before, and when it changed last. */
+static void a_control_that_was_turned_there_and_back_has_changed(void **state)
+{
+    (void)state;
+    assert_true(set(0, 0, "On"));
+    assert_true(set(0, 1, "On"));
+    add_rule("calm", "ATLEAST", 1, 5000);
+    char rule[MODEL_ARC_ARN];
+    (void)snprintf(rule, sizeof rule, "%s", out_text("AssertionRule", "SafetyRuleArn"));
+    f.now_ms += 6000;
+    hold_panel(f.panel);
+    set_meanwhile(0, "Off");
+    json_t *back = one_state(f.controls[0], "On");
+    assert_int_equal(json_object_set_new(back, "SafetyRulesToOverride", json_pack("[s]", rule)), 0);
+    ask_meanwhile(back);
+    release();
+    assert_true(waiting[0].rc == 0 && waiting[1].rc == 0);
+    forget();
+    assert_true(is_on(1, 0));
+    f.now_ms += 4000;
+    assert_false(set(1, 1, "Off"));
+    f.now_ms += 2000;
+    assert_true(set(1, 1, "Off"));
+}
+
+static void all_are_judged_again_when_the_cache_was_old(void **state)
+{
+    (void)state;
+    assert_true(set(0, 0, "On"));
+    add_rule("one", "ATLEAST", 1, 0);
+    assert_true(set(0, 2, "On")); /* fills the cache: a is On, b is Off */
+    assert_true(set(1, 1, "On"));
+    hold_panel(f.panel);
+    set_meanwhile(0, "Off"); /* the cache forbids it, the store does not */
+    set_meanwhile(2, "Off"); /* the cache allows it */
+    set_meanwhile(1, "Off"); /* b is all there is by then */
+    release();
+    assert_true(waiting[0].rc == 0 && waiting[1].rc == 0 && waiting[2].rc < 0);
+    assert_false(is_on(1, 0));
+    assert_true(is_on(1, 1));
+    assert_false(is_on(1, 2));
+    forget();
+}
+
+static void refusals_alone_write_nothing(void **state)
+{
+    (void)state;
+    assert_true(set(0, 0, "On"));
+    add_rule("one", "EXACTLY", 1, 0);
+    assert_true(set(0, 2, "On"));
+    int64_t before = revision();
+    hold_panel(f.panel);
+    set_meanwhile(0, "Off");
+    set_meanwhile(1, "On");
+    release();
+    for (size_t i = 0; i < waiting_count; i++) {
+        assert_true(waiting[i].rc < 0);
+        assert_string_equal(waiting[i].call.error_code, "ConflictException");
+    }
+    assert_int_equal(revision(), before);
+    forget();
+}
+
+static void what_one_asks_for_in_vain_does_not_harm_the_others(void **state)
+{
+    (void)state;
+    char gone[MODEL_ARC_ARN];
+    assert_true(set(0, 0, "On"));
+    (void)snprintf(gone, sizeof gone, "%s", f.controls[2]);
+    assert_int_equal(ask(1, &service_arc_config, "DeleteRoutingControl",
+                         json_pack("{s:s}", "RoutingControlArn", gone)),
+                     0);
+    hold_panel(f.panel);
+    ask_meanwhile(two_states(f.controls[0], "Off", gone, "On"));
+    set_meanwhile(1, "On");
+    release();
+    assert_true(waiting[0].rc < 0);
+    assert_string_equal(waiting[0].call.error_code, "ResourceNotFoundException");
+    assert_int_equal(waiting[1].rc, 0);
+    assert_true(is_on(1, 0));
+    assert_true(is_on(1, 1));
+    forget();
+}
+
+static void what_nobody_knows_the_outcome_of_is_told_to_all(void **state)
+{
+    (void)state;
+    assert_true(set(0, 0, "On"));
+    add_rule("one", "ATLEAST", 1, 0);
+    assert_true(set(0, 2, "On"));
+    hold_panel(f.panel);
+    set_meanwhile(1, "On");
+    set_meanwhile(0, "Off"); /* allowed after the first alone */
+    set_meanwhile(1, "Off"); /* forbidden then */
+    fickle_fail(f.fickle, true);
+    release();
+    fickle_fail(f.fickle, false);
+    for (size_t i = 0; i < waiting_count; i++) {
+        assert_true(waiting[i].rc < 0);
+        assert_string_equal(waiting[i].call.error_code, "EndpointTemporarilyUnavailableException");
+    }
+    forget();
+    assert_true(is_on(0, 0));
+    assert_true(set(0, 1, "On")); /* what did not happen is not in the cache */
+    assert_true(set(0, 0, "Off"));
+}
+
+static void who_changes_two_panels_takes_along_who_changes_one(void **state)
+{
+    (void)state;
+    make_second_panel();
+    assert_true(set(0, 0, "On"));
+    assert_int_equal(ask(0, &service_arc_cluster, "UpdateRoutingControlStates",
+                         two_states(second_controls[0], "On", second_controls[1], "On")),
+                     0);
+    int64_t before = revision();
+    hold_panel(second_panel);
+    ask_meanwhile(two_states(f.controls[0], "Off", second_controls[0], "Off"));
+    set_meanwhile(1, "On");                              /* waits behind it */
+    ask_meanwhile(one_state(second_controls[1], "Off")); /* the rule wants one of them */
+    ask_meanwhile(two_states(f.controls[2], "On", second_controls[0], "On"));
+    release();
+    assert_true(waiting[0].rc == 0 && waiting[1].rc == 0 && waiting[2].rc < 0 &&
+                waiting[3].rc == 0);
+    assert_int_equal(revision(), before + 1);
+    assert_false(is_on(1, 0));
+    assert_true(is_on(1, 1));
+    assert_true(is_on(1, 2));
+    forget();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +705,23 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_wait_period_is_known_everywhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_update_names_every_rule_that_blocks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_refusal_names_what_blocks_at_one_moment, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(changes_that_wait_are_made_by_one_transaction, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(each_change_is_judged_by_what_those_before_it_leave, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_wait_period_begins_with_the_change_before, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_control_that_was_turned_there_and_back_has_changed,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_are_judged_again_when_the_cache_was_old, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(refusals_alone_write_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_one_asks_for_in_vain_does_not_harm_the_others, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_nobody_knows_the_outcome_of_is_told_to_all, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_changes_two_panels_takes_along_who_changes_one, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

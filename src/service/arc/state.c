@@ -1,19 +1,13 @@
 /* The states of routing controls: route53-recovery-cluster. Called as handlers on API threads.
  *
- * An update is one transaction: it writes the states that change and the guards of their panels,
- * and compares the guards under which it was judged. So it happens as a whole or not at all, two of
- * them never pass each other, and one that the cache allows costs one round trip to the store. What
- * the cache forbids, or does not know, is read from the store before it is said; the panels of a
- * change over several are then compared together, so that what is said was so at one moment.
- *
  * A store that cannot be reached is EndpointTemporarilyUnavailableException, which tells clients to
  * try another endpoint of the cluster; an update may have happened then, and sending it again does
- * no harm. Invariant: states only ever change in judge_and_commit. */
+ * no harm. Invariant: nothing is answered from the site's own copy of the store. */
 #include "base/text.h"
 #include "model/path.h"
 #include "service/arc/handlers.h"
 #include "service/arc/support.h"
-#include "service/common/turns.h"
+#include "service/arc/update.h"
 
 #include <errno.h>
 #include <string.h>
@@ -36,119 +30,13 @@ static int endpoint_error(struct aws_call *call, int rc, struct err *err)
 
 /* ---- update ---- */
 
-static void forget_error(struct aws_call *call, struct err *err)
-{
-    call->error_members = NULL; /* goes with the arena */
-    call->error_code = NULL;
-    err_clear(err);
-}
-
-/* Whether one of the part's changes makes a control something else. */
-static void put_part(struct aws_call *call, struct store_txn *txn, const struct change_part *part)
-{
-    static const char value[] = "{\"v\":1}";
-    const struct arc_panel *panel = &part->panel.panel;
-    const char *guard = model_arc_guard(call->arena, part->panel_id);
-    store_txn_require_revision(txn, guard, part->panel.guard);
-    for (size_t i = 0; i < part->count; i++) {
-        const struct arc_control *control = &panel->controls[part->changes[i].control];
-        if (control->state.on != part->changes[i].on) {
-            struct model_arc_state state = {
-                .on = part->changes[i].on, .changed = call->now, .later = control->state.later};
-            const char *text = model_arc_state_encode(call->arena, part->panel_id, &state);
-            store_txn_put(txn, model_arc_state_key(call->arena, part->panel_id, control->id), text,
-                          strlen(text));
-        }
-    }
-    if (part->judgement.changed != 0) {
-        store_txn_put(txn, guard, value, sizeof value - 1);
-    }
-}
-
-/* A change that changes nothing is compared all the same: it is true when it is answered. */
-static int commit(struct aws_call *call, const struct change *change, struct err *err)
-{
-    struct service_context *context = service_context(call);
-    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-    int64_t revision = 0;
-    for (size_t i = 0; i < change->part_count; i++) {
-        put_part(call, txn, &change->parts[i]);
-    }
-    int rc = store_commit(context->store, txn, &revision, err);
-    for (size_t i = 0; rc == 0 && i < change->part_count; i++) {
-        const struct change_part *part = &change->parts[i];
-        if (part->judgement.changed != 0) {
-            controls_changed(context->controls, &part->panel, part->changes, part->count, call->now,
-                             revision);
-        }
-    }
-    return rc;
-}
-
-/* Each panel was read as it was at one moment; several are compared at one. */
-static int refuse(struct aws_call *call, const struct change *change, struct err *err)
-{
-    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-    int64_t revision = 0;
-    for (size_t i = 0; i < change->part_count; i++) {
-        const struct change_part *part = &change->parts[i];
-        store_txn_require_revision(txn, model_arc_guard(call->arena, part->panel_id),
-                                   part->panel.guard);
-    }
-    int rc = change->part_count > 1
-                 ? store_commit(service_context(call)->store, txn, &revision, err)
-                 : 0;
-    return rc == 0 ? change_refuse(call, change, err) : rc;
-}
-
-static int judge_and_commit(struct aws_call *call, struct change *change, struct err *err)
-{
-    bool fresh = false;
-    for (unsigned attempt = 0; attempt < ARC_ATTEMPTS; attempt++) {
-        int rc = change_judge(call, fresh, change, err);
-        bool doubtful = !fresh && (rc == -ENOENT || call->error_code != NULL);
-        if (rc == 0 && change_blocking(change) != 0) {
-            doubtful = change_from_cache(change);
-            rc = doubtful ? 0 : refuse(call, change, err);
-            doubtful = doubtful || (call->error_code == NULL && err->kind == ERR_CONFLICT);
-        } else if (rc == 0) {
-            rc = commit(call, change, err);
-            doubtful = rc != 0 && err->kind == ERR_CONFLICT;
-        }
-        if (!doubtful) {
-            return rc;
-        }
-        forget_error(call, err);
-        fresh = true;
-    }
-    return aws_error(call, err, "ConflictException",
-                     "The states changed too often meanwhile to be judged. Please retry.");
-}
-
-/* Changes of one panel at this site are judged one after the other, in the order in which they
- * came. What is judged after a wait is judged by the time after it. */
-static int change_in_turn(struct aws_call *call, struct change *change, struct err *err)
-{
-    struct turns *turns = controls_turns(service_context(call)->controls);
-    const char *panels[MODEL_ARC_CHANGES];
-    struct turn turn;
-    for (size_t i = 0; i < change->part_count; i++) {
-        panels[i] = change->parts[i].panel_id;
-    }
-    call->now.ns += turns_enter(turns, &turn, panels, change->part_count);
-    int rc = judge_and_commit(call, change, err);
-    turns_leave(turns, &turn);
-    return rc;
-}
-
 static int update(struct aws_call *call, const json_t *entries, const json_t *overrides,
                   json_t **ret_out, struct err *err)
 {
     struct change *change = arena_alloc(call->arena, sizeof *change);
     int rc = change_read(call, entries, overrides, change, err);
-    if (rc == 0) {
-        rc = change_in_turn(call, change, err);
-    }
+    rc = rc == 0 ? change_find_overrides(call, change, err) : rc;
+    rc = rc == 0 ? update_states(call, change, err) : rc;
     return rc == 0 ? tree_answer(json_object(), ret_out, err) : endpoint_error(call, rc, err);
 }
 

@@ -1,6 +1,6 @@
 /* Wanted changes of routing control states: see change.h. Called by service/arc and service/leeward
- * on API threads. Invariant: nothing is refused for what only the cache says; callers judge again,
- * fresh, before they say no. */
+ * on API threads. Invariant: a judgement is of the panel that it was given, and of the call's time;
+ * callers say no only for what the store said. */
 #include "service/common/change.h"
 
 #include "base/text.h"
@@ -116,15 +116,6 @@ int change_read(struct aws_call *call, const json_t *entries, const json_t *over
 
 /* ---- the judgement ---- */
 
-static int load_part(struct aws_call *call, bool fresh, struct change_part *part,
-                     const struct model_arc_name *first, struct err *err)
-{
-    struct service_context *context = service_context(call);
-    int rc = controls_load(context->store, context->controls, part->panel_id, fresh, call->arena,
-                           &part->panel, err);
-    return rc == -ENOENT ? change_not_found(call, first, err) : rc;
-}
-
 /* The changes of the part, by their places in its panel. */
 static int place_changes(struct aws_call *call, const struct change *change,
                          struct change_part *part, struct err *err)
@@ -143,9 +134,7 @@ static int place_changes(struct aws_call *call, const struct change *change,
     return 0;
 }
 
-/* Rules of panels that the change does not touch are looked up: a name that is wrong is said to be
- * so before it matters. */
-static int judge_overrides(struct aws_call *call, const struct change *change, struct err *err)
+int change_find_overrides(struct aws_call *call, const struct change *change, struct err *err)
 {
     for (size_t i = 0; i < change->override_count; i++) {
         const struct model_arc_name *name = &change->overrides[i];
@@ -172,28 +161,49 @@ static const struct model_arc_name *first_of(const struct change *change, const 
     return &change->names[0];
 }
 
-int change_judge(struct aws_call *call, bool fresh, struct change *change, struct err *err)
+int change_no_panel(struct aws_call *call, const struct change *change,
+                    const struct change_part *part, struct err *err)
+{
+    return change_not_found(call, first_of(change, part->panel_id), err);
+}
+
+int change_judge_part(struct aws_call *call, const struct change *change, struct change_part *part,
+                      struct err *err)
 {
     const char **overrides =
         arena_array(call->arena, change->override_count + 1, sizeof *overrides);
     for (size_t i = 0; i < change->override_count; i++) {
         overrides[i] = change->overrides[i].id;
     }
-    int rc = judge_overrides(call, change, err);
+    int rc = place_changes(call, change, part, err);
+    if (rc == 0) {
+        struct arc_request request = {.changes = part->changes,
+                                      .change_count = part->count,
+                                      .overrides = overrides,
+                                      .override_count = change->override_count,
+                                      .now = call->now};
+        arc_judge(&part->panel.panel, &request, call->arena, &part->judgement);
+    }
+    return rc;
+}
+
+static int load_and_judge(struct aws_call *call, const struct change *change,
+                          struct change_part *part, struct err *err)
+{
+    struct service_context *context = service_context(call);
+    int rc = controls_load(context->store, context->controls, part->panel_id, true, call->arena,
+                           &part->panel, err);
+    if (rc == -ENOENT) {
+        return change_no_panel(call, change, part, err);
+    }
+    return rc == 0 ? change_judge_part(call, change, part, err) : rc;
+}
+
+int change_judge(struct aws_call *call, struct change *change, struct err *err)
+{
+    int rc = change_find_overrides(call, change, err);
     for (size_t i = 0; rc == 0 && i < change->part_count; i++) {
-        struct change_part *part = &change->parts[i];
-        rc = load_part(call, fresh, part, first_of(change, part->panel_id), err);
-        if (rc == 0) {
-            rc = place_changes(call, change, part, err);
-        }
-        if (rc == 0) {
-            struct arc_request request = {.changes = part->changes,
-                                          .change_count = part->count,
-                                          .overrides = overrides,
-                                          .override_count = change->override_count,
-                                          .now = call->now};
-            arc_judge(&part->panel.panel, &request, call->arena, &part->judgement);
-        }
+        rc = load_and_judge(call, change, &change->parts[i], err);
     }
     return rc;
 }
@@ -205,16 +215,6 @@ size_t change_blocking(const struct change *change)
         count += change->parts[i].judgement.blocking;
     }
     return count;
-}
-
-bool change_from_cache(const struct change *change)
-{
-    for (size_t i = 0; i < change->part_count; i++) {
-        if (change->parts[i].panel.cached) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- the refusal ---- */

@@ -39,15 +39,23 @@ struct change {
  * for another account's. */
 int change_read(struct aws_call *call, const json_t *entries, const json_t *overrides,
                 struct change *ret_change, struct err *err) MUST_CHECK;
-/* Loads the panels (fresh: not from the cache) and judges. ResourceNotFoundException for controls
- * and overridden rules that are not there. */
-int change_judge(struct aws_call *call, bool fresh, struct change *change, struct err *err)
+/* Whether the rules to pass over are there, also those of panels that the change does not touch: a
+ * name that is wrong is said to be so before it matters. ResourceNotFoundException. */
+int change_find_overrides(struct aws_call *call, const struct change *change, struct err *err)
     MUST_CHECK;
-/* Over all parts, after change_judge. */
+/* Judges a part whose panel is filled. ResourceNotFoundException for controls that are not there.
+ */
+int change_judge_part(struct aws_call *call, const struct change *change, struct change_part *part,
+                      struct err *err) MUST_CHECK;
+/* All of it: looks for the rules, reads the panels from the store, judges. */
+int change_judge(struct aws_call *call, struct change *change, struct err *err) MUST_CHECK;
+/* Over all parts, once they are judged. */
 size_t change_blocking(const struct change *change);
-bool change_from_cache(const struct change *change);
 /* ConflictException naming every rule that blocks, with the reason of each. */
 int change_refuse(struct aws_call *call, const struct change *change, struct err *err);
+/* ResourceNotFoundException for the part's panel: of its first control. */
+int change_no_panel(struct aws_call *call, const struct change *change,
+                    const struct change_part *part, struct err *err);
 /* ResourceNotFoundException with the members that service wants. */
 int change_not_found(struct aws_call *call, const struct model_arc_name *name, struct err *err);
 

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "model/path.h"
-#include "service/common/turns.h"
+#include "service/common/combine.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -15,10 +15,10 @@
 
 #include <jansson.h>
 
-/* Reads that meet a change start again this often. */
-#define ATTEMPTS 32
 /* With changes that came before: a store that hangs holds all of them up. */
 #define PATIENCE (200 * TIME_MS)
+/* Routing controls that one transaction changes at most: some tens of kilobytes. */
+#define TOGETHER 100U
 
 #define PANELS_LIMIT ((size_t)MODEL_ARC_CLUSTERS * MODEL_ARC_PANELS)
 
@@ -41,7 +41,7 @@ struct cached {
 };
 
 struct controls_cache {
-    struct turns *turns;
+    struct combiner *combiner;
     pthread_mutex_t mutex; /* over the rest */
     struct cached panels[PANELS_LIMIT];
     size_t count;
@@ -103,14 +103,14 @@ static int fill_shape(struct shape *shape, const struct store_list *controls,
 struct controls_cache *controls_cache_new(void)
 {
     struct controls_cache *cache = memory_new(sizeof *cache);
-    cache->turns = turns_new(PATIENCE);
+    cache->combiner = combiner_new(PATIENCE, TOGETHER);
     (void)pthread_mutex_init(&cache->mutex, NULL); /* cannot fail on Linux */
     return cache;
 }
 
-struct turns *controls_turns(const struct controls_cache *cache)
+struct combiner *controls_combiner(const struct controls_cache *cache)
 {
-    return cache != NULL ? cache->turns : NULL;
+    return cache != NULL ? cache->combiner : NULL;
 }
 
 static void drop(struct cached *cached)
@@ -130,7 +130,7 @@ void controls_cache_free(struct controls_cache *take_cache)
     for (size_t i = 0; i < take_cache->count; i++) {
         drop(&take_cache->panels[i]);
     }
-    turns_free(take_cache->turns);
+    combiner_free(take_cache->combiner);
     (void)pthread_mutex_destroy(&take_cache->mutex); /* nobody uses it any more */
     free(take_cache);
 }
@@ -202,7 +202,6 @@ static void keep(struct controls_cache *cache, const char *panel_id, int64_t gua
 }
 
 void controls_changed(struct controls_cache *cache, const struct controls_panel *panel,
-                      const struct arc_change *changes, size_t change_count, struct wall now,
                       int64_t guard)
 {
     if (cache == NULL) {
@@ -212,12 +211,8 @@ void controls_changed(struct controls_cache *cache, const struct controls_panel 
     struct cached *cached = find(cache, panel->id);
     if (cached != NULL && cached->guard == panel->guard) {
         cached->guard = guard;
-        for (size_t i = 0; i < change_count; i++) {
-            struct model_arc_state *state = &cached->states[changes[i].control];
-            if (state->on != changes[i].on) {
-                state->on = changes[i].on;
-                state->changed = now;
-            }
+        for (size_t i = 0; i < cached->shape->control_count; i++) {
+            cached->states[i] = panel->panel.controls[i].state;
         }
     }
     (void)pthread_mutex_unlock(&cache->mutex);
@@ -225,60 +220,25 @@ void controls_changed(struct controls_cache *cache, const struct controls_panel 
 
 /* ---- the store ---- */
 
-struct reading {
-    int64_t guard;
-    struct store_list controls;
-    struct store_list states;
-    struct store_list rules;
-};
+enum { GUARDS, CONTROLS, STATES, RULES, PARTS };
 
-static int read_guard(struct store *store, const char *key, struct arena *arena,
-                      int64_t *ret_revision, struct err *err)
+/* One state of the panel: all of it is read at one moment. Nothing else has its guard's key as the
+ * beginning of its own. */
+static int read_panel(struct store *store, const char *panel_id, struct arena *arena,
+                      struct store_list lists[PARTS], struct err *err)
 {
-    struct store_entry guard;
-    int rc = store_get(store, key, arena, &guard, err);
-    if (rc == -ENOENT) {
-        return err_set(err, ERR_NOT_FOUND, "there is no such control panel");
-    }
-    if (rc == 0) {
-        *ret_revision = guard.changed_revision;
+    const char *const prefixes[] = {
+        [GUARDS] = model_arc_guard(arena, panel_id),
+        [CONTROLS] = model_arc_prefix(arena, PATH_ARC_CONTROLS, panel_id),
+        [STATES] = model_arc_prefix(arena, PATH_ARC_STATES, panel_id),
+        [RULES] = model_arc_prefix(arena, PATH_ARC_RULES, panel_id),
+    };
+    int rc = store_ranges(store, prefixes, PARTS, arena, lists, err);
+    if (rc == 0 &&
+        (lists[GUARDS].count == 0 || !text_equal(lists[GUARDS].entries[0].key, prefixes[GUARDS]))) {
+        rc = err_set(err, ERR_NOT_FOUND, "there is no such control panel");
     }
     return rc;
-}
-
-/* One state of the panel: what was read between two equal guards. */
-static int read_panel(struct store *store, const char *panel_id, struct arena *arena,
-                      struct reading *ret_reading, struct err *err)
-{
-    const char *guard_key = model_arc_guard(arena, panel_id);
-    struct reading reading = {.guard = 0};
-    int64_t after = 0;
-    for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
-        int rc = read_guard(store, guard_key, arena, &reading.guard, err);
-        if (rc == 0) {
-            rc = store_range(store, model_arc_prefix(arena, PATH_ARC_CONTROLS, panel_id), NULL, 0,
-                             arena, &reading.controls, err);
-        }
-        if (rc == 0) {
-            rc = store_range(store, model_arc_prefix(arena, PATH_ARC_STATES, panel_id), NULL, 0,
-                             arena, &reading.states, err);
-        }
-        if (rc == 0) {
-            rc = store_range(store, model_arc_prefix(arena, PATH_ARC_RULES, panel_id), NULL, 0,
-                             arena, &reading.rules, err);
-        }
-        if (rc == 0) {
-            rc = read_guard(store, guard_key, arena, &after, err);
-        }
-        if (rc != 0) {
-            return rc;
-        }
-        if (after == reading.guard) {
-            *ret_reading = reading;
-            return 0;
-        }
-    }
-    return err_set(err, ERR_CONFLICT, "control panel %s changes too often to be read", panel_id);
 }
 
 /* The states in the order of the controls: both lists are sorted by control. What later versions
@@ -304,25 +264,25 @@ static int match_states(struct shape *shape, const struct store_list *list, stru
 static int load_stored(struct store *store, struct controls_cache *cache, const char *panel_id,
                        struct arena *arena, struct controls_panel *ret_panel, struct err *err)
 {
-    struct reading reading = {.guard = 0};
+    struct store_list lists[PARTS];
     struct model_arc_state *states = NULL;
-    int rc = read_panel(store, panel_id, arena, &reading, err);
+    int rc = read_panel(store, panel_id, arena, lists, err);
     if (rc != 0) {
         return rc;
     }
+    int64_t guard = lists[GUARDS].entries[0].changed_revision;
     struct shape *shape = memory_new(sizeof *shape);
     atomic_init(&shape->references, 1);
     arena_init(&shape->arena, 0);
-    rc = fill_shape(shape, &reading.controls, &reading.rules, err);
+    rc = fill_shape(shape, &lists[CONTROLS], &lists[RULES], err);
     if (rc == 0) {
-        rc = match_states(shape, &reading.states, arena, &states, err);
+        rc = match_states(shape, &lists[STATES], arena, &states, err);
     }
     if (rc == 0) {
-        *ret_panel =
-            (struct controls_panel){.id = arena_strdup(arena, panel_id), .guard = reading.guard};
+        *ret_panel = (struct controls_panel){.id = arena_strdup(arena, panel_id), .guard = guard};
         hand_out(shape, states, arena, ret_panel);
         if (cache != NULL) {
-            keep(cache, panel_id, reading.guard, shape, states);
+            keep(cache, panel_id, guard, shape, states);
         }
     }
     shape_unref(shape);

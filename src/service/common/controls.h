@@ -25,22 +25,22 @@ struct controls_panel {
 };
 
 struct controls_cache;
-struct turns; /* turns.h */
+struct combiner; /* combine.h */
 
 struct controls_cache *controls_cache_new(void) MUST_CHECK;
 void controls_cache_free(struct controls_cache *take_cache);
-/* In which changes of states are made; names are panels' ids. NULL when the cache is. */
-struct turns *controls_turns(const struct controls_cache *cache);
+/* In which changes of states are made; names are panels' ids, weights are counts of controls. NULL
+ * when the cache is. */
+struct combiner *controls_combiner(const struct controls_cache *cache);
 
 /* cache may be NULL. fresh: from the store in any case. ERR_NOT_FOUND: there is no such panel (with
  * a cache: none when it was read). */
 int controls_load(struct store *store, struct controls_cache *cache, const char *panel_id,
                   bool fresh, struct arena *arena, struct controls_panel *ret_panel,
                   struct err *err) MUST_CHECK;
-/* A transaction that compared the panel's guard changed it: these are the states now, under this
- * guard. */
+/* A transaction that compared the panel's guard changed it: its states are what they are in panel
+ * now, under the new guard. panel is what controls_load gave, but for states. */
 void controls_changed(struct controls_cache *cache, const struct controls_panel *panel,
-                      const struct arc_change *changes, size_t change_count, struct wall now,
                       int64_t guard);
 
 #endif

@@ -132,7 +132,7 @@ int leeward_explain_states(struct aws_call *call, const json_t *in, json_t **ret
     int rc = change_read(call, json_object_get(in, "UpdateRoutingControlStateEntries"),
                          json_object_get(in, "SafetyRulesToOverride"), change, err);
     if (rc == 0) {
-        rc = change_judge(call, true, change, err);
+        rc = change_judge(call, change, err);
     }
     return rc == 0 ? leeward_answer(json_pack("{s:b, s:o, s:o}", "Allowed",
                                               change_blocking(change) == 0, "Controls",

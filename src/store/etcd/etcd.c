@@ -347,6 +347,7 @@ static const struct store_backend etcd_backend = {
     .name = "etcd",
     .get = etcd_get,
     .range = etcd_range,
+    .ranges = etcd_ranges,
     .count = etcd_count,
     .revision = etcd_revision,
     .past = etcd_past,

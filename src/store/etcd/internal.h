@@ -31,6 +31,10 @@ int etcd_commit(struct store *store, const struct store_txn *txn, int64_t *ret_r
 /* Compacts etcd; ERR_COMPACTED when that was done already. */
 int etcd_compact_at(struct etcd_store *self, int64_t revision, struct err *err) MUST_CHECK;
 
+/* ranges.c */
+int etcd_ranges(struct store *store, const char *const *prefixes, size_t count, struct arena *arena,
+                struct store_list *ret_lists, struct err *err);
+
 /* watch.c */
 int etcd_watch_open(struct store *store, const char *prefix, int64_t after,
                     struct store_watch **ret_watch, struct err *err);

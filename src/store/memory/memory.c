@@ -173,6 +173,19 @@ static int memory_range(struct store *store, const char *prefix, const char *aft
     return rc;
 }
 
+static int memory_ranges(struct store *store, const char *const *prefixes, size_t count,
+                         struct arena *arena, struct store_list *ret_lists, struct err *err)
+{
+    struct memory_store *self = self_of(store);
+    int rc = 0;
+    (void)pthread_mutex_lock(&self->lock);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = range(self, prefixes[i], NULL, STORE_RANGES_ENTRIES, arena, &ret_lists[i], err);
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    return rc;
+}
+
 static int memory_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err)
 {
     struct memory_store *self = self_of(store);
@@ -560,6 +573,7 @@ static const struct store_backend backend = {
     .name = "memory",
     .get = memory_get,
     .range = memory_range,
+    .ranges = memory_ranges,
     .count = memory_count,
     .revision = memory_revision,
     .commit = memory_commit,

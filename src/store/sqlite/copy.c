@@ -398,6 +398,14 @@ static int copy_range(struct store *store, const char *prefix, const char *after
     return judged(copy_of(store), rc, err);
 }
 
+static int copy_ranges(struct store *store, const char *const *prefixes, size_t count,
+                       struct arena *arena, struct store_list *ret_lists, struct err *err)
+{
+    int rc = withheld(copy_of(store), err);
+    rc = rc != 0 ? rc : sqlite_store_ranges(store, prefixes, count, arena, ret_lists, err);
+    return judged(copy_of(store), rc, err);
+}
+
 static int copy_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err)
 {
     int rc = withheld(copy_of(store), err);
@@ -478,6 +486,7 @@ static const struct store_backend backend = {
     .name = "replica",
     .get = copy_get,
     .range = copy_range,
+    .ranges = copy_ranges,
     .count = copy_count,
     .revision = copy_revision,
     .commit = copy_commit,

@@ -188,6 +188,8 @@ int sqlite_store_get(struct store *store, const char *key, struct arena *arena,
 int sqlite_store_range(struct store *store, const char *prefix, const char *after, size_t limit,
                        bool bare, struct arena *arena, struct store_list *ret_list,
                        struct err *err);
+int sqlite_store_ranges(struct store *store, const char *const *prefixes, size_t count,
+                        struct arena *arena, struct store_list *ret_lists, struct err *err);
 int sqlite_store_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err);
 int sqlite_store_revision(struct store *store, int64_t *ret_revision, struct err *err);
 int sqlite_store_changes(struct store *store, const char *prefix, int64_t after,

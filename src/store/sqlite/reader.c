@@ -238,6 +238,26 @@ int sqlite_store_range(struct store *store, const char *prefix, const char *afte
     return rc;
 }
 
+int sqlite_store_ranges(struct store *store, const char *const *prefixes, size_t count,
+                        struct arena *arena, struct store_list *ret_lists, struct err *err)
+{
+    struct sqlite_store *self = sqlite_store_of(store);
+    int64_t revision = 0;
+    int64_t compacted = 0;
+    struct sqlite_connection *reader = snapshot_take(self, &revision, &compacted, err);
+    if (reader == NULL) {
+        return err->code;
+    }
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        ret_lists[i] = (struct store_list){.revision = revision};
+        rc = range(reader, prefixes[i], NULL, STORE_RANGES_ENTRIES, false, arena, &ret_lists[i],
+                   err);
+    }
+    reader_give(self, reader);
+    return rc;
+}
+
 int sqlite_store_count(struct store *store, const char *prefix, size_t *ret_count, struct err *err)
 {
     struct sqlite_store *self = sqlite_store_of(store);

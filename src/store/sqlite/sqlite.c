@@ -189,6 +189,7 @@ static const struct store_backend backend = {
     .name = "sqlite",
     .get = sqlite_store_get,
     .range = sqlite_store_range,
+    .ranges = sqlite_store_ranges,
     .count = sqlite_store_count,
     .revision = sqlite_store_revision,
     .commit = sqlite_store_commit,
