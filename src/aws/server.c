@@ -4,6 +4,7 @@
  * can make us hold is bounded, per connection and in all. */
 #include "aws/server.h"
 
+#include "aws/acceptor.h"
 #include "aws/connections.h"
 #include "aws/dispatch.h"
 #include "aws/listener.h"
@@ -28,10 +29,19 @@
 #define STOP_PATIENCE_S 10                    /* for answers on their way when stopping */
 #define STUCK_PATIENCE_NS (2 * TIME_S)        /* for one of which the client takes nothing then */
 
+/* A thread of libmicrohttpd. */
+struct worker {
+    struct aws_server *server;
+    size_t number;
+};
+
 struct aws_server {
     struct dispatch *dispatch;
     struct connections *connections;
-    struct MHD_Daemon *daemon;
+    struct acceptor *acceptor;
+    struct MHD_Daemon *daemons[ACCEPTOR_WORKERS]; /* one a worker */
+    struct worker workers[ACCEPTOR_WORKERS];
+    size_t worker_count; /* that were started */
     struct sockaddr_storage address;
     struct upload_budget budget;
     bool tls;
@@ -62,7 +72,8 @@ static struct connection *connection_of(struct MHD_Connection *connection)
 static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct aws_server *server = cls;
+    const struct worker *worker = cls;
+    struct aws_server *server = worker->server;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -71,6 +82,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
     } else if (*socket_context != NULL) {
         connection_closed(server->connections, *socket_context);
         *socket_context = NULL;
+        acceptor_closed(server->acceptor, worker->number);
     }
 }
 
@@ -255,10 +267,25 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return send_response(exchange, connection, &answer);
 }
 
-static int start_daemon(struct aws_server *server, const struct aws_server_config *config,
-                        int listener, struct err *err)
+/* options: of TLS, or none. */
+static struct MHD_Daemon *start_worker(struct aws_server *server,
+                                       const struct aws_server_config *config,
+                                       struct worker *worker, const struct MHD_OptionItem *options)
 {
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET;
+    /* Each takes as many as there are in all: the acceptor counts. */
+    return MHD_start_daemon(
+        server->tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, server,
+        MHD_OPTION_CONNECTION_LIMIT, config->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        (config->idle_ms + 999) / 1000, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, worker,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+}
+
+static int start_workers(struct aws_server *server, const struct aws_server_config *config,
+                         struct err *err)
+{
     /* Options that may be absent stand last: the list ends at the first MHD_OPTION_END. */
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, NULL},
@@ -270,7 +297,6 @@ static int start_daemon(struct aws_server *server, const struct aws_server_confi
     char *certificate = NULL;
     char *key = NULL;
     if (server->tls) {
-        flags |= MHD_USE_TLS;
         certificate = memory_strdup(config->certificate_pem);
         key = memory_strdup(config->key_pem);
         tls[0].ptr_value = certificate;
@@ -279,25 +305,23 @@ static int start_daemon(struct aws_server *server, const struct aws_server_confi
     } else {
         tls[0].option = MHD_OPTION_END;
     }
-    server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, listener,
-        MHD_OPTION_THREAD_POOL_SIZE, config->threads, MHD_OPTION_CONNECTION_LIMIT,
-        config->connections, MHD_OPTION_CONNECTION_TIMEOUT, (config->idle_ms + 999) / 1000,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_URI_LOG_CALLBACK, on_target,
-        server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_ARRAY, tls,
-        MHD_OPTION_END);
+    bool good = true;
+    while (good && server->worker_count < config->threads) {
+        size_t number = server->worker_count;
+        server->workers[number] = (struct worker){.server = server, .number = number};
+        server->daemons[number] = start_worker(server, config, &server->workers[number], tls);
+        good = server->daemons[number] != NULL;
+        server->worker_count += good ? 1 : 0;
+    }
     if (key != NULL) { /* libmicrohttpd has parsed them */
         secret_wipe_memory(key, strlen(key));
     }
     free(key);
     free(certificate);
-    if (server->daemon == NULL) {
-        (void)close(listener); /* nothing was sent */
-        return err_set(err, ERR_INVALID, "cannot start the API server%s",
-                       server->tls ? ": is the certificate for this key, both in PEM form?" : "");
-    }
-    return 0;
+    return good
+               ? 0
+               : err_set(err, ERR_INVALID, "cannot start the API server%s",
+                         server->tls ? ": is the certificate for this key, both in PEM form?" : "");
 }
 
 int aws_server_listen(const struct sockaddr_storage *address, int *ret_descriptor, struct err *err)
@@ -350,7 +374,13 @@ int aws_server_start(const struct aws_server_config *config, struct aws_server *
     }
     if (code == 0) {
         *ret_server = server; /* before the threads: the first call may ask for the address */
-        code = start_daemon(server, config, listener, err);
+        code = start_workers(server, config, err);
+        if (code != 0) {
+            (void)close(listener); /* nothing was sent */
+        } else {
+            code = acceptor_new(listener, server->daemons, server->worker_count,
+                                config->connections, &server->acceptor, err);
+        }
     }
     if (code != 0) {
         *ret_server = NULL;
@@ -381,16 +411,16 @@ void aws_server_stop(struct aws_server *take_server)
     if (server == NULL) {
         return;
     }
-    if (server->daemon != NULL) {
+    if (server->acceptor != NULL) {
         atomic_store(&server->stopping, true);
-        int listener = MHD_quiesce_daemon(server->daemon);
+        acceptor_stop(server->acceptor);
         connections_hurry(server->connections, STUCK_PATIENCE_NS);
         wait_for_answers(server);
-        MHD_stop_daemon(server->daemon);
-        if (listener >= 0) {
-            (void)close(listener); /* nothing was sent on it */
-        }
     }
+    for (size_t i = 0; i < server->worker_count; i++) {
+        MHD_stop_daemon(server->daemons[i]);
+    }
+    acceptor_free(server->acceptor);
     connections_free(server->connections);
     dispatch_free(server->dispatch);
     thread_sync_done(&server->lock, &server->idle);

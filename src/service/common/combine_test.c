@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #define CALLERS 5U
-#define WEIGHT 100U
+#define WEIGHT ((size_t)100)
 
 static const char *const a[] = {"a"};
 static const char *const b[] = {"b"};
