@@ -98,7 +98,7 @@ static void connection_free(struct link_connection *take_connection)
 static int open_connection(struct link_store *self, struct link_connection *connection,
                            struct mono deadline, struct err *err)
 {
-    struct link_frame frame;
+    struct link_frame frame = {0};
     int rc = link_connect(self, &connection->stream, err);
     connection->used = false;
     rc = rc != 0 ? rc : link_stream_receive(&connection->stream, deadline, &frame, err);
@@ -214,30 +214,32 @@ static int call_on(struct link_store *self, struct link_connection *one,
     }
 }
 
-/* 0 with an answer that must be given to finish. */
-static int call(struct link_store *self, const struct link_request *request,
-                struct answer *ret_answer, struct err *err)
+/* The answer must be given to finish; without a connection it is none, and err says why. */
+static struct answer call(struct link_store *self, const struct link_request *request,
+                          struct err *err)
 {
-    struct link_frame frame;
+    struct answer answer = {0};
+    struct link_frame frame = {0};
     struct mono deadline = mono_from_now(self->timeout_ms * TIME_MS);
     struct link_connection *one = borrow(self, deadline);
     if (one == NULL) {
-        return err_set(err, ERR_TIMEOUT, "%u calls to the store at %s are under way", CALLS,
-                       self->path);
+        (void)err_set(err, ERR_TIMEOUT, "%u calls to the store at %s are under way", CALLS,
+                      self->path); /* the caller returns it */
+        return answer;
     }
     int rc = call_on(self, one, request, deadline, &frame, err);
     if (rc == 0) {
-        rc = judge(self, &frame, &ret_answer->reader, err);
+        rc = judge(self, &frame, &answer.reader, err);
         if (rc != 0 && err->kind == ERR_CORRUPT) {
             link_stream_done(&one->stream);
         }
     }
     if (rc != 0) {
         give_back(self, one);
-        return rc;
+        return answer;
     }
-    ret_answer->connection = one;
-    return 0;
+    answer.connection = one;
+    return answer;
 }
 
 /* rc: what was found of the answer; it is returned. */
@@ -255,10 +257,9 @@ static int call_number(struct store *store, const struct link_request *request, 
                        struct err *err)
 {
     struct link_store *self = link_of(store);
-    struct answer answer;
-    int rc = call(self, request, &answer, err);
-    if (rc != 0) {
-        return rc;
+    struct answer answer = call(self, request, err);
+    if (answer.connection == NULL) {
+        return err->code;
     }
     uint64_t number = link_get_number(&answer.reader);
     if (answer.reader.failed || bytes_left(&answer.reader) != 0) {
@@ -271,10 +272,9 @@ static int call_number(struct store *store, const struct link_request *request, 
 static int call_nothing(struct store *store, const struct link_request *request, struct err *err)
 {
     struct link_store *self = link_of(store);
-    struct answer answer;
-    int rc = call(self, request, &answer, err);
-    if (rc != 0) {
-        return rc;
+    struct answer answer = call(self, request, err);
+    if (answer.connection == NULL) {
+        return err->code;
     }
     return finish(self, &answer, bytes_left(&answer.reader) == 0 ? 0 : link_unexpected(err));
 }
@@ -297,13 +297,12 @@ static int link_get(struct store *store, const char *key, struct arena *arena,
                     struct store_entry *ret_entry, struct err *err)
 {
     struct link_store *self = link_of(store);
-    struct answer answer;
     struct store_entry entry;
-    int rc = call(self, &(struct link_request){.type = LINK_GET, .key = key}, &answer, err);
-    if (rc != 0) {
-        return rc;
+    struct answer answer = call(self, &(struct link_request){.type = LINK_GET, .key = key}, err);
+    if (answer.connection == NULL) {
+        return err->code;
     }
-    rc = keep(&answer, arena, err);
+    int rc = keep(&answer, arena, err);
     rc = rc != 0 ? rc : link_get_entry(&answer.reader, &entry, err);
     if (rc == 0 && strcmp(entry.key, key) != 0) {
         rc = link_unexpected(err);
@@ -335,15 +334,14 @@ static int link_range(struct store *store, const char *prefix, const char *after
                       bool bare, struct arena *arena, struct store_list *ret_list, struct err *err)
 {
     struct link_store *self = link_of(store);
-    struct answer answer;
     struct store_list list;
     const struct link_request request = {
         .type = LINK_RANGE, .key = prefix, .after = after, .bare = bare, .limit = limit};
-    int rc = call(self, &request, &answer, err);
-    if (rc != 0) {
-        return rc;
+    struct answer answer = call(self, &request, err);
+    if (answer.connection == NULL) {
+        return err->code;
     }
-    rc = keep(&answer, arena, err);
+    int rc = keep(&answer, arena, err);
     rc = rc != 0 ? rc : link_get_list(&answer.reader, arena, &list, err);
     rc = rc != 0 ? rc : check_list(&list, &request, err);
     if (rc == 0) {
@@ -456,10 +454,10 @@ static const struct store_backend backend = {
 
 int store_link_open(const char *path, int timeout_ms, struct store **ret_store, struct err *err)
 {
-    const struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path[0] == '\0' || strlen(path) >= sizeof address.sun_path) {
+    const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path;
+    if (path[0] == '\0' || strlen(path) >= room) {
         return err_set(err, ERR_LIMIT, "the path of a socket has 1 to %zu characters, not: %.120s",
-                       sizeof address.sun_path - 1, path);
+                       room - 1, path);
     }
     struct link_store *self = memory_new(sizeof *self);
     self->base.backend = &backend;

@@ -25,7 +25,7 @@
 #define LINK_HEADER 5U
 /* Bodies. A request: a transaction, and what stands around its keys and values. An answer: whole
  * lists and batches. */
-#define LINK_REQUEST_LIMIT ((size_t)STORE_TXN_BYTES_LIMIT + 64U * STORE_TXN_OPS_LIMIT)
+#define LINK_REQUEST_LIMIT ((size_t)STORE_TXN_BYTES_LIMIT + (size_t)64 * STORE_TXN_OPS_LIMIT)
 #define LINK_ANSWER_LIMIT ((size_t)64 << 20U)
 
 enum link_type {

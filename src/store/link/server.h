@@ -46,6 +46,6 @@ struct server_connection {
 };
 
 /* serve.c: a connection's thread. */
-void *link_serve_connection(void *connection);
+void *link_serve_connection(void *argument);
 
 #endif

@@ -313,10 +313,11 @@ int link_watch_next(struct store_watch *base, int timeout_ms, struct store_batch
 static int open_now(struct link_watch *watch, struct err *err)
 {
     struct mono deadline = mono_from_now(watch->self->timeout_ms * TIME_MS);
+    struct store_batch none; /* batches are not sent before they are asked for */
     int rc = connect_and_ask(watch, err);
     while (rc == 0 && watch->state != WATCH_READY) {
         rc = link_stream_fill(&watch->stream, deadline, err);
-        rc = rc != 0 ? rc : take_frames(watch, NULL, err);
+        rc = rc != 0 ? rc : take_frames(watch, &none, err);
     }
     return rc;
 }
