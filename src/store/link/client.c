@@ -6,6 +6,7 @@
 #include "store/link/client.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "store/link.h"
 
 #include <errno.h>
@@ -177,8 +178,8 @@ static int judge(struct link_store *self, const struct link_frame *frame, struct
 /* Whether a request may be sent again after its connection was lost. */
 static bool repeatable(enum link_type type)
 {
-    return type == LINK_GET || type == LINK_RANGE || type == LINK_COUNT || type == LINK_REVISION ||
-           type == LINK_KEEPALIVE;
+    return type == LINK_GET || type == LINK_RANGE || type == LINK_RANGES || type == LINK_COUNT ||
+           type == LINK_REVISION || type == LINK_KEEPALIVE;
 }
 
 static int call_on(struct link_store *self, struct link_connection *one,
@@ -315,16 +316,14 @@ static int link_get(struct store *store, const char *key, struct arena *arena,
 
 /* Whether the list is what was asked for: under the prefix, behind `after`, in order, not longer.
  */
-static int check_list(const struct store_list *list, const struct link_request *request,
-                      struct err *err)
+static int check_list(const struct store_list *list, const char *prefix, const char *after,
+                      size_t limit, struct err *err)
 {
-    size_t prefix_size = strlen(request->key);
-    const char *before = request->after;
-    bool fits = request->limit == 0 || list->count <= request->limit;
+    const char *before = after;
+    bool fits = limit == 0 || list->count <= limit;
     for (size_t i = 0; i < list->count && fits; i++) {
         const char *key = list->entries[i].key;
-        fits = strncmp(key, request->key, prefix_size) == 0 &&
-               (before == NULL || strcmp(before, key) < 0);
+        fits = text_starts(key, prefix) && (before == NULL || strcmp(before, key) < 0);
         before = key;
     }
     return fits ? 0 : link_unexpected(err);
@@ -342,10 +341,30 @@ static int link_range(struct store *store, const char *prefix, const char *after
         return err->code;
     }
     int rc = keep(&answer, arena, err);
-    rc = rc != 0 ? rc : link_get_list(&answer.reader, arena, &list, err);
-    rc = rc != 0 ? rc : check_list(&list, &request, err);
+    rc = rc != 0 ? rc : link_get_lists(&answer.reader, arena, &list, 1, err);
+    rc = rc != 0 ? rc : check_list(&list, prefix, after, limit, err);
     if (rc == 0) {
         *ret_list = list;
+    }
+    return finish(self, &answer, rc);
+}
+
+static int link_ranges(struct store *store, const char *const *prefixes, size_t count,
+                       struct arena *arena, struct store_list *ret_lists, struct err *err)
+{
+    struct link_store *self = link_of(store);
+    struct link_request request = {.type = LINK_RANGES, .prefix_count = count};
+    for (size_t i = 0; i < count; i++) {
+        request.prefixes[i] = prefixes[i];
+    }
+    struct answer answer = call(self, &request, err);
+    if (answer.connection == NULL) {
+        return err->code;
+    }
+    int rc = keep(&answer, arena, err);
+    rc = rc != 0 ? rc : link_get_lists(&answer.reader, arena, ret_lists, count, err);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = check_list(&ret_lists[i], prefixes[i], NULL, STORE_RANGES_ENTRIES, err);
     }
     return finish(self, &answer, rc);
 }
@@ -437,6 +456,7 @@ static const struct store_backend backend = {
     .name = "link",
     .get = link_get,
     .range = link_range,
+    .ranges = link_ranges,
     .count = link_count,
     .revision = link_revision,
     .past = link_past,

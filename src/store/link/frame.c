@@ -157,6 +157,12 @@ void link_put_request(struct buf *out, const struct link_request *request)
         put_text(out, request->after != NULL ? request->after : "");
         link_put_number(out, request->limit);
         break;
+    case LINK_RANGES:
+        put_u32(out, request->prefix_count);
+        for (size_t i = 0; i < request->prefix_count; i++) {
+            put_text(out, request->prefixes[i]);
+        }
+        break;
     case LINK_COMMIT:
         put_txn(out, request->txn);
         break;
@@ -204,7 +210,7 @@ int link_measure(const uint8_t header[LINK_HEADER], size_t limit, size_t *ret_si
     struct bytes_reader reader = bytes_reader(header, LINK_HEADER);
     size_t size = bytes_get_u32(&reader);
     uint8_t type = bytes_get_u8(&reader);
-    bool request = type >= LINK_GET && type <= LINK_NEXT;
+    bool request = type >= LINK_GET && type <= LINK_RANGES;
     bool answer = type >= LINK_HELLO && type <= LINK_BATCH;
     if (!request && !answer) {
         return corrupt("what is no frame", err);
@@ -333,6 +339,19 @@ static int read_range(struct bytes_reader *reader, struct link_request *request,
     return get_end(reader, err);
 }
 
+static int read_ranges(struct bytes_reader *reader, struct link_request *request, struct err *err)
+{
+    size_t count = bytes_get_u32(reader);
+    if (count > STORE_RANGES_LIMIT) {
+        return corrupt("too many prefixes", err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        request->prefixes[i] = get_text(reader);
+    }
+    request->prefix_count = count;
+    return get_end(reader, err);
+}
+
 int link_read_request(const struct link_frame *frame, struct link_request *ret_request,
                       struct store_txn **ret_txn, struct err *err)
 {
@@ -348,6 +367,9 @@ int link_read_request(const struct link_frame *frame, struct link_request *ret_r
         break;
     case LINK_RANGE:
         rc = read_range(&reader, &request, err);
+        break;
+    case LINK_RANGES:
+        rc = read_ranges(&reader, &request, err);
         break;
     case LINK_COMMIT:
         txn = store_txn_new();
@@ -426,8 +448,8 @@ static int get_array(struct bytes_reader *reader, size_t least, size_t size, str
     return 0;
 }
 
-int link_get_list(struct bytes_reader *reader, struct arena *arena, struct store_list *ret_list,
-                  struct err *err)
+static int get_list(struct bytes_reader *reader, struct arena *arena, struct store_list *ret_list,
+                    struct err *err)
 {
     struct store_list list = {.revision = get_signed(reader)};
     void *entries = NULL;
@@ -441,11 +463,18 @@ int link_get_list(struct bytes_reader *reader, struct arena *arena, struct store
     for (size_t i = 0; i < list.count && !reader->failed; i++) {
         list.entries[i] = get_entry(reader);
     }
-    rc = get_end(reader, err);
-    if (rc == 0) {
-        *ret_list = list;
+    *ret_list = list;
+    return 0;
+}
+
+int link_get_lists(struct bytes_reader *reader, struct arena *arena, struct store_list *ret_lists,
+                   size_t count, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = get_list(reader, arena, &ret_lists[i], err);
     }
-    return rc;
+    return rc != 0 ? rc : get_end(reader, err);
 }
 
 int link_get_batch(struct bytes_reader *reader, struct arena *arena, struct store_batch *ret_batch,

@@ -3,7 +3,7 @@
  *
  *   client                                        server
  *                                                 HELLO magic, version, past
- *   GET, RANGE, COUNT, REVISION, COMMIT, ..       DONE past, result; or FAILED kind, message
+ *   GET, RANGE, RANGES, COUNT, COMMIT, ..         DONE past, result; or FAILED kind, message
  *   WATCH; then only:                             DONE past; or FAILED
  *   NEXT time; one after the other                BATCH past, changes; or FAILED
  *
@@ -40,6 +40,7 @@ enum link_type {
     LINK_REVOKE,
     LINK_WATCH,
     LINK_NEXT,
+    LINK_RANGES,
     LINK_HELLO = 65,
     LINK_DONE,
     LINK_FAILED,
@@ -63,7 +64,9 @@ struct link_request {
         number; /* the revision of COMPACT and WATCH, milliseconds of GRANT and NEXT, the lease */
     bool again; /* WATCH: it has been open before, in this past: */
     uint64_t past;
-    const struct store_txn *txn; /* COMMIT */
+    const struct store_txn *txn;              /* COMMIT */
+    const char *prefixes[STORE_RANGES_LIMIT]; /* RANGES */
+    size_t prefix_count;
 };
 
 /* ---- writing: appends to a buffer, whose own limit and failure hold ---- */
@@ -96,11 +99,11 @@ static inline struct bytes_reader link_reader(const struct link_frame *frame)
 
 uint64_t link_get_number(struct bytes_reader *reader);
 /* These point into what the reader reads; arrays lie in the arena. ERR_CORRUPT; ERR_MEMORY. Nothing
- * may be left behind them. */
+ * may be left behind the last one. */
 int link_get_entry(struct bytes_reader *reader, struct store_entry *ret_entry, struct err *err)
     MUST_CHECK;
-int link_get_list(struct bytes_reader *reader, struct arena *arena, struct store_list *ret_list,
-                  struct err *err) MUST_CHECK;
+int link_get_lists(struct bytes_reader *reader, struct arena *arena, struct store_list *ret_lists,
+                   size_t count, struct err *err) MUST_CHECK;
 int link_get_batch(struct bytes_reader *reader, struct arena *arena, struct store_batch *ret_batch,
                    struct err *err) MUST_CHECK;
 /* Fills err with what a FAILED frame says, and returns its code; never 0. */

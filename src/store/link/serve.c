@@ -57,6 +57,13 @@ static int check(const struct store_link_server *server, const struct link_reque
     case LINK_COUNT:
     case LINK_WATCH:
         return granted(server, request->key, false) ? 0 : denied(request->key, err);
+    case LINK_RANGES:
+        for (size_t i = 0; i < request->prefix_count; i++) {
+            if (!granted(server, request->prefixes[i], false)) {
+                return denied(request->prefixes[i], err);
+            }
+        }
+        return 0;
     case LINK_COMMIT:
         return check_txn(server, request->txn, err);
     case LINK_COMPACT:
@@ -200,17 +207,21 @@ static int ask_to_read(struct server_connection *connection, const struct link_r
     struct buf *out = &connection->out;
     struct arena arena CLEANUP(arena_done) = {0};
     struct store_entry entry;
-    struct store_list list;
+    struct store_list lists[STORE_RANGES_LIMIT];
+    size_t count = 1;
     arena_init(&arena, LINK_ANSWER_LIMIT);
     arena_keep_secret(&arena); /* some values hold keys */
     int rc = 0;
     if (request->type == LINK_GET) {
         rc = store_get(store, request->key, &arena, &entry, err);
+    } else if (request->type == LINK_RANGES) {
+        count = request->prefix_count;
+        rc = store_ranges(store, request->prefixes, count, &arena, lists, err);
     } else if (request->bare) {
         rc = store_range_values(store, request->key, request->after, (size_t)request->limit, &arena,
-                                &list, err);
+                                lists, err);
     } else {
-        rc = store_range(store, request->key, request->after, (size_t)request->limit, &arena, &list,
+        rc = store_range(store, request->key, request->after, (size_t)request->limit, &arena, lists,
                          err);
     }
     if (rc != 0) {
@@ -219,8 +230,9 @@ static int ask_to_read(struct server_connection *connection, const struct link_r
     put_past(connection);
     if (request->type == LINK_GET) {
         link_put_entry(out, &entry);
-    } else {
-        link_put_list(out, &list);
+    }
+    for (size_t i = 0; request->type != LINK_GET && i < count; i++) {
+        link_put_list(out, &lists[i]);
     }
     return 0;
 }
@@ -237,6 +249,7 @@ static int ask(struct server_connection *connection, const struct link_request *
     switch (request->type) {
     case LINK_GET:
     case LINK_RANGE:
+    case LINK_RANGES:
         return ask_to_read(connection, request, err);
     case LINK_COUNT:
         rc = store_count(store, request->key, &count, err);
