@@ -113,9 +113,12 @@ struct database_follower {
 struct database_facts {
     enum database_data data;
     enum database_process process;
-    struct mono since; /* the process is so since */
-    bool standby;      /* the data are a reader's: they start in recovery */
-    bool clean;        /* DOWN: it was shut down; everything of its log is in it */
+    struct mono since;            /* the process is so since */
+    struct mono unwritable_since; /* of the holder of the lease: since when (or since it took the
+                                   * lease, or since the agent started) it is not WRITER; it is not
+                                   * looked at while it is */
+    bool standby;                 /* the data are a reader's: they start in recovery */
+    bool clean;                   /* DOWN: it was shut down; everything of its log is in it */
     uint64_t system_id;
     uint32_t timeline;
     model_lsn end;        /* of the log on its disk: a reader's with what is not replayed yet */
@@ -126,6 +129,7 @@ struct database_facts {
     model_lsn fork;       /* where its timeline begins */
     int64_t lag_ms;       /* of a reader: age of its last transaction while behind; -1: not known */
     const char *upstream; /* member that it is configured to follow; "": nobody */
+    bool receiving;       /* its receiver streams from there */
     bool cut;             /* a reader that receives nothing any more; or it is DOWN */
     /* Answer to COMPARE, valid for one writer's timeline; else UNKNOWN. */
     enum database_lineage lineage;
@@ -143,10 +147,12 @@ struct database_facts {
     /* A writer's; NULL and 0 otherwise. */
     const struct database_follower *followers;
     size_t follower_count;
-    struct mono alone_since;        /* since when no follower streams (from when it is WRITER) */
-    const char *const *synchronous; /* members one of which must have a commit; promise 8 */
+    struct mono alone_since; /* since when no follower streams (from when it is WRITER) */
+    /* Members one of which must have a commit (promise 8); of a server that is not WRITER: as its
+     * files have it. */
+    const char *const *synchronous;
     size_t synchronous_count;
-    bool synchronous_settled; /* every sender has read the setting */
+    bool synchronous_settled; /* a WRITER's: every sender has read the setting */
     model_lsn synchronous_since;
 };
 
@@ -172,11 +178,14 @@ struct database_facts {
     X(RELEASE_FOR_FAILOVER)                                                                        \
     X(RELEASE_STOPPED)                                                                             \
     X(RELEASE_LEAVING)                                                                             \
+    X(RELEASE_ALONE)                                                                               \
     X(YIELD)                                                                                       \
+    X(STOP_IDLE)                                                                                   \
     X(ALL_STOPPED)                                                                                 \
     X(ELECT)                                                                                       \
     X(TARGET_LOST)                                                                                 \
     X(TAKE)                                                                                        \
+    X(TAKE_BACK)                                                                                   \
     X(TAKE_AGAIN)                                                                                  \
     X(CONFIRM)                                                                                     \
     X(START_AGAIN)                                                                                 \
