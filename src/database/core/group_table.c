@@ -109,7 +109,7 @@ const char *database_transition_name(enum database_transition transition)
 
 static model_lsn known_flushed(const struct core *core)
 {
-    return core->facts != NULL ? core->facts->end : core->lease->flushed;
+    return core->facts != NULL ? core->facts->end : 0;
 }
 
 static void change_lease(const struct core *core, const struct core_row *row,

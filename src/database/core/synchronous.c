@@ -231,20 +231,18 @@ void core_synchronous(struct core *core, struct core_synchronous *ret_next)
     if (core->facts == NULL || core->self == NULL) {
         return;
     }
-    if (group->mode == MODEL_DATABASE_SYNCHRONOUS) {
-        const char *name = partner(core);
-        if (name != NULL) {
-            toward_partner(core, name, ret_next);
-        } else {
-            toward_alone(core, ret_next,
-                         "no other member streams: commits do not wait, and nobody else has "
-                         "everything");
-        }
-    } else if (group->synchronous_count != 0) {
-        toward_alone(core, ret_next, "commits are not synchronous any more");
-    } else if (group->mode == MODEL_DATABASE_BOUNDED) {
+    if (group->mode == MODEL_DATABASE_BOUNDED && group->synchronous_count == 0) {
         bound(core, ret_next);
+        return;
+    }
+    bool synchronous = group->mode == MODEL_DATABASE_SYNCHRONOUS;
+    const char *name = synchronous ? partner(core) : NULL;
+    if (name != NULL) {
+        toward_partner(core, name, ret_next);
     } else {
-        toward_alone(core, ret_next, "commits are not synchronous any more");
+        toward_alone(core, ret_next,
+                     synchronous ? "no other member streams: commits do not wait, and nobody else "
+                                   "has everything"
+                                 : "commits are not synchronous any more");
     }
 }
