@@ -83,6 +83,7 @@ struct postgres_control {
     uint64_t system_id; /* identifier */
     uint32_t timeline;
     bool primary;         /* runs, or ended, as one; false: in recovery */
+    bool running;         /* accepts writes, or ended without a word while it did */
     bool clean;           /* was shut down: the log ends at `end`, and everything is in it */
     model_lsn checkpoint; /* the last one's record; of a standby: its last restart point's */
     model_lsn end;        /* clean: the end of the log. Otherwise 0 */

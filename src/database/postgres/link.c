@@ -1,0 +1,88 @@
+/* The kept connection to a server, through its socket: see postgres.h. Thread: one at a time. After
+ * an error of the connection, a limit or an interruption it is closed, and the next statement
+ * makes a new one. */
+#include "base/text.h"
+#include "database/postgres/internal.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct postgres_link {
+    struct pg_conn *conn; /* NULL: none */
+    char socket[PATH_SIZE];
+    char lease[PATH_SIZE];
+    char port[8];
+};
+
+struct postgres_link *postgres_link_new(const struct postgres *server)
+{
+    struct postgres_link *link = calloc(1, sizeof(*link));
+    if (link == NULL) {
+        abort(); /* a size of ours */
+    }
+    /* Paths that are too long are refused by whoever makes the server. */
+    (void)snprintf(link->socket, sizeof(link->socket), "%s/run", server->directory);
+    (void)snprintf(link->lease, sizeof(link->lease), "%s/run/lease", server->directory);
+    (void)snprintf(link->port, sizeof(link->port), "%u", (unsigned)server->port);
+    return link;
+}
+
+void postgres_link_drop(struct postgres_link *link)
+{
+    sql_close(link->conn);
+    link->conn = NULL;
+}
+
+void postgres_link_free(struct postgres_link *take_link)
+{
+    if (take_link != NULL) {
+        postgres_link_drop(take_link);
+        free(take_link);
+    }
+}
+
+const char *link_lease(const struct postgres_link *link)
+{
+    return link->lease;
+}
+
+int postgres_link_ready(struct postgres_link *link, const struct postgres_limit *limit,
+                        struct err *err)
+{
+    if (link->conn != NULL && PQstatus(link->conn) == CONNECTION_OK) {
+        return 0;
+    }
+    postgres_link_drop(link);
+    const char *keywords[] = {"host",     "port",    "user",    "dbname", "application_name",
+                              "passfile", "sslmode", "options", NULL};
+    const char *values[] = {link->socket,
+                            link->port,
+                            POSTGRES_ADMIN,
+                            POSTGRES_ADMIN,
+                            "leeward",
+                            "/dev/null",
+                            "disable",
+                            "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 "
+                            "-c synchronous_commit=local -c search_path=pg_catalog "
+                            "-c log_statement=none -c datestyle=ISO",
+                            NULL};
+    return sql_connect(keywords, values, limit, &link->conn, err);
+}
+
+int link_run(struct postgres_link *link, const char *statement, const char *const *parameters,
+             int count, const struct postgres_limit *limit, struct pg_result **ret_result,
+             struct err *err)
+{
+    int r = postgres_link_ready(link, limit, err);
+    if (r < 0) {
+        return r;
+    }
+    char state[6] = "";
+    r = sql_run(link->conn, statement, parameters, count, limit, state, ret_result, err);
+    if (r < 0 && (state[0] == '\0' || PQstatus(link->conn) != CONNECTION_OK)) {
+        postgres_link_drop(link); /* not an error of the statement */
+    }
+    return r;
+}
