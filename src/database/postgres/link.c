@@ -62,7 +62,7 @@ int postgres_link_ready(struct postgres_link *link, const struct postgres_limit 
                             POSTGRES_ADMIN,
                             POSTGRES_ADMIN,
                             "leeward",
-                            "/dev/null",
+                            "/nonexistent",
                             "disable",
                             "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 "
                             "-c synchronous_commit=local -c search_path=pg_catalog "
@@ -75,14 +75,24 @@ int link_run(struct postgres_link *link, const char *statement, const char *cons
              int count, const struct postgres_limit *limit, struct pg_result **ret_result,
              struct err *err)
 {
-    int r = postgres_link_ready(link, limit, err);
-    if (r < 0) {
-        return r;
+    /* A kept connection may be to a server that was started again since: once more then. All
+     * statements of this room may be run twice. */
+    bool kept = link->conn != NULL;
+    for (;;) {
+        int r = postgres_link_ready(link, limit, err);
+        if (r < 0) {
+            return r;
+        }
+        char state[6] = "";
+        r = sql_run(link->conn, statement, parameters, count, limit, state, ret_result, err);
+        bool broken = PQstatus(link->conn) != CONNECTION_OK;
+        if (r < 0 && (broken || state[0] == '\0')) {
+            postgres_link_drop(link); /* not an error of the statement */
+        }
+        if (r == 0 || !kept || !broken) {
+            return r;
+        }
+        kept = false;
+        err_clear(err);
     }
-    char state[6] = "";
-    r = sql_run(link->conn, statement, parameters, count, limit, state, ret_result, err);
-    if (r < 0 && (state[0] == '\0' || PQstatus(link->conn) != CONNECTION_OK)) {
-        postgres_link_drop(link); /* not an error of the statement */
-    }
-    return r;
 }

@@ -172,11 +172,11 @@ enum postgres_ready postgres_ready(const struct postgres *server,
         return POSTGRES_STARTING; /* it has not written it yet */
     }
     pid_file_line(server, STATUS_LINE, line, sizeof(line));
-    if (text_starts(line, "ready")) {
-        return POSTGRES_READY;
-    }
-    if (text_starts(line, "standby")) {
-        return POSTGRES_STANDBY;
+    if (text_starts(line, "ready")) { /* accepts connections, in recovery or not */
+        struct postgres_control control;
+        struct err ignored = ERR_INIT;
+        bool known = postgres_control(server, &control, &ignored) == 0;
+        return known && control.running ? POSTGRES_READY : POSTGRES_STANDBY;
     }
     return text_starts(line, "stopping") ? POSTGRES_STOPPING : POSTGRES_STARTING;
 }

@@ -261,7 +261,7 @@ int sql_connect_upstream(const struct postgres *server, const struct postgres_up
                             "require",
                             server->name,
                             text_empty(database) ? "true" : "false",
-                            "/dev/null",
+                            "/nonexistent",
                             NULL};
     int r = sql_connect(keywords, values, limit, ret_conn, err);
     return r < 0 ? err_wrap(err, "%s:%s", upstream->address, port) : 0;
