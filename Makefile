@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
 .PHONY: help build demo demo-sites test check unit integration crash chaos test-upgrade differential format check-format lint tidy tidy-deep asan tsan fuzz bench \
-	bench-failover bench-health bench-arc bench-start bench-dns soak docs install clean
+	bench-failover bench-health bench-arc bench-db bench-start bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
 	@$(PACKAGES) build
@@ -97,7 +97,7 @@ fuzz: ## run each fuzzer for TIME seconds; ONLY=name picks one
 	@$(PACKAGES) build fuzz
 	@tools/fuzz $(TIME) $(ONLY)
 
-bench: bench-failover bench-health bench-arc bench-start bench-dns ## every benchmark, each beside its peer
+bench: bench-failover bench-health bench-arc bench-db bench-start bench-dns ## every benchmark, each beside its peer
 
 bench-failover: build ## from the death of an endpoint to the changed answer, gdnsd beside it
 	@$(PACKAGES) bench
@@ -110,6 +110,10 @@ bench-health: build ## thousands of health checks on one event loop
 bench-arc: build ## routing controls on 1, 3 and 5 etcd members beside the bare transaction
 	@$(PACKAGES) bench
 	@bench/arc
+
+bench-db: build ## databases move to another region: Leeward beside a hand-made optimum, Patroni, pg_auto_failover; ONLY="switchover killed dark"
+	@$(PACKAGES) bench
+	@bench/db $(ONLY)
 
 bench-start: build ## how soon a daemon serves DNS that starts while etcd is down, with 1,000 and 100,000 records
 	@$(PACKAGES) bench

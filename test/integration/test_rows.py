@@ -3,6 +3,8 @@ every fault, the client real servers that fail in every way.
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -183,22 +185,18 @@ def test_a_server_that_hangs_is_left_after_the_bound_and_its_row_is_unknown(sand
     writer = writer_of(sandbox, first, second, answer_ms=300, connect_ms=300).start()
     writer.wait_for_rows(20)
     stopped = postgres.family([first.pid])
-    moment = time.monotonic_ns()
     for pid in stopped:
-        rows_signal(pid, "STOP")
+        os.kill(pid, signal.SIGSTOP)
+    moment = time.monotonic_ns()
     try:
         writer.wait_for_rows(20, after=moment)
         writer.stop()
     finally:
         for pid in stopped:
-            rows_signal(pid, "CONT")
+            os.kill(pid, signal.SIGCONT)
     log = writer.rows_log()
     assert [one.why for one in log.rows if one.outcome == "unknown"] in (["timeout"], ["timeout", "stopped"])
     assert judge(log, present(second.conninfo), since=moment)["outage_ms"] >= 300
-
-
-def rows_signal(pid, name):
-    subprocess.run(["kill", "-s", name, str(pid)], check=False)
 
 
 def test_the_client_says_what_it_takes(sandbox):
