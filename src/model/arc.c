@@ -229,7 +229,10 @@ static int read_config(const json_t *config, struct arena *arena, struct model_a
     if (rc == 0) {
         rc = fields_boolean(config, "Inverted", false, &rule->inverted, err);
     }
-    return rc == 0 ? fields_integer(config, "Threshold", 0, INT32_MAX, 0, &rule->threshold, err)
+    /* Of AND and OR it is whatever somebody once sent: nobody looks at it. */
+    bool counts = rule->type == MODEL_ARC_ATLEAST || rule->type == MODEL_ARC_EXACTLY;
+    return rc == 0 ? fields_integer(config, "Threshold", counts ? 0 : INT32_MIN, INT32_MAX, 0,
+                                    &rule->threshold, err)
                    : rc;
 }
 

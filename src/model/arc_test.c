@@ -168,6 +168,19 @@ static void a_rule_is_read_with_its_criterion(void **state)
     assert_string_equal(rule.targets[0], "c");
 }
 
+/* It was taken once, and a rule that is not read stops all changes of its panel. */
+static void a_threshold_that_nobody_looks_at_may_be_anything(void **state)
+{
+    static const char text[] = "{\"v\":1,\"Id\":\"a\",\"Kind\":\"ASSERTION\",\"Name\":\"a\","
+                               "\"WaitPeriodMs\":0,\"RuleConfig\":{\"Type\":\"AND\","
+                               "\"Threshold\":-5},\"Controls\":[\"a\"]}";
+    (void)state;
+    struct model_arc_rule rule;
+    struct err err = ERR_INIT;
+    assert_int_equal(model_arc_rule_decode(text, sizeof text - 1, &arena, &rule, &err), 0);
+    assert_int_equal(rule.type, MODEL_ARC_AND);
+}
+
 static void a_rule_of_an_unknown_kind_or_type_is_not_read(void **state)
 {
     static const char *const texts[] = {
@@ -196,6 +209,7 @@ int main(void)
         cmocka_unit_test(a_state_of_a_later_version_keeps_what_is_not_known),
         cmocka_unit_test(a_damaged_state_is_named),
         cmocka_unit_test(a_rule_is_read_with_its_criterion),
+        cmocka_unit_test(a_threshold_that_nobody_looks_at_may_be_anything),
         cmocka_unit_test(a_rule_of_an_unknown_kind_or_type_is_not_read),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

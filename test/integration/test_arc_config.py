@@ -160,6 +160,7 @@ RULES = {
     "threshold too high": ({"kind": "ATLEAST", "threshold": 2}, "Threshold must be 1 to 1"),
     "threshold too low": ({"kind": "ATLEAST", "threshold": 0}, "Threshold must be 1 to 1"),
     "exactly too many": ({"kind": "EXACTLY", "threshold": 2}, "Threshold must be 0 to 1"),
+    "threshold negative": ({"kind": "AND", "threshold": -1}, "must not be negative"),
     "negative wait": ({"wait": -1}, "WaitPeriodMs must not be negative"),
     "its own gate": ({"targets": [0]}, "target of its own rule"),
     "another panel's": ({"controls": [1]}, "not of the rule's control panel"),

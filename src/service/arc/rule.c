@@ -128,7 +128,7 @@ static int judge_config(struct aws_call *call, const json_t *rule, size_t contro
                            " to %zu, the number of the rule's controls, not %" PRId64 ".",
                            least, controls, threshold);
     }
-    return 0;
+    return threshold >= 0 ? 0 : arc_invalid(call, err, "Threshold must not be negative.");
 }
 
 static int judge_panel(struct aws_call *call, const char *panel, const char *name,
