@@ -79,7 +79,7 @@ static void lease_prepare(struct fence_lease *lease, const uint64_t boot[2])
 
 static int lease_map(int fd, bool create, struct fence_lease **ret_lease)
 {
-    uint64_t boot[2];
+    uint64_t boot[2] = {0, 0};
     int r = create ? fence_lease_boot(boot) : 0;
     if (r < 0) {
         return r;

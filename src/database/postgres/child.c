@@ -119,8 +119,9 @@ static int standard(int fd, int as)
 
 NORETURN static void child_main(const struct plan *plan)
 {
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
     for (int number = 1; number < NSIG; number++) {
-        (void)signal(number, SIG_DFL); /* two of them cannot be changed */
+        (void)sigaction(number, &usual, NULL); /* some cannot be changed */
     }
     sigset_t none;
     bool fine = sigemptyset(&none) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&

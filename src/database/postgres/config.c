@@ -179,7 +179,15 @@ static void put_libraries(const struct postgres *server, const struct postgres_c
 {
     struct buf list CLEANUP(buf_done);
     buf_init(&list, 8192);
-    buf_puts(&list, server->module);
+    const char *slash = strrchr(server->module, '/');
+    if (slash != NULL) { /* by name: its background worker is found in the same way */
+        struct buf path CLEANUP(buf_done);
+        buf_init(&path, 8192);
+        buf_put(&path, server->module, (size_t)(slash - server->module));
+        buf_puts(&path, ":$libdir");
+        put_setting(out, "dynamic_library_path", buf_text(&path));
+        buf_puts(&list, slash + 1);
+    }
     const char *wanted = setting_of(config, "shared_preload_libraries");
     if (!text_empty(wanted)) {
         buf_puts(&list, list.length > 0 ? "," : "");

@@ -99,7 +99,7 @@ int postgres_control(const struct postgres *server, struct postgres_control *ret
                      struct err *err)
 {
     char path[PATH_SIZE];
-    uint8_t data[CONTROL_SIZE];
+    uint8_t data[CONTROL_SIZE] = {0};
     int r = file_path(server, "data/global/pg_control", path, err);
     if (r == 0) {
         r = read_control(path, data, err);
@@ -148,7 +148,7 @@ int wal_record_end(const struct postgres *server, uint32_t timeline, uint32_t se
     char name[WAL_NAME];
     char below[64];
     char path[PATH_SIZE];
-    uint8_t length[4];
+    uint8_t length[4] = {0};
     if (segment < (1U << 20U) || (segment & (segment - 1)) != 0) {
         return err_set(err, ERR_CORRUPT, "pg_control tells %u bytes as the size of a WAL file",
                        segment);
@@ -206,7 +206,7 @@ static int note_record(void *context, char *line, struct err *err)
 int postgres_end_of_log(const struct postgres *server, const struct postgres_limit *limit,
                         model_lsn *ret_end, struct err *err)
 {
-    struct postgres_control control;
+    struct postgres_control control = {.clean = false};
     int r = postgres_control(server, &control, err);
     if (r < 0) {
         return r;

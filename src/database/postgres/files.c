@@ -18,6 +18,7 @@ static void close_fd(int *fd)
 {
     if (*fd >= 0) {
         (void)close(*fd); /* what was written was synced before */
+        *fd = -1;
     }
 }
 
@@ -228,7 +229,9 @@ int limit_poll(const struct postgres_limit *limit, struct pollfd *fds, nfds_t co
     if (count > ARRAY_SIZE(all) - 1) {
         return err_set(err, ERR_INTERNAL, "too many descriptors to wait for");
     }
-    memcpy(all, fds, count * sizeof(*fds));
+    if (count > 0) {
+        memcpy(all, fds, count * sizeof(*fds));
+    }
     all[count] = (struct pollfd){.fd = limit->interrupt, .events = POLLIN}; /* -1 is ignored */
     for (;;) {
         int left = limit_left_ms(limit);
@@ -241,7 +244,9 @@ int limit_poll(const struct postgres_limit *limit, struct pollfd *fds, nfds_t co
             return err_set(err, ERR_CANCELLED, "%s was broken off", what);
         }
         if (ready > 0 || (ready == 0 && most)) {
-            memcpy(fds, all, count * sizeof(*fds));
+            if (count > 0) {
+                memcpy(fds, all, count * sizeof(*fds));
+            }
             return 0;
         }
         if (limit_left_ms(limit) == 0) {

@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPTIONS                                                                                    \
+    "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 "                          \
+    "-c synchronous_commit=local -c search_path=pg_catalog -c log_statement=none -c datestyle=ISO"
+
 struct postgres_link {
     struct pg_conn *conn; /* NULL: none */
     char socket[PATH_SIZE];
@@ -57,17 +61,9 @@ int postgres_link_ready(struct postgres_link *link, const struct postgres_limit 
     postgres_link_drop(link);
     const char *keywords[] = {"host",     "port",    "user",    "dbname", "application_name",
                               "passfile", "sslmode", "options", NULL};
-    const char *values[] = {link->socket,
-                            link->port,
-                            POSTGRES_ADMIN,
-                            POSTGRES_ADMIN,
-                            "leeward",
-                            "/nonexistent",
-                            "disable",
-                            "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 "
-                            "-c synchronous_commit=local -c search_path=pg_catalog "
-                            "-c log_statement=none -c datestyle=ISO",
-                            NULL};
+    const char *values[] = {link->socket,   link->port, POSTGRES_ADMIN,
+                            POSTGRES_ADMIN, "leeward",  "/nonexistent",
+                            "disable",      OPTIONS,    NULL};
     return sql_connect(keywords, values, limit, &link->conn, err);
 }
 

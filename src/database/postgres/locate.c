@@ -39,7 +39,8 @@ static int64_t newest_of_debian(void)
     int64_t best = 0;
     DIR *folder = opendir(DEBIAN);
     struct dirent *entry = NULL;
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+    while (folder != NULL &&
+           (entry = readdir(folder)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
         int64_t version = 0;
         char path[PATH_SIZE];
         if (text_to_i64(entry->d_name, OLDEST, 99, &version) == 0 && version > best) {

@@ -127,7 +127,8 @@ static void kill_left_behind(const struct postgres *server)
 {
     DIR *folder = opendir("/proc");
     struct dirent *entry = NULL;
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+    while (folder != NULL &&
+           (entry = readdir(folder)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
         int64_t pid = 0;
         if (text_to_i64(entry->d_name, 2, INT_MAX, &pid) == 0 &&
             is_this_server(server, (pid_t)pid)) {
@@ -294,7 +295,7 @@ int postgres_promote(const struct postgres *server, const struct postgres_proces
 {
     int watch CLEANUP(close_fd) = -1;
     char path[PATH_SIZE];
-    struct postgres_control control;
+    struct postgres_control control = {.running = false};
     int r = watch_folder(server, "data/global", &watch, err);
     if (r == 0) {
         r = file_path(server, "data/promote", path, err);

@@ -103,6 +103,21 @@ static void configure(struct test_server *test, const struct test_server *upstre
     assert_false(changed);
 }
 
+/* Holds for an hour. */
+static void take_lease(struct test_server *test, int64_t epoch)
+{
+    char path[PATH_SIZE];
+    ASSERT_FINE(file_path(&test->server, "run/lease", path, &err));
+    if (test->lease == NULL) {
+        assert_int_equal(fence_lease_open(path, true, &test->lease), 0);
+        assert_int_equal(chown(path, test->server.user, test->server.group), 0);
+    }
+    if (epoch > 0) {
+        int64_t until = fence_lease_now() + 3600 * TIME_S;
+        assert_int_equal(fence_lease_extend(test->lease, epoch, until), 0);
+    }
+}
+
 static void start(struct test_server *test, enum postgres_ready wanted)
 {
     const struct postgres_limit limit = limit_of(20);
@@ -151,6 +166,9 @@ static int set_up(void **state)
         return 0;
     }
     assert_true(version[0] == '1');
+    if (postgres_find_module("", &arena, &module, &err) < 0) {
+        module = ""; /* a build without it */
+    }
     (void)snprintf(folder, sizeof(folder), "/tmp/leeward-pg-XXXXXX");
     assert_non_null(mkdtemp(folder));
     assert_int_equal(chmod(folder, 0755), 0);
@@ -220,6 +238,7 @@ static void it_starts_and_tells_about_itself(void **state)
     need_postgres();
     const struct postgres_limit limit = limit_of(10);
     configure(&east, NULL, false);
+    take_lease(&east, 1);
     ASSERT_FINE(postgres_check(&east.server, &limit, &err));
     start(&east, POSTGRES_READY);
     struct postgres_view view = view_of(&east);
@@ -256,6 +275,7 @@ static void another_one_copies_and_follows_it(void **state)
     ASSERT_FINE(postgres_copy(&west.server, &upstream, &limit, &bytes, &err));
     assert_true(bytes > 1000000);
     configure(&west, &east, true);
+    take_lease(&west, 0);
     start(&west, POSTGRES_STANDBY);
     run(&east, "insert into public.t select i, 'x' from generate_series(1, 100) i");
     model_lsn end = view_of(&east).flushed;
@@ -284,6 +304,7 @@ static void a_switchover_loses_nothing(void **state)
     ASSERT_FINE(postgres_control(&east.server, &control, &err));
     assert_true(control.clean);
     ASSERT_FINE(postgres_wait_received(west.link, control.end, &limit, &err));
+    take_lease(&west, 2);
     ASSERT_FINE(postgres_promote(&west.server, &west.process, &limit, &err));
     print_message("stopped after %d us, promoted after %d us\n", (int)(stopped / TIME_US),
                   (int)(mono_since(mono_now(), began) / TIME_US));

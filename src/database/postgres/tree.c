@@ -19,6 +19,7 @@ static void close_fd(int *fd)
 {
     if (*fd >= 0) {
         (void)close(*fd); /* what was written was synced before */
+        *fd = -1;
     }
 }
 
