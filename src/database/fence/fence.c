@@ -34,6 +34,7 @@
 
 PG_MODULE_MAGIC;
 
+/* NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): PostgreSQL's */
 void _PG_init(void);
 
 static char *lease_path;

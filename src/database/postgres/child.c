@@ -124,7 +124,7 @@ NORETURN static void child_main(const struct plan *plan)
         (void)sigaction(number, &usual, NULL); /* some cannot be changed */
     }
     sigset_t none;
-    bool fine = sigemptyset(&none) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
+    bool fine = sigemptyset(&none) == 0 && pthread_sigmask(SIG_SETMASK, &none, NULL) == 0 &&
                 setsid() >= 0 && standard(plan->input, 0) == 0 && standard(plan->output, 1) == 1 &&
                 standard(plan->errors, 2) == 2;
     if (fine) {

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPTIONS                                                                                    \
-    "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 "                          \
-    "-c synchronous_commit=local -c search_path=pg_catalog -c log_statement=none -c datestyle=ISO"
+static const char options[] =
+    "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 "
+    "-c synchronous_commit=local -c search_path=pg_catalog -c log_statement=none -c datestyle=ISO";
 
 struct postgres_link {
     struct pg_conn *conn; /* NULL: none */
@@ -63,7 +63,7 @@ int postgres_link_ready(struct postgres_link *link, const struct postgres_limit 
                               "passfile", "sslmode", "options", NULL};
     const char *values[] = {link->socket,   link->port, POSTGRES_ADMIN,
                             POSTGRES_ADMIN, "leeward",  "/nonexistent",
-                            "disable",      OPTIONS,    NULL};
+                            "disable",      options,    NULL};
     return sql_connect(keywords, values, limit, &link->conn, err);
 }
 
