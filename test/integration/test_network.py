@@ -87,6 +87,23 @@ def test_an_isolated_site_is_reached_from_the_hub_alone(three):
     assert three.inside(lambda: socket.create_connection((three.sites[2].address, 7000), timeout=5).close()) is None
 
 
+def test_a_dark_site_is_heard_by_nobody_and_comes_back(three):
+    def hub_hears(target):
+        def ask():
+            try:
+                with socket.create_connection((three.sites[target].address, 7000), timeout=0.5) as asking:
+                    asking.sendall(b"x")
+                    return asking.recv(1) == b"x"
+            except TimeoutError:
+                return False
+        return three.inside(ask)
+    three.darken(1)
+    assert not hub_hears(1) and hub_hears(0)
+    assert not hears(three, 0, 1) and not hears(three, 1, 0) and hears(three, 0, 2) and hears(three, 1, 1)
+    three.lighten(1)
+    assert hub_hears(1) and hears(three, 0, 1) and hears(three, 1, 0)
+
+
 def test_the_test_itself_stays_in_its_own_network(three):
     before = os.readlink("/proc/thread-self/ns/net")
     assert three.inside(lambda: os.readlink("/proc/thread-self/ns/net")) != before

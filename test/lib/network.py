@@ -162,15 +162,13 @@ class Network:
         self.change(self.lost, self.hidden - {(address, number)})
 
     def darken(self, number):
-        """The site is gone without a word: its frames are dropped at its port of the bridge, both ways; its link stays up."""
-        self.set_port(number, "disabled")
+        """The site is gone without a word to anybody: all that leaves it or comes is lost, the hub's packets too."""
+        self.sites[number].run("nft", "-f", "-", text="table ip dark {\n" + "".join(
+            f" chain {hook} {{\n  type filter hook {hook} priority 0; policy accept;\n  {way} != \"lo\" drop\n }}\n"
+            for hook, way in (("input", "iifname"), ("output", "oifname"))) + "}\n")
 
     def lighten(self, number):
-        self.set_port(number, "forwarding")
-
-    def set_port(self, number, state):
-        self.hub.run("ip", "link", "set", "dev", f"out{number}", "type", "bridge_slave", "state",
-                     {"disabled": "0", "forwarding": "3"}[state])
+        self.sites[number].run("nft", "delete", "table", "ip", "dark")
 
     def change(self, lost, hidden=None):
         hidden = self.hidden if hidden is None else hidden
