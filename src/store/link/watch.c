@@ -223,6 +223,10 @@ static void ask(struct link_watch *watch, struct mono deadline)
 static int step(struct link_watch *watch, struct mono deadline, struct err *err)
 {
     bool due = mono_since(mono_now(), watch->due) >= 0;
+    if (watch->state == WATCH_READY && link_stream_announced(&watch->stream) != 0) {
+        disconnect(watch);
+        return link_unexpected(err);
+    }
     if (watch->state == WATCH_READY) {
         ask(watch, deadline);
     } else if (due && watch->state != WATCH_AWAY) {
