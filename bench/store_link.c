@@ -22,7 +22,7 @@
 static void die(const struct err *err)
 {
     (void)fprintf(stderr, "bench_store_link: %s\n", err->message);
-    exit(EXIT_FAILURE);
+    exit(EXIT_FAILURE); /* NOLINT(concurrency-mt-unsafe): one thread calls it */
 }
 
 static int compare(const void *a, const void *b)
@@ -35,8 +35,10 @@ static int compare(const void *a, const void *b)
 static void report(const char *what, int64_t *times, size_t count)
 {
     qsort(times, count, sizeof *times, compare);
-    (void)printf("%-46s median %7.1f us   99 %% %7.1f us\n", what,
-                 (double)times[count / 2] / TIME_US, (double)times[count * 99 / 100] / TIME_US);
+    double median = (double)times[count / 2];
+    double slow = (double)times[count * 99 / 100];
+    (void)printf("%-46s median %7.1f us   99 %% %7.1f us\n", what, median / (double)TIME_US,
+                 slow / (double)TIME_US);
 }
 
 static void put(struct store *store, const char *key)
