@@ -34,11 +34,12 @@ static int compare(const void *a, const void *b)
 
 static void report(const char *what, int64_t *times, size_t count)
 {
+    const double us = (double)TIME_US;
+    size_t late = count - count / 100;
     qsort(times, count, sizeof *times, compare);
-    double median = (double)times[count / 2];
-    double slow = (double)times[count * 99 / 100];
-    (void)printf("%-46s median %7.1f us   99 %% %7.1f us\n", what, median / (double)TIME_US,
-                 slow / (double)TIME_US);
+    double median = (double)times[count >> 1U] / us;
+    double slow = (double)times[late < count ? late : count - 1] / us;
+    (void)printf("%-46s median %7.1f us   99 %% %7.1f us\n", what, median, slow);
 }
 
 static void put(struct store *store, const char *key)
