@@ -16,6 +16,7 @@
 #include "service/arc/arc.h"
 #include "service/common/controls.h"
 #include "service/leeward/leeward.h"
+#include "service/rds/rds.h"
 #include "service/route53/route53.h"
 #include "service/sts/sts.h"
 
@@ -27,8 +28,9 @@
 
 #define FAILURES_LOGGED_A_SECOND 100U
 
-static const struct aws_service *const services[] = {
-    &service_route53, &service_sts, &service_leeward, &service_arc_config, &service_arc_cluster};
+static const struct aws_service *const services[] = {&service_route53,     &service_sts,
+                                                     &service_leeward,     &service_arc_config,
+                                                     &service_arc_cluster, &service_rds};
 
 static int open_store(struct daemon *daemon, struct err *err)
 {

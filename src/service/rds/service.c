@@ -1,0 +1,58 @@
+/* The table of RDS's operations; see rds.h. Invariant: one binding for each line of
+ * src/aws/operations.list of the service (aws_server_start checks). */
+#include "service/rds/handlers.h"
+#include "service/rds/rds.h"
+
+static const struct aws_binding bindings[] = {
+    {"CreateGlobalCluster", rds_create_global},
+    {"DescribeGlobalClusters", rds_describe_globals},
+    {"ModifyGlobalCluster", rds_modify_global},
+    {"FailoverGlobalCluster", rds_failover_global},
+    {"SwitchoverGlobalCluster", rds_switchover_global},
+    {"RemoveFromGlobalCluster", rds_remove_from_global},
+    {"DeleteGlobalCluster", rds_delete_global},
+    {"CreateDBCluster", rds_create_cluster},
+    {"DescribeDBClusters", rds_describe_clusters},
+    {"ModifyDBCluster", rds_modify_cluster},
+    {"DeleteDBCluster", rds_delete_cluster},
+    {"PromoteReadReplicaDBCluster", rds_promote_cluster},
+    {"FailoverDBCluster", rds_failover_cluster},
+    {"StartDBCluster", rds_start_cluster},
+    {"StopDBCluster", rds_stop_cluster},
+    {"RebootDBCluster", rds_reboot_cluster},
+    {"CreateDBInstance", rds_create_instance},
+    {"DescribeDBInstances", rds_describe_instances},
+    {"ModifyDBInstance", rds_modify_instance},
+    {"DeleteDBInstance", rds_delete_instance},
+    {"RebootDBInstance", rds_reboot_instance},
+    {"CreateDBClusterParameterGroup", rds_create_cluster_parameters},
+    {"ModifyDBClusterParameterGroup", rds_modify_cluster_parameters},
+    {"DescribeDBClusterParameterGroups", rds_describe_cluster_parameter_groups},
+    {"DescribeDBClusterParameters", rds_describe_cluster_parameters},
+    {"DeleteDBClusterParameterGroup", rds_delete_cluster_parameters},
+    {"CreateDBParameterGroup", rds_create_parameters},
+    {"ModifyDBParameterGroup", rds_modify_parameters},
+    {"DescribeDBParameterGroups", rds_describe_parameter_groups},
+    {"DescribeDBParameters", rds_describe_parameters},
+    {"DeleteDBParameterGroup", rds_delete_parameters},
+    {"CreateDBSubnetGroup", rds_create_subnets},
+    {"DescribeDBSubnetGroups", rds_describe_subnets},
+    {"ModifyDBSubnetGroup", rds_modify_subnets},
+    {"DeleteDBSubnetGroup", rds_delete_subnets},
+    {"CreateDBClusterSnapshot", rds_create_snapshot},
+    {"DescribeDBClusterSnapshots", rds_describe_snapshots},
+    {"DeleteDBClusterSnapshot", rds_delete_snapshot},
+    {"RestoreDBClusterFromSnapshot", rds_restore_cluster},
+    {"DescribeDBEngineVersions", rds_describe_engine_versions},
+    {"DescribeOrderableDBInstanceOptions", rds_describe_instance_options},
+    {"DescribeEvents", rds_describe_events},
+    {"AddTagsToResource", rds_add_tags},
+    {"ListTagsForResource", rds_list_tags},
+    {"RemoveTagsFromResource", rds_remove_tags},
+};
+
+const struct aws_service service_rds = {
+    .name = "rds",
+    .bindings = bindings,
+    .count = ARRAY_SIZE(bindings),
+};
