@@ -294,7 +294,8 @@ int postgres_checkpoint(struct postgres_link *link, const struct postgres_limit 
 int postgres_wait_received(struct postgres_link *link, model_lsn lsn,
                            const struct postgres_limit *limit, struct err *err) MUST_CHECK;
 /* After postgres_configure with upstream "": reloads and waits until the receiver is gone for good.
- * ret_received: the end of the log on disk: final. */
+ * ret_received: the end of the log on disk: final (the last record may be there in part, which a
+ * promotion leaves out). */
 int postgres_cut(struct postgres_link *link, const struct postgres_process *process,
                  const struct postgres_limit *limit, model_lsn *ret_received, struct err *err)
     MUST_CHECK;
@@ -330,7 +331,6 @@ struct postgres_lost_table {
     int64_t inserted;
     int64_t updated;
     int64_t deleted;
-    int64_t truncated;
 };
 
 struct postgres_lost_transaction {
@@ -366,11 +366,11 @@ int postgres_lost_writes(const struct postgres *server, model_lsn fork,
                          const struct postgres_upstream *upstream,
                          const struct postgres_limit *limit, struct arena *arena,
                          struct postgres_lost *ret_lost, struct err *err) MUST_CHECK;
-/* Puts aside, in aside/<name>: the log from the last checkpoint before fork on, pg_control, the
- * list `lost` as lost-writes.json (may be NULL), the rows themselves that lost transactions
- * inserted or updated as rows.jsonl where they can be had, and with whole all of the data (shared
- * blocks where the file system can, refused with ERR_LIMIT when there is no room). Made under
- * another name, and renamed when it is complete: there already is fine. */
+/* Puts aside, in aside/<name>: the log from before fork up to its end (pg_wal), pg_control, the
+ * list `lost` as lost-writes.json (may be NULL), and with whole all of the data instead of the log
+ * alone (blocks are shared where the file system can; ERR_LIMIT when there is no room). A server
+ * started on such a copy shows the rows themselves: docs/databases.md. Made under another name, and
+ * renamed when it is complete: there already is fine. */
 int postgres_put_aside(const struct postgres *server, const char *name, model_lsn fork,
                        const struct postgres_lost *lost, bool whole,
                        const struct postgres_limit *limit, struct err *err) MUST_CHECK;

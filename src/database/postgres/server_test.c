@@ -391,6 +391,86 @@ static void a_killed_server_is_started_again(void **state)
     assert_string_equal(run(&west, "select count(*) from public.t"), "202");
 }
 
+/* The failover: east is promoted while west, which wrote on alone, is away. */
+static void what_the_old_writer_had_alone_is_listed_and_put_aside(void **state)
+{
+    (void)state;
+    need_postgres();
+    const struct postgres_limit limit = limit_of(60);
+    model_lsn received = 0;
+    model_lsn fork = 0;
+    ASSERT_FINE(postgres_wait_received(east.link, view_of(&west).flushed, &limit, &err));
+    configure(&east, NULL, true);
+    ASSERT_FINE(postgres_cut(east.link, &east.process, &limit, &received, &err));
+    run(&west, "begin; insert into public.t values (300, 'a'), (301, 'b'); savepoint s;"
+               "update public.t set v = 'c' where n <= 10; release s; commit");
+    run(&west, "delete from public.t where n = 11");
+    run(&west, "begin; insert into public.t values (302, 'taken back'); rollback");
+    run(&west, "create table public.later (n int); insert into public.later values (1)");
+    stop(&west, POSTGRES_KILL);
+    take_lease(&east, 3);
+    ASSERT_FINE(postgres_promote(&east.server, &east.process, &limit, &err));
+    assert_string_equal(run(&east, "insert into public.t values (400, 'new') returning n"), "400");
+
+    struct postgres_upstream upstream = upstream_of(&east, "leeward_db_west");
+    ASSERT_FINE(postgres_fork(&west.server, &upstream, &limit, &fork, &err));
+    assert_true(fork <= received && received - fork < 8192); /* a piece of a record came too */
+    struct postgres_lost lost;
+    ASSERT_FINE(postgres_lost_writes(&west.server, fork, &upstream, &limit, &arena, &lost, &err));
+    assert_true(lost.end > fork);
+    assert_int_equal(lost.total, 3);
+    assert_int_equal(lost.transaction_count, 3);
+    const struct postgres_lost_transaction *first = &lost.transactions[0];
+    assert_int_equal(first->table_count, 1);
+    assert_string_equal(first->tables[0].database, "rdsadmin");
+    assert_string_equal(first->tables[0].table, "public.t");
+    assert_int_equal(first->tables[0].inserted, 2);
+    assert_int_equal(first->tables[0].updated, 10);
+    int64_t age = wall_now().ns - first->committed.ns;
+    assert_true(age > 0 && age < 60 * TIME_S);
+    assert_int_equal(lost.transactions[1].tables[0].deleted, 1);
+    assert_true(text_starts(lost.transactions[2].tables[0].table, "relation "));
+
+    ASSERT_FINE(postgres_put_aside(&west.server, "3", fork, &lost, false, &limit, &err));
+    ASSERT_FINE(postgres_put_aside(&west.server, "3", fork, &lost, false, &limit, &err));
+    ASSERT_FINE(postgres_put_aside(&west.server, "3-whole", fork, &lost, true, &limit, &err));
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, 0);
+    char path[PATH_SIZE];
+    ASSERT_FINE(file_path(&west.server, "aside/3/lost-writes.json", path, &err));
+    ASSERT_FINE(file_read(path, 65536, &text, &err));
+    assert_non_null(strstr(buf_text(&text), "\"Table\": \"public.t\", \"Inserted\": 2"));
+    ASSERT_FINE(file_path(&west.server, "aside/3-whole/data/PG_VERSION", path, &err));
+    assert_true(file_exists(path));
+}
+
+static void it_is_rewound_and_follows_the_new_writer(void **state)
+{
+    (void)state;
+    need_postgres();
+    const struct postgres_limit limit = limit_of(60);
+    struct postgres_upstream nobody = upstream_of(&east, "leeward_db_west");
+    enum postgres_data data = POSTGRES_NO_DATA;
+    nobody.port = 1;
+    assert_int_equal(postgres_rewind(&west.server, &nobody, &limit, &err), -EHOSTUNREACH);
+    struct postgres_upstream upstream = upstream_of(&east, "leeward_db_west");
+    ASSERT_FINE(postgres_rewind(&west.server, &upstream, &limit, &err));
+    ASSERT_FINE(postgres_data(&west.server, &data, &err));
+    assert_int_equal(data, POSTGRES_DATA);
+    configure(&west, &east, true);
+    start(&west, POSTGRES_STANDBY);
+    ASSERT_FINE(postgres_wait_received(west.link, view_of(&east).flushed, &limit, &err));
+    model_lsn end = view_of(&east).flushed;
+    while (view_of(&west).replayed < end) {
+        (void)usleep(1000);
+    }
+    assert_string_equal(run(&west, "select string_agg(n::text, ',' order by n) from public.t "
+                                   "where n > 200"),
+                        "201,202,400");
+    assert_string_equal(run(&west, "select count(*) from public.t where v = 'c'"), "0");
+    assert_int_equal(view_of(&west).timeline, 3);
+}
+
 static void a_wrong_setting_is_found_before_the_start(void **state)
 {
     (void)state;
@@ -430,6 +510,8 @@ int main(void)
         cmocka_unit_test(a_cut_receiver_stays_cut),
         cmocka_unit_test(what_takes_too_long_is_broken_off),
         cmocka_unit_test(a_killed_server_is_started_again),
+        cmocka_unit_test(what_the_old_writer_had_alone_is_listed_and_put_aside),
+        cmocka_unit_test(it_is_rewound_and_follows_the_new_writer),
         cmocka_unit_test(a_wrong_setting_is_found_before_the_start),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
