@@ -27,7 +27,9 @@
  *     that phase, epoch and target: a restart begins anew, and so does a store of another past
  *     (store_past).
  *  4. Before an order START_WRITER or PROMOTE is carried out, the server's lease file has the
- *     deadline; the server refuses to acknowledge anything after it (src/database/fence).
+ *     deadline; the server refuses to acknowledge anything after it (src/database/fence). Before a
+ *     transaction is sent that releases the lease, the file's epoch is revoked: the deadline of an
+ *     earlier epoch means nothing, in the file as well as in facts.deadline.
  *  5. seen.epoch is what database_final_epoch returns, together with the `received` of the same
  *     facts, in one put. Facts that say `cut` are of a server that receives nothing any more,
  *     whose primary_conninfo is empty in its file, so that a restart does not begin anew.

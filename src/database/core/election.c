@@ -14,7 +14,8 @@
 /* It reported what it has, and nothing comes to it any more. */
 static bool reported(const struct core *core, const struct database_sight *sight)
 {
-    if (!core_is_wanted(sight) || sight->seen == NULL || sight->seen->epoch != core->group->epoch) {
+    if (!core_may_serve(core, sight) || sight->seen == NULL ||
+        sight->seen->epoch != core->group->epoch) {
         return false;
     }
     enum model_database_condition condition = sight->seen->condition;
@@ -32,7 +33,8 @@ static bool on_line(const struct core *core, const struct database_sight *sight)
 static bool gave_up(const struct core *core, const struct database_sight *sight)
 {
     return core->lease != NULL && core->lease->state == MODEL_DATABASE_LEASE_RELEASED &&
-           core->group->fence == 0 && text_equal(core->lease->holder, sight->member->id);
+           core->group->operation == MODEL_DATABASE_FAILOVER_AUTOMATIC && core->group->fence == 0 &&
+           text_equal(core->lease->holder, sight->member->id);
 }
 
 static bool same_region(const struct database_sight *a, const struct database_sight *b)
@@ -172,9 +174,6 @@ static void elect_most_advanced(struct core *core, bool consent, struct core_cho
     }
     if (found != NULL) {
         choose(choice, found, true, "it is the most advanced of those that reported");
-    } else if (core->writer != NULL && reported(core, core->writer) &&
-               core_phase_lasts(core, core->group->lease_ms)) {
-        choose(choice, core->writer, false, "nobody else reported");
     } else {
         wait_for(choice, arena_printf(core->arena,
                                       "no member has reported that could take over: %s must come "
@@ -183,7 +182,7 @@ static void elect_most_advanced(struct core *core, bool consent, struct core_cho
     }
 }
 
-void core_elect(struct core *core, struct core_choice *ret_choice)
+static void elect(struct core *core, struct core_choice *ret_choice)
 {
     const struct model_database_group *group = core->group;
     bool consent = group->operation == MODEL_DATABASE_FAILOVER;
@@ -222,6 +221,15 @@ void core_elect(struct core *core, struct core_choice *ret_choice)
         return;
     }
     elect_most_advanced(core, consent, ret_choice);
+}
+
+void core_elect(struct core *core, struct core_choice *ret_choice)
+{
+    elect(core, ret_choice);
+    if (ret_choice->member == NULL && core->writer != NULL && reported(core, core->writer) &&
+        core_phase_lasts(core, core->group->lease_ms)) {
+        choose(ret_choice, core->writer, false, "nobody else can take over, and it has everything");
+    }
 }
 
 bool core_could_elect(const struct core *core)

@@ -265,9 +265,8 @@ void apply_take(const struct core *core, const struct core_plan *plan,
     (void)plan;
     const struct database_facts *facts = core->facts;
     const struct model_database_group *group = core->group;
-    bool whole = group->fence != 0 && facts->end >= group->fence;
     bool moves = !text_empty(group->writer) && !core->is_writer;
-    if (moves && !whole && group->operation != MODEL_DATABASE_SWITCHOVER) {
+    if (moves && !core_has_all(core) && group->operation != MODEL_DATABASE_SWITCHOVER) {
         record_loss(core, update);
     }
     uint32_t highest = facts->timeline;

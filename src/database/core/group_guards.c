@@ -284,7 +284,7 @@ bool guard_target_is_lost(struct core *core, struct core_plan *plan)
     if (is_taken(core)) {
         return false;
     }
-    if (!core_is_wanted(core->target)) {
+    if (!core_may_serve(core, core->target)) {
         plan->reason = "the new writer is gone before it took over";
         return true;
     }
@@ -300,7 +300,7 @@ bool guard_writer_does_not_return(struct core *core, struct core_plan *plan)
 {
     (void)plan;
     if (core->group->phase == MODEL_DATABASE_STOPPED) {
-        return core_is_wanted(core->writer) ||
+        return core_may_serve(core, core->writer) ||
                (core_has_others(core) && (core->writer == NULL || core->writer->member->deleted));
     }
     if (core->held || !core_could_elect(core)) {
@@ -313,7 +313,9 @@ bool guard_writer_does_not_return(struct core *core, struct core_plan *plan)
 bool guard_is_wanted_again(struct core *core, struct core_plan *plan)
 {
     (void)plan;
-    return core_is_wanted(core->writer) && core->lease != NULL &&
+    const struct model_database_turn *turn = core_turn(core->group);
+    bool promoted = turn == NULL || turn->confirmed; /* else it is chosen, and promoted, anew */
+    return promoted && core_may_serve(core, core->writer) && core->lease != NULL &&
            core->lease->state == MODEL_DATABASE_LEASE_RELEASED &&
            text_equal(core->lease->holder, core->group->writer);
 }
@@ -324,7 +326,7 @@ bool guard_target_is_the_old_writer(struct core *core, struct core_plan *plan)
 {
     (void)plan;
     return !is_taken(core) && core->is_writer && has_data(core) && !core->facts->standby &&
-           is_down(core) && !core->facts->stopping && core_is_wanted(core->self);
+           is_down(core) && !core->facts->stopping && core_may_serve(core, core->self);
 }
 
 bool guard_target_has_everything(struct core *core, struct core_plan *plan)
@@ -335,13 +337,12 @@ bool guard_target_has_everything(struct core *core, struct core_plan *plan)
         facts->process != DATABASE_PROCESS_READER || !core_is_wanted(core->self)) {
         return false;
     }
-    return operation(core) == MODEL_DATABASE_SWITCHOVER ? facts->end >= core->group->fence
-                                                        : facts->cut;
+    return operation(core) == MODEL_DATABASE_SWITCHOVER ? core_has_all(core) : facts->cut;
 }
 
 bool guard_lease_is_left(struct core *core, struct core_plan *plan)
 {
     (void)plan;
     return !core->held && has_data(core) && !core->facts->standby && !core->facts->stopping &&
-           core_is_wanted(core->self);
+           core_may_serve(core, core->self);
 }

@@ -112,6 +112,18 @@ static model_lsn known_flushed(const struct core *core)
     return core->facts != NULL ? core->facts->end : 0;
 }
 
+/* A holder that was given a long lease may write until its deadline: a shorter one must not end
+ * before. So a lease is shortened by and by. */
+static int64_t least_length_ms(const struct core *core)
+{
+    int64_t left = mono_since(core->facts->deadline, core->view->now);
+    struct model_database_lease lease = {.length_ms = MODEL_DATABASE_LEASE_MIN_MS};
+    while (mono_since(database_lease_deadline(core->view->now, &lease), core->view->now) < left) {
+        lease.length_ms += MAX(left / TIME_MS / 50, 1);
+    }
+    return lease.length_ms;
+}
+
 static void change_lease(const struct core *core, const struct core_row *row,
                          struct database_update *update)
 {
@@ -140,7 +152,7 @@ static void change_lease(const struct core *core, const struct core_row *row,
         break;
     case CORE_RENEW:
         lease->renewals++;
-        lease->length_ms = core->group->lease_ms;
+        lease->length_ms = MAX(core->group->lease_ms, least_length_ms(core));
         lease->flushed = MAX(lease->flushed, known_flushed(core));
         lease->timeline = core->facts->timeline;
         update->holds = true;

@@ -47,8 +47,14 @@ bool core_phase_lasts(struct core *core, int64_t ms);
 const char *core_name(const struct core *core, const char *member);
 /* It is wanted, and wanted to run. */
 bool core_is_wanted(const struct database_sight *sight);
+/* It may be the writer: a writer that is being deleted goes on until another one took over. */
+bool core_may_serve(const struct core *core, const struct database_sight *sight);
 /* Its server is a reader that runs, as its agent says. */
 bool core_is_reading(const struct database_sight *sight);
+/* Self has all of the log that the writer closed. */
+bool core_has_all(const struct core *core);
+/* There is another member that is not being deleted, and that may need the writer's data. */
+bool core_is_kept(const struct core *core);
 /* Somebody but the writer is wanted. */
 bool core_has_others(const struct core *core);
 /* The last turn; NULL when there is none. */

@@ -94,8 +94,8 @@ static bool is_leaving(struct core *core, struct database_order *order)
 static bool is_to_vanish(struct core *core, struct database_order *order)
 {
     (void)order;
-    bool needed = core->is_writer && !in_phase(core, MODEL_DATABASE_STOPPED) &&
-                  !in_phase(core, MODEL_DATABASE_NEW);
+    bool idle = in_phase(core, MODEL_DATABASE_STOPPED) || in_phase(core, MODEL_DATABASE_NEW);
+    bool needed = core->is_writer && (!idle || core_is_kept(core));
     return core->self != NULL && core->self->member->deleted && !core->holds && !needed &&
            process_is(core, DATABASE_PROCESS_DOWN);
 }

@@ -26,14 +26,15 @@ void core_begin(struct core *core, const struct database_view *view,
         .self = core_find(view, view->self),
         .writer = core_find(view, group->writer),
         .target = core_find(view, group->target),
-        .held = lease != NULL && lease->state == MODEL_DATABASE_LEASE_HELD &&
-                lease->epoch == group->epoch,
         .is_writer = !text_empty(view->self) && text_equal(view->self, group->writer),
         .is_target = !text_empty(view->self) && text_equal(view->self, group->target),
         .again = CORE_NEVER,
     };
-    core->holds =
-        core->held && facts != NULL && core->self != NULL && text_equal(lease->holder, view->self);
+    if (lease != NULL && lease->state == MODEL_DATABASE_LEASE_HELD &&
+        lease->epoch == group->epoch) {
+        core->held = true;
+        core->holds = facts != NULL && core->self != NULL && text_equal(lease->holder, view->self);
+    }
 }
 
 bool core_reached(struct core *core, struct mono when)
@@ -64,11 +65,35 @@ bool core_is_wanted(const struct database_sight *sight)
     return sight != NULL && !sight->member->deleted && !sight->member->stopped;
 }
 
+bool core_may_serve(const struct core *core, const struct database_sight *sight)
+{
+    return core_is_wanted(sight) || (sight != NULL && sight == core->writer &&
+                                     !sight->member->stopped && core_has_others(core));
+}
+
 bool core_is_reading(const struct database_sight *sight)
 {
     return sight != NULL && sight->seen != NULL &&
            (sight->seen->condition == MODEL_DATABASE_READER ||
             sight->seen->condition == MODEL_DATABASE_STREAMING);
+}
+
+bool core_has_all(const struct core *core)
+{
+    const struct database_facts *facts = core->facts;
+    return core->group->fence != 0 && facts->end >= core->group->fence &&
+           database_lineage_by_record(core->group, facts->timeline, facts->end) == DATABASE_FOLLOWS;
+}
+
+bool core_is_kept(const struct core *core)
+{
+    for (size_t i = 0; i < core->view->member_count; i++) {
+        const struct database_sight *sight = &core->view->members[i];
+        if (sight != core->writer && !sight->member->deleted) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool core_has_others(const struct core *core)
