@@ -258,7 +258,8 @@ static void load_seen(struct rds_world *world, const struct store_entry *entry, 
 {
     const char *id = NULL;
     struct err ignored = ERR_INIT;
-    struct rds_member *member = rds_find_member(group_for(world, split(world, rest, &id)), id);
+    const struct rds_group *group = group_for(world, split(world, rest, &id));
+    struct rds_member *member = rds_find_member(group, id);
     if (member != NULL) {
         member->is_seen = model_database_seen_decode(entry->value, entry->size, world->call->arena,
                                                      &member->seen, &ignored) == 0;
