@@ -126,7 +126,7 @@ struct rds_item *rds_rename(struct rds_world *world, struct rds_item *item, cons
     const json_t *created = json_object_get(item->tree, "Created");
     json_t *tree = json_deep_copy(item->tree);
     struct rds_item *renamed = rds_new_item(world, item->kind, item->region, id, tree);
-    (void)json_object_set(renamed->tree, "Created", json_deep_copy(created)); /* as it was */
+    (void)json_object_set_new(renamed->tree, "Created", json_deep_copy(created)); /* as it was */
     item->mark = RDS_DROP;
     return renamed;
 }
