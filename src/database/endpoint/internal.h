@@ -2,6 +2,7 @@
 #ifndef DATABASE_ENDPOINT_INTERNAL_H
 #define DATABASE_ENDPOINT_INTERNAL_H
 
+#include "base/buf.h"
 #include "base/thread.h"
 #include "database/endpoint/endpoint.h"
 #include "database/endpoint/names.h"
@@ -35,7 +36,7 @@ void pages_stop(struct pages *take_pages);
 /* pages.c: what a request is answered. path: "/writer", "/NAME/writer", "/REGION/NAME/writer" (and
  * reader, health); local: the address it came to, which names a server where the path does not.
  * Returns the HTTP status and puts the body; locks. */
-unsigned pages_answer(struct database_endpoints *endpoints, const char *path, const char *local,
-                      struct mono now, struct buf *body);
+unsigned pages_say(struct database_endpoints *endpoints, const char *path, const char *local,
+                   struct mono now, struct buf *body);
 
 #endif

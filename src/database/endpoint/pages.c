@@ -136,8 +136,8 @@ static void put_health(const struct found *found, bool yes, const char *why, str
     json_decref(tree);
 }
 
-unsigned pages_answer(struct database_endpoints *endpoints, const char *path, const char *local,
-                      struct mono now, struct buf *body)
+unsigned pages_say(struct database_endpoints *endpoints, const char *path, const char *local,
+                   struct mono now, struct buf *body)
 {
     char copy[PATH_LIMIT];
     struct asked asked;
@@ -190,6 +190,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
                                   size_t *upload_data_size, void **context)
 {
     static char seen;
+    static char none[] = "";
     struct pages *pages = cls;
     (void)version;
     (void)upload_data; /* no method that is served has a body */
@@ -208,11 +209,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     local_address(connection, local);
     /* HAProxy asks with OPTIONS where it is not told otherwise. */
     if (text_equal(method, "GET") || text_equal(method, "HEAD") || text_equal(method, "OPTIONS")) {
-        status = pages_answer(pages->endpoints, url, local, records_now(), &body);
+        status = pages_say(pages->endpoints, url, local, records_now(), &body);
     }
     bool object = body.length != 0 && body.data[0] == '{';
     struct MHD_Response *response = MHD_create_response_from_buffer(
-        body.length, body.length != 0 ? body.data : (void *)(uintptr_t) "", MHD_RESPMEM_MUST_COPY);
+        body.length, body.length != 0 ? body.data : none, MHD_RESPMEM_MUST_COPY);
     if (response == NULL) {
         return MHD_NO;
     }
