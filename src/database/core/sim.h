@@ -157,7 +157,12 @@ struct sim_agent {
     struct database_order order;
     int64_t order_done; /* 0: none under way */
     int order_upstream;
-    int64_t prepared_since;
+    /* It looks again when something changed, or at the time that it was told to. */
+    bool dirty;
+    uint64_t saw; /* of its server */
+    int64_t wakes_at;
+    enum database_process process; /* its server's, and since when */
+    int64_t process_since;
 };
 
 struct sim {

@@ -29,6 +29,7 @@ void sim_agent_restart(struct sim *sim, int agent)
     self->unwritable_since = now;
     self->alone_since = now;
     self->deadline = sim->servers[agent].file_deadline;
+    self->dirty = true;
     for (size_t i = 0; i < SIM_MEMBERS; i++) {
         self->heard[i] = now;
     }
@@ -64,6 +65,7 @@ static void receive_view(struct sim *sim, int agent)
     }
     sim_copy_snapshot(&self->view, next);
     self->view_delay = sim->now + sim_below(sim, 20 * TIME_MS);
+    self->dirty = true;
 }
 
 void sim_build_view(struct sim *sim, int agent, struct database_view *view,
@@ -150,11 +152,15 @@ static void build_facts(struct sim *sim, int agent, struct sight_of_server *sigh
     struct sim_server *server = &sim->servers[agent];
     int64_t now = sim_local(sim, agent);
     bool reads = server->process == DATABASE_PROCESS_READER;
+    if (self->process != server->process || self->process_since == 0) {
+        self->process = server->process;
+        self->process_since = now;
+    }
     size_t count = server->timelines.count;
     *facts = (struct database_facts){
         .data = server->data,
         .process = server->promoting ? DATABASE_PROCESS_READER : server->process,
-        .since = {now},
+        .since = {self->process_since},
         .standby = server->standby,
         .clean = server->clean,
         .system_id = server->data == DATABASE_DATA ? 1 : 0,
@@ -233,6 +239,7 @@ static void hold(struct sim *sim, const struct sim_request *request, int64_t fro
 void sim_answer(struct sim *sim, const struct sim_request *request, bool ok)
 {
     struct sim_agent *self = &sim->agents[request->agent];
+    self->dirty = true;
     if (request->seen) {
         self->put = false;
         return;
@@ -246,6 +253,41 @@ void sim_answer(struct sim *sim, const struct sim_request *request, bool ok)
     }
 }
 
+/* Whether there is something new since it looked last. */
+static uint64_t digest(const struct database_facts *facts)
+{
+    const uint64_t parts[] = {facts->data,
+                              facts->process,
+                              facts->standby,
+                              facts->clean,
+                              facts->timeline,
+                              facts->end,
+                              facts->receiving,
+                              facts->cut,
+                              facts->lineage,
+                              (uint64_t)facts->deadline.ns,
+                              facts->checkpointed,
+                              facts->aside,
+                              facts->rewind_failed,
+                              facts->configured,
+                              facts->stopping,
+                              (uint64_t)sim_index(facts->upstream),
+                              facts->synchronous_count,
+                              facts->synchronous_settled,
+                              facts->synchronous_since};
+    uint64_t hash = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        hash = (hash ^ parts[i]) * UINT64_C(0x9E3779B97F4A7C15);
+    }
+    for (size_t i = 0; i < facts->follower_count; i++) {
+        const struct database_follower *follower = &facts->followers[i];
+        hash = (hash ^ follower->flushed ^ (uint64_t)follower->streaming << 40U ^
+                (uint64_t)follower->lag_ms << 41U) *
+               UINT64_C(0x9E3779B97F4A7C15);
+    }
+    return hash;
+}
+
 static void follow_group(struct sim *sim, int agent, const struct database_view *view,
                          const struct database_facts *facts, struct arena *arena)
 {
@@ -253,10 +295,12 @@ static void follow_group(struct sim *sim, int agent, const struct database_view 
     int64_t now = sim_local(sim, agent);
     struct database_update update;
     if (self->sent && now < self->sent_until) {
+        self->wakes_at = MIN(self->wakes_at, self->sent_until);
         return;
     }
     self->sent = false;
     database_group_next(view, facts, arena, &update);
+    self->wakes_at = MIN(self->wakes_at, update.again.ns);
     if (update.transition == DATABASE_TRANSITION_NONE) {
         return;
     }
@@ -274,6 +318,7 @@ static void follow_group(struct sim *sim, int agent, const struct database_view 
     sim_copy_group(&request.group, &update.group);
     self->sent = true;
     self->sent_until = now + REQUEST_TIMEOUT;
+    self->wakes_at = MIN(self->wakes_at, self->sent_until);
     sim_send(sim, &request);
     if (sim->mistake == SIM_LATE_DEADLINE && update.transition == DATABASE_TRANSITION_RENEW) {
         hold(sim, &request, now);
@@ -469,6 +514,7 @@ static void obey(struct sim *sim, int agent, const struct database_view *view,
     struct sim_agent *self = &sim->agents[agent];
     struct database_order order;
     database_member_next(view, facts, arena, &order);
+    self->wakes_at = MIN(self->wakes_at, order.again.ns);
     if (self->order_done != 0 && is_same_order(&self->order, &order, self->order_upstream)) {
         if (sim->now < self->order_done) {
             return;
@@ -549,6 +595,15 @@ void sim_agents_step(struct sim *sim)
         sim_build_view(sim, i, &view, sights);
         build_facts(sim, i, &sight, &facts);
         report(sim, i, &view, &facts);
+        uint64_t sees = digest(&facts);
+        bool due = sim_local(sim, i) >= self->wakes_at ||
+                   (self->order_done != 0 && sim->now >= self->order_done);
+        if (!self->dirty && !due && sees == self->saw) {
+            continue;
+        }
+        self->dirty = false;
+        self->saw = sees;
+        self->wakes_at = INT64_MAX;
         follow_group(sim, i, &view, &facts, &arena);
         obey(sim, i, &view, &facts, &arena);
         arena_reset(&arena);

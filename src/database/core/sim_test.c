@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#define SEEDS 60
+#define SEEDS 200
 #define STEPS 3000
 #define MISTAKE_SEEDS 400
 

@@ -56,6 +56,8 @@ void sim_note(const struct sim *sim, const char *format, ...)
 
 /* ---- the beginning ---- */
 
+static const enum model_database_mode modes[] = {
+    MODEL_DATABASE_ASYNCHRONOUS, MODEL_DATABASE_SYNCHRONOUS, MODEL_DATABASE_BOUNDED};
 static const char *const regions[SIM_MEMBERS] = {"east", "west", "west", "south"};
 
 static void add_member(struct sim *sim, int member)
@@ -89,8 +91,6 @@ void sim_begin(struct sim *sim, uint64_t seed, enum sim_mistake mistake)
         sim->snapshots = memory_array(SIM_SNAPSHOTS, sizeof *snapshots);
     }
     random_init(&sim->random, seed);
-    static const enum model_database_mode modes[] = {
-        MODEL_DATABASE_ASYNCHRONOUS, MODEL_DATABASE_SYNCHRONOUS, MODEL_DATABASE_BOUNDED};
     struct model_database_group group = {
         .id = "grp",
         .engine = "postgres",
@@ -200,6 +200,11 @@ static void operator_step(struct sim *sim)
     int member = any_wanted(sim);
     const char *target = member < 0 || sim_chance(sim, 4) ? "" : sim_ids[member];
     switch (sim_below(sim, 12)) {
+    case 11:
+        group->mode = modes[sim_below(sim, 3)];
+        sim_note(sim, "operator: %s", model_database_mode_name(group->mode));
+        group_changed(sim);
+        break;
     case 0:
     case 1:
     case 2:
