@@ -11,7 +11,7 @@ PACKAGES = tools/install-packages
 MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
-.PHONY: help build demo demo-sites test check unit integration crash chaos sim test-upgrade differential format check-format lint tidy tidy-deep asan tsan fuzz bench \
+.PHONY: help build demo demo-sites demo-db test check unit integration crash chaos sim test-upgrade differential format check-format lint tidy tidy-deep asan tsan fuzz bench \
 	bench-failover bench-health bench-arc bench-db bench-start bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
@@ -28,6 +28,10 @@ demo: build ## show a region failing over; KEEP=1 leaves it running
 demo-sites: build ## show three sites, one killed, moving a service by routing controls; KEEP=1 leaves it running
 	@$(PACKAGES) demo
 	@KEEP=$(KEEP) tools/demo-sites
+
+demo-db: build ## show a global database moving between regions, one of them killed, while a client writes; KEEP=1 leaves it running
+	@$(PACKAGES) demo
+	@KEEP=$(KEEP) tools/demo-db
 
 test: ## every test: unit, sim, corpus, integration, sanitizers, lint; ends with "N passed, N failed"
 	@$(PACKAGES) build test lint

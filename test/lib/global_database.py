@@ -29,14 +29,13 @@ LEASE_MS = 10000  # where nothing else is asked for
 class Region(Node):
     """One region: a Daemon, whose agent keeps the server. Its instance is `east-1` or `west-1`."""
 
-    def __init__(self, number, place, folder, etcd, port):
+    def __init__(self, number, place, folder, etcd):
         super().__init__(number, place, folder)
         self.region = REGIONS[number]
         self.cluster, self.instance = f"{GLOBAL}-{number}", f"{GLOBAL}-{number}-a"
-        self.port = port
         self.servers = own_folder(folder / "servers")
         options = ["--store", "etcd", "--node", self.region, "--etcd-timeout-ms", "800", "--database-directory", self.servers,
-                   "--database-addresses", f"{self.region}={place.address}", "--database-port", port]
+                   "--database-addresses", f"{self.region}={place.address}"]
         for url in etcd.endpoints[number:] + etcd.endpoints[:number]:
             options += ["--etcd", url]
         at = place.address
@@ -72,8 +71,7 @@ class GlobalDatabase(Pair):
         self.tags = {**({"leeward:lease-ms": str(lease_ms)} if lease_ms else {}), **dict(tags)}
         sites = [place.site for place in places] if places[0].site else None
         self.etcd = Cluster(folder / "etcd", 3, sites=sites)
-        port = 5432
-        self.nodes = [Region(number, places[number], folder / f"region-{number}", self.etcd, port) for number in (0, 1)]
+        self.nodes = [Region(number, places[number], folder / f"region-{number}", self.etcd) for number in (0, 1)]
 
     def rds(self, number):
         return self.nodes[number].keeper.client("rds", region=self.nodes[number].region)
@@ -98,7 +96,7 @@ class GlobalDatabase(Pair):
     def make_cluster(self, number, **more):
         """A DB cluster with one instance, once it is available; its ARN."""
         node, rds = self.nodes[number], self.rds(number)
-        made = rds.create_db_cluster(DBClusterIdentifier=node.cluster, Engine=ENGINE, **more)
+        made = rds.create_db_cluster(DBClusterIdentifier=node.cluster, Engine=ENGINE, Port=node.port, **more)
         rds.create_db_instance(DBInstanceIdentifier=node.instance, DBClusterIdentifier=node.cluster, Engine=ENGINE,
                                DBInstanceClass=CLASS)
         def available():
