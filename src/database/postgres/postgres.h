@@ -219,6 +219,13 @@ int postgres_ask_to_stop(const struct postgres_process *process, enum postgres_s
 int postgres_stop(const struct postgres *server, const struct postgres_process *process,
                   enum postgres_stop how, const struct postgres_limit *limit, struct err *err)
     MUST_CHECK;
+/* A fast stop of a primary that returns as soon as its log has ended (pg_control says so): no
+ * session lives any more, and nothing will be written; ret_control->end is the end of the log. The
+ * processes go on for some 10 ms: they give standbys the rest, and free memory; then postgres_stop
+ * waits for them. ERR_UNAVAILABLE: it ended otherwise. */
+int postgres_stop_writing(const struct postgres *server, const struct postgres_process *process,
+                          const struct postgres_limit *limit, struct postgres_control *ret_control,
+                          struct err *err) MUST_CHECK;
 /* SIGHUP: the files are read again. Nothing tells when; postgres_view.loaded moves. */
 int postgres_reload(const struct postgres_process *process, struct err *err) MUST_CHECK;
 /* Promotes a standby: signals the postmaster and watches pg_control; returns when it accepts
@@ -369,7 +376,7 @@ int postgres_lost_writes(const struct postgres *server, model_lsn fork,
 /* Puts aside, in aside/<name>: the log from before fork up to its end (pg_wal), pg_control, the
  * list `lost` as lost-writes.json (may be NULL), and with whole all of the data instead of the log
  * alone (blocks are shared where the file system can; ERR_LIMIT when there is no room). A server
- * started on such a copy shows the rows themselves: docs/databases.md. Made under another name, and
+ * started on such a copy shows the rows themselves: docs/database-fencing.md. Made under another name, and
  * renamed when it is complete: there already is fine. */
 int postgres_put_aside(const struct postgres *server, const char *name, model_lsn fork,
                        const struct postgres_lost *lost, bool whole,

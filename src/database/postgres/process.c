@@ -284,6 +284,36 @@ int postgres_stop(const struct postgres *server, const struct postgres_process *
     return r;
 }
 
+int postgres_stop_writing(const struct postgres *server, const struct postgres_process *process,
+                          const struct postgres_limit *limit, struct postgres_control *ret_control,
+                          struct err *err)
+{
+    int watch CLEANUP(close_fd) = -1;
+    int r = watch_folder(server, "data/global", &watch, err);
+    if (r == 0) {
+        r = postgres_ask_to_stop(process, POSTGRES_FAST, err);
+    }
+    while (r == 0) {
+        bool ended = postgres_process_ended(process); /* before the look: what it left is final */
+        struct postgres_control control = {.clean = false};
+        r = postgres_control(server, &control, err);
+        if (r == 0 && control.clean) {
+            *ret_control = control;
+            return 0;
+        }
+        if (r == 0 && ended) {
+            r = err_set(err, ERR_UNAVAILABLE, "the server ended without a clean shutdown");
+        }
+        if (r == 0) {
+            struct pollfd fds[2] = {{.fd = watch, .events = POLLIN},
+                                    {.fd = process->fd, .events = POLLIN}};
+            r = limit_poll(limit, fds, 2, WATCH_MS, "stopping the server", err);
+            drain(watch);
+        }
+    }
+    return r;
+}
+
 int postgres_reload(const struct postgres_process *process, struct err *err)
 {
     int r = send_signal(process, SIGHUP);

@@ -298,16 +298,21 @@ static void a_switchover_loses_nothing(void **state)
     run(&east, "insert into public.t select i, 'y' from generate_series(101, 200) i");
     ASSERT_FINE(postgres_checkpoint(east.link, &limit, &err));
     struct mono began = mono_now();
-    stop(&east, POSTGRES_FAST);
-    int64_t stopped = mono_since(mono_now(), began);
     struct postgres_control control;
-    ASSERT_FINE(postgres_control(&east.server, &control, &err));
+    ASSERT_FINE(postgres_stop_writing(&east.server, &east.process, &limit, &control, &err));
     assert_true(control.clean);
+    int64_t ended = mono_since(mono_now(), began);
     ASSERT_FINE(postgres_wait_received(west.link, control.end, &limit, &err));
+    int64_t received = mono_since(mono_now(), began);
     take_lease(&west, 2);
     ASSERT_FINE(postgres_promote(&west.server, &west.process, &limit, &err));
-    print_message("stopped after %d us, promoted after %d us\n", (int)(stopped / TIME_US),
+    print_message("the log ended after %d us, was received after %d us, promoted after %d us\n",
+                  (int)(ended / TIME_US), (int)(received / TIME_US),
                   (int)(mono_since(mono_now(), began) / TIME_US));
+    stop(&east, POSTGRES_FAST);
+    model_lsn end = control.end;
+    ASSERT_FINE(postgres_control(&east.server, &control, &err));
+    assert_true(control.clean && control.end == end);
     assert_string_equal(run(&west, "insert into public.t values (201, 'z') returning n"), "201");
     assert_string_equal(run(&west, "select count(*) from public.t"), "201");
     assert_int_equal(view_of(&west).timeline, 2);
