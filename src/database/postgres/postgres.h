@@ -376,8 +376,8 @@ int postgres_lost_writes(const struct postgres *server, model_lsn fork,
 /* Puts aside, in aside/<name>: the log from before fork up to its end (pg_wal), pg_control, the
  * list `lost` as lost-writes.json (may be NULL), and with whole all of the data instead of the log
  * alone (blocks are shared where the file system can; ERR_LIMIT when there is no room). A server
- * started on such a copy shows the rows themselves: docs/database-fencing.md. Made under another name, and
- * renamed when it is complete: there already is fine. */
+ * started on such a copy shows the rows themselves: docs/database-fencing.md. Made under another
+ * name, and renamed when it is complete: there already is fine. */
 int postgres_put_aside(const struct postgres *server, const char *name, model_lsn fork,
                        const struct postgres_lost *lost, bool whole,
                        const struct postgres_limit *limit, struct err *err) MUST_CHECK;
