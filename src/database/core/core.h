@@ -41,10 +41,10 @@
  *     has not read the new setting. facts.synchronous_since is the end of the writer's log at a
  *     time after that was so.
  *
- * Two writers cannot be (docs/databases.md says it at length): who writes holds the lease of the
- * group's epoch and stops before its deadline; a lease is given away only by the transaction in
- * which its holder says that its server has stopped, or by one that compares a revision which was
- * seen for the lease's whole length. */
+ * Two writers cannot be (docs/database-failover.md says it at length): who writes holds the lease
+ * of the group's epoch and stops before its deadline; a lease is given away only by the transaction
+ * in which its holder says that its server has stopped, or by one that compares a revision which
+ * was seen for the lease's whole length. */
 #ifndef DATABASE_CORE_CORE_H
 #define DATABASE_CORE_CORE_H
 

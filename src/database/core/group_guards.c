@@ -216,7 +216,7 @@ bool guard_cannot_write(struct core *core, struct core_plan *plan)
     int64_t patience = core->group->phase == MODEL_DATABASE_PROMOTING
                            ? CORE_PROMOTION_MS
                            : MAX(core->group->lease_ms, CORE_UNWRITABLE_MS);
-    struct mono until = {facts->unwritable_since.ns + patience * TIME_MS};
+    struct mono until = core_later(facts->unwritable_since, patience);
     if (text_empty(facts->stuck) && !core_reached(core, until)) {
         return false;
     }

@@ -39,6 +39,8 @@ struct core {
 void core_begin(struct core *core, const struct database_view *view,
                 const struct database_facts *facts, struct arena *arena);
 const struct database_sight *core_find(const struct database_view *view, const char *member);
+/* ms later; a time that is for ever stays so. */
+struct mono core_later(struct mono when, int64_t ms);
 /* now is at or after `when`; if not, it is to be looked at again then. */
 bool core_reached(struct core *core, struct mono when);
 /* ms after the phase was seen to begin. */

@@ -59,7 +59,7 @@ static bool fences_too_slowly(struct core *core, struct database_order *order)
     return in_phase(core, MODEL_DATABASE_FENCING) && core->is_writer &&
            core->group->operation == MODEL_DATABASE_FAILOVER &&
            process_is(core, DATABASE_PROCESS_STOPPING) &&
-           core_reached(core, (struct mono){core->facts->since.ns + CORE_FAST_MS * TIME_MS});
+           core_reached(core, core_later(core->facts->since, CORE_FAST_MS));
 }
 
 static bool is_to_be_fenced(struct core *core, struct database_order *order)

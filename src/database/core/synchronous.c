@@ -112,7 +112,7 @@ static const char *partner(struct core *core)
     if (found != NULL) {
         return found->member->id;
     }
-    struct mono patience = {facts->alone_since.ns + core->group->lease_ms * TIME_MS};
+    struct mono patience = core_later(facts->alone_since, core->group->lease_ms);
     if (facts->synchronous_count == 0 || !core_has_others(core) || core_reached(core, patience)) {
         return NULL;
     }

@@ -37,6 +37,12 @@ void core_begin(struct core *core, const struct database_view *view,
     }
 }
 
+struct mono core_later(struct mono when, int64_t ms)
+{
+    int64_t ns = ms * TIME_MS;
+    return (struct mono){when.ns > INT64_MAX - ns ? INT64_MAX : when.ns + ns};
+}
+
 bool core_reached(struct core *core, struct mono when)
 {
     if (core->view->now.ns >= when.ns) {
@@ -48,7 +54,7 @@ bool core_reached(struct core *core, struct mono when)
 
 bool core_phase_lasts(struct core *core, int64_t ms)
 {
-    return core_reached(core, (struct mono){core->view->phase_since.ns + ms * TIME_MS});
+    return core_reached(core, core_later(core->view->phase_since, ms));
 }
 
 const char *core_name(const struct core *core, const char *member)
