@@ -246,3 +246,15 @@ def test_roles_say_who_may_do_what(site):
     refused("AccessDenied", 403, "", viewer.failover_db_cluster, DBClusterIdentifier="orders")
     refused("InvalidDBClusterStateFault", 400, "being created", operator.failover_db_cluster, DBClusterIdentifier="orders")
     refused("AccessDenied", 403, "", operator.delete_db_cluster, DBClusterIdentifier="orders", SkipFinalSnapshot=True)
+
+
+def test_the_command_line_shows_databases_and_explains_them(site):
+    assert "There are no databases" in site.leeward("db", "list").stdout
+    cluster(site.client("rds"))
+    instance(site.client("rds"))
+    listed = site.leeward("db", "list").stdout
+    assert "orders-1" in listed and "NEW" in listed and "ABSENT" in listed
+    assert "orders is NEW" in site.leeward("db", "explain", "--name", "orders").stdout
+    assert site.leeward("db", "explain", "--name", "none", check=False).returncode == 1
+    assert "No failover lost anything" in site.leeward("db", "lost-writes").stdout
+    assert json.loads(site.leeward("db", "list", "--json").stdout)["Databases"][0]["Members"][0]["Instance"] == "orders-1"

@@ -17,6 +17,7 @@ static const struct aws_binding bindings[] = {
     {"CreateTsigKey", leeward_create_tsig_key},
     {"ListTsigKeys", leeward_list_tsig_keys},
     {"DeleteTsigKey", leeward_delete_tsig_key},
+    {"ListDatabases", leeward_list_databases},
     {"ListSites", leeward_list_sites},
     {"InitSite", leeward_init_site},
     {"CreateSiteToken", leeward_create_site_token},
