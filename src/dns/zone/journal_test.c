@@ -253,7 +253,10 @@ static void take(struct lines *lines, const struct zone_rrset *rrset,
         }
         struct line line = line_of(rrset, &view);
         size_t there = find(lines, &line);
-        assert_true(there < lines->count);
+        if (lines->list == NULL || there >= lines->count) {
+            fail_msg("a record goes that was not there");
+            return;
+        }
         lines->list[there] = lines->list[--lines->count];
     }
 }
