@@ -169,7 +169,7 @@ struct model_database_member {
     const char *id;
     const char *region;
     const char *cluster;  /* DBClusterIdentifier */
-    const char *instance; /* DBInstanceIdentifier */
+    const char *instance; /* DBInstanceIdentifier; "": only keeps its data */
     const char *address;  /* that its server listens on */
     uint16_t port;
     int64_t tier; /* PromotionTier, 0 to 15: who comes first among those who have as much */

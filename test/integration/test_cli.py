@@ -160,7 +160,7 @@ def test_key_list_is_complete(daemon):
 
 @pytest.mark.parametrize("words, sentence", [
     ([], "what should it do? (`leeward help` lists it)"),
-    (["frobnicate"], "unknown command 'frobnicate': there are status, dig, key, tsig, check, controls, arc, sites, site, zone and help"),
+    (["frobnicate"], "unknown command 'frobnicate': there are status, dig, key, tsig, check, controls, arc, db, sites, site, zone and help"),
     (["key"], "`leeward key` needs one of: create, list, delete"),
     (["key", "steal"], "unknown command 'key steal': `leeward key` knows create, list, delete"),
     (["key", "delete"], "`leeward key delete` needs ID: the access key's id, as `leeward key list` shows it"),

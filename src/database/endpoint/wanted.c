@@ -100,7 +100,7 @@ void wanted_add(const struct picture *picture, const char *zone, struct arena *a
     for (size_t i = 0; i < picture->member_count; i++) {
         const struct sight *sight = &picture->members[i];
         const struct model_database_member *member = &sight->member;
-        if (!member->deleted) {
+        if (!member->deleted && !text_empty(member->instance)) {
             add(list, picture, member,
                 model_database_instance_endpoint(arena, zone, member->region, member->instance),
                 "");
