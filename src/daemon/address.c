@@ -1,5 +1,7 @@
 /* Addresses with ports, in text: the part of config.h that the command line and the file share.
  * Main thread; pure. */
+#include "base/address.h"
+
 #include "base/text.h"
 #include "daemon/config.h"
 
@@ -101,5 +103,54 @@ int config_parse_prefix(const char *text, sa_family_t *ret_family, uint8_t *ret_
     *ret_family = family;
     *ret_bits = (uint8_t)bits;
     (void)memcpy(ret_address, address, sizeof address);
+    return 0;
+}
+
+/* The n-th address after the first, as text. */
+static char *address_after(struct arena *arena, struct in_addr first, uint32_t n)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(ntohl(first.s_addr) + n)};
+    char text[ADDRESS_TEXT];
+    address_text((const struct sockaddr *)&address, text);
+    return arena_strdup(arena, text);
+}
+
+int config_parse_range(const char *text, struct arena *arena, struct config_range *ret_range,
+                       struct err *err)
+{
+    const char *equals = strchr(text, '=');
+    const char *dash = equals != NULL && strchr(equals, '.') != NULL ? strchr(equals, '-') : NULL;
+    struct in_addr first;
+    struct in_addr last;
+    struct in6_addr single;
+    if (equals == NULL || equals == text) {
+        return err_set(err, ERR_INVALID, "'%s' is not REGION=ADDRESS or REGION=FIRST-LAST", text);
+    }
+    size_t length = dash != NULL ? (size_t)(dash - equals - 1) : strlen(equals + 1);
+    const char *low = arena_memdup(arena, equals + 1, length);
+    struct config_range range = {.region = arena_memdup(arena, text, (size_t)(equals - text)),
+                                 .count = 1};
+    if (inet_pton(AF_INET6, low, &single) == 1) {
+        range.addresses = arena_array(arena, 1, sizeof *range.addresses);
+        range.addresses[0] = low;
+        *ret_range = range;
+        return 0;
+    }
+    if (inet_pton(AF_INET, low, &first) != 1 ||
+        inet_pton(AF_INET, dash != NULL ? dash + 1 : low, &last) != 1) {
+        return err_set(err, ERR_INVALID, "'%s': these are no addresses", text);
+    }
+    if (ntohl(last.s_addr) < ntohl(first.s_addr) ||
+        ntohl(last.s_addr) - ntohl(first.s_addr) >= CONFIG_RANGE_LIMIT) {
+        return err_set(err, ERR_INVALID, "'%s' is not a range of 1 to %u addresses", text,
+                       CONFIG_RANGE_LIMIT);
+    }
+    range.count = ntohl(last.s_addr) - ntohl(first.s_addr) + 1;
+    range.addresses = arena_array(arena, range.count, sizeof *range.addresses);
+    for (size_t i = 0; i < range.count; i++) {
+        range.addresses[i] = address_after(arena, first, (uint32_t)i);
+    }
+    *ret_range = range;
     return 0;
 }

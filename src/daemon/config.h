@@ -3,6 +3,7 @@
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/macro.h"
 #include "daemon/options.h"
@@ -41,6 +42,10 @@ void config_free(struct config *take_config);
 /* For CLEANUP. */
 void config_cleanup(struct config **config);
 
+/* What an option's own bounds cannot say: config_check.c, for config_load. ERR_INVALID begins with
+ * the option's name. */
+int config_check(const struct config *config, struct err *err) MUST_CHECK;
+
 /* Names of the options that differ between the two and only a restart can change, ", " between
  * them; "" when none. */
 void config_pending_restart(const struct config *running, const struct config *loaded, char *out,
@@ -58,6 +63,16 @@ int config_parse_address(const char *text, struct sockaddr_storage *ret_address,
  * ERR_INVALID with what was wrong. */
 int config_parse_prefix(const char *text, sa_family_t *ret_family, uint8_t *ret_bits,
                         uint8_t ret_address[16], struct err *err) MUST_CHECK;
+/* "us-east-1=192.0.2.10-192.0.2.19" or "us-east-1=2001:db8::1": up to CONFIG_RANGE_LIMIT addresses
+ * as text, in the arena. ERR_INVALID with what was wrong. */
+#define CONFIG_RANGE_LIMIT 256U
+struct config_range {
+    const char *region;
+    const char **addresses;
+    size_t count;
+};
+int config_parse_range(const char *text, struct arena *arena, struct config_range *ret_range,
+                       struct err *err) MUST_CHECK;
 bool config_address_is_loopback(const struct sockaddr_storage *address);
 /* 0.0.0.0 or [::]: listened at, never reached. */
 bool config_address_is_any(const struct sockaddr_storage *address);

@@ -7,6 +7,7 @@
 #include "base/snapshot.h"
 #include "base/text.h"
 #include "daemon/credentials.h"
+#include "daemon/database_role.h"
 #include "daemon/exposition.h"
 #include "daemon/keyring.h"
 #include "daemon/privileges.h"
@@ -344,6 +345,7 @@ static int open_and_drop(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : open_dns(daemon, err);
     rc = rc != 0 ? rc : open_api(daemon, err);
     rc = rc != 0 ? rc : cluster_open(daemon, err);
+    rc = rc != 0 ? rc : database_role_listen(config, &daemon->link, err);
     rc = rc != 0 ? rc : privileges_prepare_directory(&privileges, config->data, err);
     return rc != 0 ? rc : privileges_drop(&privileges, config->sandbox, err);
 }
@@ -355,6 +357,7 @@ static int start_rooms(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : copies_open(daemon, err);
     rc = rc != 0 ? rc : open_seal(daemon, err);
     rc = rc != 0 ? rc : prepare_credentials(daemon, err);
+    rc = rc != 0 || daemon->link == NULL ? rc : store_link_serve(daemon->link, daemon->store, err);
     rc = rc != 0 ? rc : compiler_start(&daemon->compiler, err);
     if (rc == 0) {
         compiler_run(daemon->compiler, place_regions, daemon);
@@ -462,6 +465,7 @@ void daemon_stop(struct daemon *take_daemon)
     controls_cache_free(daemon->services.controls);
     keyring_free(daemon->keyring);
     arena_done(&daemon->arena);
+    store_link_stop(daemon->link);
     copies_close(daemon);
     store_close(daemon->store);
     seal_free(daemon->seal);

@@ -21,6 +21,7 @@
 #include "metrics/metrics.h"
 #include "seal/seal.h"
 #include "service/common/context.h"
+#include "store/link.h"
 #include "store/replica.h"
 #include "store/store.h"
 
@@ -30,10 +31,11 @@ struct daemon {
     const struct config *config;
     char node[HOST_NAME_MAX + 1];
     struct mono started;
-    struct store *store;     /* the truth: all sites' */
-    struct store *copy;      /* what is read of it by all that must go on without it */
-    struct store *local;     /* what belongs to this node alone */
-    struct replica *replica; /* NULL: one store is all three */
+    struct store *store;            /* the truth: all sites' */
+    struct store *copy;             /* what is read of it by all that must go on without it */
+    struct store *local;            /* what belongs to this node alone */
+    struct replica *replica;        /* NULL: one store is all three */
+    struct store_link_server *link; /* to the database agent; NULL: it needs none */
     struct seal *seal;
     struct keyring *keyring;
     struct arena arena;           /* of regions */

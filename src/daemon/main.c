@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "daemon/daemon.h"
+#include "daemon/database_role.h"
 #include "daemon/notify.h"
 
 #include <errno.h>
@@ -131,11 +132,13 @@ static int run(const struct config *config, int argc, char *const *argv)
 {
     sigset_t signals;
     struct daemon *daemon = NULL;
+    struct supervisor *databases = NULL;
     struct err err = ERR_INIT;
     block_signals(&signals);
     raise_descriptor_limit();
     apply_log_level(config);
-    if (daemon_start(config, &daemon, &err) != 0) {
+    if (database_role_start(config, &databases, &err) != 0 ||
+        daemon_start(config, &daemon, &err) != 0) { /* the supervisor sees our end */
         log_error("daemon.start_failed", F("reason", &err));
         return EXIT_FAILURE;
     }
@@ -148,6 +151,7 @@ static int run(const struct config *config, int argc, char *const *argv)
     }
     log_info("daemon.stopping", F("signal", signal_number));
     notify_systemd("STOPPING=1");
+    supervisor_stop(databases); /* first: its store may be ours */
     daemon_stop(daemon);
     return EXIT_SUCCESS;
 }

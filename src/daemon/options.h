@@ -54,6 +54,25 @@
     NUMBER(etcd_timeout_ms, "etcd.timeout-ms", "etcd-timeout-ms", 3000, 200, 60000, false,         \
            "longest that a call to etcd takes; a change without an answer by then may have "       \
            "happened or not")                                                                      \
+    TEXT(database_directory, "database.directory", "database-directory", "DIR", "", false,         \
+         "directory in which the database servers of this machine live; turns the database agent " \
+         "on; default: there are none")                                                            \
+    TEXT(database_user, "database.user", "database-user", "NAME", "postgres", false,               \
+         "started as root, the database agent and its servers run as this user; else all run as "  \
+         "the one who started the daemon")                                                         \
+    TEXT(database_bin, "database.bin", "database-bin", "DIR", "", false,                           \
+         "directory of PostgreSQL's programs; default: the newest version's in "                   \
+         "/usr/lib/postgresql")                                                                    \
+    LIST(database_addresses, "database.addresses", "database-addresses", "REGION=FIRST[-LAST]",    \
+         "", false,                                                                                \
+         "addresses that the database servers of a region listen on, each on one: "                \
+         "us-east-1=192.0.2.10-192.0.2.19; a region may come several times")                       \
+    TEXT(database_zone, "database.zone", "database-zone", "NAME", "", false,                       \
+         "hosted zone of Leeward's in which the endpoints of databases are named; default: they "  \
+         "are plain addresses")                                                                    \
+    FLAG(database_stop_servers, "database.stop-servers", "database-stop-servers", true, true,      \
+         "a clean stop of the daemon stops the database servers too; no: they go on, writers "     \
+         "until their lease runs out, as for an upgrade of Leeward")                               \
     TEXT(log_level, "log-level", "log-level", "LEVEL", "info", true, "debug, info, warn or error") \
     TEXT(api_address, "api.address", "api", "ADDR:PORT", "127.0.0.1:4566", false,                  \
          "where the API listens; away from loopback it needs a certificate")                       \

@@ -134,7 +134,7 @@ int store_follower_new(const struct store_follower_config *config,
     struct store_follower *follower = memory_new(sizeof *follower);
     follower->config = *config;
     thread_sync_init(&follower->mutex, &follower->stopped);
-    int rc = begin(follower, err);
+    int rc = config->later ? 0 : begin(follower, err);
     for (unsigned i = 1; rc != 0 && err->kind == ERR_COMPACTED && i < FIRST_TRIES; i++) {
         err_clear(err);
         rc = begin(follower, err);

@@ -13,6 +13,7 @@
 #include "base/macro.h"
 #include "store/store.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct store_follower;
@@ -28,9 +29,10 @@ struct store_follower_config {
     /* The store failed; it is tried again after retry_ms. For counters and the log. */
     void (*failed)(void *context, const struct err *err, int64_t retry_ms);
     void *context;
+    bool later; /* the thread is the first to read: the store may be away at the start */
 };
 
-/* Reads everything, on the calling thread. */
+/* Reads everything, on the calling thread, unless that is for later. */
 int store_follower_new(const struct store_follower_config *config,
                        struct store_follower **ret_follower, struct err *err) MUST_CHECK;
 /* Starts the thread. */

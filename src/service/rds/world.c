@@ -442,6 +442,7 @@ struct rds_group *rds_new_group(struct rds_world *world)
         .verifier = "",
         .replication = "",
         .phase = MODEL_DATABASE_NEW,
+        .epoch = 1,
         .writer = "",
         .target = "",
         .reason = "",

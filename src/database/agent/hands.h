@@ -1,0 +1,82 @@
+/* What can be done to one member's server: each function does one thing that core decided, with
+ * src/database/postgres, and is safe to do again. Called by the member's worker, on its thread. All
+ * end early when the worker is interrupted (ERR_CANCELLED). */
+#ifndef DATABASE_AGENT_HANDS_H
+#define DATABASE_AGENT_HANDS_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/macro.h"
+#include "database/agent/view.h"
+#include "database/postgres/postgres.h"
+#include "model/database.h"
+#include "seal/seal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fence_lease;
+
+/* A server as its worker has it. */
+struct hands {
+    const struct seal *seal;
+    struct postgres server;
+    struct postgres_process process;
+    struct postgres_link *link;
+    struct fence_lease *file; /* NULL until there is a directory */
+    int interrupt;            /* readable: what is under way is to end */
+};
+
+/* Adopts a server that runs. *ret_running: whether there is one, and as what. */
+int hands_look(struct hands *hands, bool *ret_running, struct err *err) MUST_CHECK;
+/* Makes run/ and opens the lease file in it. */
+int hands_open_lease(struct hands *hands, struct err *err) MUST_CHECK;
+
+int hands_create(struct hands *hands, const struct view_group *group, struct err *err) MUST_CHECK;
+int hands_copy(struct hands *hands, const struct view_group *group,
+               const struct model_database_member *upstream, _Atomic int64_t *ret_bytes,
+               struct err *err) MUST_CHECK;
+
+/* What a server's files are to say. */
+struct hands_settings {
+    bool standby;
+    const struct model_database_member *upstream; /* NULL: nobody */
+    const char *const *synchronous;               /* members that a writer's commits wait for */
+    size_t synchronous_count;
+};
+/* Writes the configuration; a running server is told, and has heard when this returns. */
+int hands_configure(struct hands *hands, const struct view_group *group,
+                    const struct model_database_member *member,
+                    const struct hands_settings *settings, struct err *err) MUST_CHECK;
+/* Starts it as it is configured, and waits until it accepts connections. */
+int hands_start(struct hands *hands, struct err *err) MUST_CHECK;
+/* Asks it to stop in this way, and waits. */
+int hands_stop(struct hands *hands, enum postgres_stop how, struct err *err) MUST_CHECK;
+/* The final end of a standby's log, after its receiver was cut. */
+int hands_cut(struct hands *hands, const struct view_group *group,
+              const struct model_database_member *member, model_lsn *ret_received, struct err *err)
+    MUST_CHECK;
+/* To this timeline: history files of those in between are made, so that it is the one PostgreSQL
+ * chooses. */
+int hands_promote(struct hands *hands, uint32_t from, uint32_t timeline, struct err *err)
+    MUST_CHECK;
+int hands_checkpoint(struct hands *hands, struct err *err) MUST_CHECK;
+/* The slots of the group's other members; passwords, on a writer. */
+int hands_roles(struct hands *hands, const struct view_group *group, const char *self, bool writer,
+                struct err *err) MUST_CHECK;
+/* Where this stopped server's log and the upstream's part. */
+int hands_fork(struct hands *hands, const struct view_group *group,
+               const struct model_database_member *upstream, model_lsn *ret_fork, struct err *err)
+    MUST_CHECK;
+/* Puts aside, under this name, what is after the fork; lists what was lost. */
+int hands_put_aside(struct hands *hands, const struct view_group *group,
+                    const struct model_database_member *upstream, const char *name,
+                    struct arena *arena, struct postgres_lost *ret_lost, struct err *err)
+    MUST_CHECK;
+int hands_rewind(struct hands *hands, const struct view_group *group,
+                 const struct model_database_member *upstream, struct err *err) MUST_CHECK;
+/* From whom the timeline of this server's log forked, and where; 0 where it is the first. */
+void hands_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_parent,
+                  model_lsn *ret_fork);
+
+#endif

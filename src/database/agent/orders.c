@@ -1,0 +1,312 @@
+/* Carrying out orders: see database/core/core.h for what each means. The worker's thread. Does not
+ * log. Every order may be broken off or fail, and is given again then. Invariant: what is
+ * remembered (worker->notes) is changed after the deed, never before; but for what a deed makes
+ * untrue. */
+#include "base/memory.h"
+#include "base/text.h"
+#include "database/agent/worker_internal.h"
+
+#include <string.h>
+
+static const struct model_database_member *member_of(const struct view_group *group, const char *id)
+{
+    const struct view_member *found = id[0] != '\0' ? view_member_find(group, id) : NULL;
+    return found != NULL ? &found->member : NULL;
+}
+
+/* What was compared, put aside, and so on, was of data that are other ones now. */
+static void forget(struct worker *worker)
+{
+    worker->notes.lineage = DATABASE_LINEAGE_UNKNOWN;
+    worker->notes.lineage_timeline = 0;
+    worker->notes.aside = false;
+    worker->notes.rewind_failed = false;
+    worker->notes.configured = 0;
+    worker->notes.timeline = 0;
+    worker->sight.controlled = false;
+    worker->sight.parent_timeline = 0;
+}
+
+static void note_upstream(struct worker *worker, const char *upstream)
+{
+    IGNORE_RESULT(text_copy(worker->notes.upstream, sizeof worker->notes.upstream, upstream));
+    worker->notes.cut = false;
+}
+
+static int configure(struct worker *worker, const struct view_group *group,
+                     const struct database_order *order, bool standby, struct err *err)
+{
+    const struct model_database_member *self = member_of(group, worker->member);
+    const struct hands_settings settings = {.standby = standby,
+                                            .upstream =
+                                                standby ? member_of(group, order->upstream) : NULL,
+                                            .synchronous = (const char *const *)order->synchronous,
+                                            .synchronous_count = order->synchronous_count};
+    return self == NULL ? err_set(err, ERR_NOT_FOUND, "the member's record is gone")
+                        : hands_configure(&worker->hands, group, self, &settings, err);
+}
+
+static void note_synchronous(struct worker *worker, const struct database_order *order)
+{
+    struct worker_notes *notes = &worker->notes;
+    notes->synchronous_count = 0;
+    for (size_t i = 0; i < order->synchronous_count && i < MODEL_DATABASE_MEMBERS; i++) {
+        IGNORE_RESULT(text_copy(notes->synchronous[notes->synchronous_count++], MODEL_DATABASE_ID,
+                                order->synchronous[i])); /* an id */
+    }
+    notes->synchronous_known = true;
+}
+
+static int clone_data(struct worker *worker, const struct view_group *group,
+                      const struct database_order *order, struct err *err)
+{
+    const struct model_database_member *upstream = member_of(group, order->upstream);
+    const struct model_database_member *self = member_of(group, worker->member);
+    if (upstream == NULL || self == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "the member to copy from is gone");
+    }
+    forget(worker);
+    int rc = hands_copy(&worker->hands, group, upstream, NULL, err);
+    rc = rc != 0 ? rc : configure(worker, group, order, true, err);
+    if (rc == 0) {
+        note_upstream(worker, order->upstream);
+        worker->notes.rebuild = self->rebuild;
+    }
+    return rc;
+}
+
+static int start_reader(struct worker *worker, const struct view_group *group,
+                        const struct database_order *order, struct err *err)
+{
+    note_upstream(worker, order->upstream);
+    int rc = configure(worker, group, order, true, err);
+    rc = rc != 0 ? rc : hands_start(&worker->hands, err);
+    if (rc == 0) {
+        worker->notes.cut = order->upstream[0] == '\0';
+    }
+    return rc;
+}
+
+static int start_writer(struct worker *worker, const struct view_group *group,
+                        const struct database_order *order, struct err *err)
+{
+    note_upstream(worker, "");
+    int rc = configure(worker, group, order, false, err);
+    if (rc == 0) {
+        note_synchronous(worker, order);
+        worker->notes.synchronous_since = 0;
+    }
+    return rc != 0 ? rc : hands_start(&worker->hands, err);
+}
+
+static int follow(struct worker *worker, const struct view_group *group,
+                  const struct database_order *order, struct err *err)
+{
+    int rc = configure(worker, group, order, true, err);
+    if (rc == 0) {
+        note_upstream(worker, order->upstream);
+    }
+    return rc;
+}
+
+static int cut(struct worker *worker, const struct view_group *group, struct err *err)
+{
+    model_lsn received = 0;
+    const struct model_database_member *self = member_of(group, worker->member);
+    if (self == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "the member's record is gone");
+    }
+    int rc = hands_cut(&worker->hands, group, self, &received, err);
+    if (rc == 0) {
+        note_upstream(worker, "");
+        worker->notes.cut = true;
+    }
+    return rc;
+}
+
+static int promote(struct worker *worker, const struct view_group *group,
+                   const struct database_order *order, struct err *err)
+{
+    const struct worker_sight *sight = &worker->sight;
+    int rc = order->synchronous_count != 0 ? configure(worker, group, order, true, err) : 0;
+    if (rc == 0) {
+        note_synchronous(worker, order);
+        worker->notes.synchronous_since = 0;
+        rc = hands_promote(&worker->hands, sight->facts.timeline, order->timeline, err);
+    }
+    if (rc == 0) {
+        forget(worker);
+        note_upstream(worker, "");
+    }
+    return rc;
+}
+
+static int set_synchronous(struct worker *worker, const struct view_group *group,
+                           const struct database_order *order, struct err *err)
+{
+    worker->notes.synchronous_known = false;
+    int rc = configure(worker, group, order, false, err);
+    if (rc == 0) {
+        note_synchronous(worker, order);
+        worker->sight.viewed = false; /* what is seen next is of after it */
+        worker->notes.synchronous_since = worker->sight.view.inserted;
+    }
+    return rc;
+}
+
+static int compare(struct worker *worker, const struct view_group *group,
+                   const struct database_order *order, struct err *err)
+{
+    const struct model_database_member *upstream = member_of(group, order->upstream);
+    const struct view_member *writer = view_member_find(group, order->upstream);
+    model_lsn fork = 0;
+    if (upstream == NULL || writer == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "the writer's record is gone");
+    }
+    int rc = hands_fork(&worker->hands, group, upstream, &fork, err);
+    if (rc == 0) {
+        const struct model_database_group *record = &group->group;
+        worker->notes.lineage =
+            fork >= worker->sight.facts.end ? DATABASE_FOLLOWS : DATABASE_DIVERGED;
+        worker->notes.lineage_timeline = record->history_count != 0
+                                             ? record->history[record->history_count - 1].timeline
+                                             : writer->seen.timeline;
+    }
+    return rc;
+}
+
+static int keep_aside(struct worker *worker, const struct view_group *group,
+                      const struct database_order *order, struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    struct postgres_lost lost = {.total = 0};
+    const struct model_database_member *upstream = member_of(group, order->upstream);
+    arena_init(&arena, 0);
+    if (upstream == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "the writer's record is gone");
+    }
+    const char *name = arena_printf(&arena, "epoch-%lld", (long long)group->group.epoch);
+    int rc = hands_put_aside(&worker->hands, group, upstream, name, &arena, &lost, err);
+    const char *aside = arena_printf(&arena, "%s/aside/%s", worker->hands.server.directory, name);
+    rc = rc != 0 ? rc : worker_complete_loss(worker, group, &lost, aside, err);
+    if (rc == 0) {
+        worker->notes.aside = true;
+    }
+    return rc;
+}
+
+static int rewind_data(struct worker *worker, const struct view_group *group,
+                       const struct database_order *order, struct err *err)
+{
+    const struct model_database_member *upstream = member_of(group, order->upstream);
+    if (upstream == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "the writer's record is gone");
+    }
+    int rc = hands_rewind(&worker->hands, group, upstream, err);
+    if (rc != 0) {
+        worker->notes.rewind_failed = worker->notes.rewind_failed || err->kind == ERR_UNSUPPORTED;
+        worker->sight.controlled = false;
+        return rc;
+    }
+    forget(worker);
+    rc = configure(worker, group, order, true, err);
+    if (rc == 0) {
+        note_upstream(worker, order->upstream);
+    }
+    return rc;
+}
+
+static int configure_all(struct worker *worker, const struct view_group *group, struct err *err)
+{
+    const struct model_database_member *self = member_of(group, worker->member);
+    struct worker_notes *notes = &worker->notes;
+    bool writer = worker->sight.facts.process == DATABASE_PROCESS_WRITER;
+    const char *synchronous[MODEL_DATABASE_MEMBERS];
+    if (self == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "the member's record is gone");
+    }
+    for (size_t i = 0; i < notes->synchronous_count; i++) {
+        synchronous[i] = notes->synchronous[i];
+    }
+    const struct database_order order = {.upstream = notes->upstream,
+                                         .synchronous = synchronous,
+                                         .synchronous_count =
+                                             writer ? notes->synchronous_count : 0};
+    int rc = configure(worker, group, &order, !writer, err);
+    rc = rc != 0 ? rc : hands_roles(&worker->hands, group, worker->member, writer, err);
+    if (rc == 0) {
+        notes->configured = worker_fingerprint(group, self, writer);
+    }
+    return rc;
+}
+
+static int reboot(struct worker *worker, const struct view_group *group, struct err *err)
+{
+    const struct model_database_member *self = member_of(group, worker->member);
+    int64_t wanted = self != NULL ? self->reboot : worker->notes.reboot;
+    int rc = hands_stop(&worker->hands, POSTGRES_FAST, err);
+    if (rc == 0) {
+        worker->notes.reboot = wanted;
+    }
+    return rc;
+}
+
+static int remove_all(struct worker *worker, const struct view_group *group, struct err *err)
+{
+    int rc = hands_stop(&worker->hands, POSTGRES_FAST, err);
+    rc = rc != 0 ? rc : postgres_remove(&worker->hands.server, true, err);
+    return rc != 0 ? rc : worker_remove_records(worker, group, err);
+}
+
+int worker_execute(struct worker *worker, const struct view_group *group,
+                   const struct database_order *order, struct err *err)
+{
+    switch (order->action) {
+    case DATABASE_ACTION_INITIALISE:
+        forget(worker);
+        return hands_create(&worker->hands, group, err);
+    case DATABASE_ACTION_CLONE:
+        return clone_data(worker, group, order, err);
+    case DATABASE_ACTION_START_WRITER:
+        return start_writer(worker, group, order, err);
+    case DATABASE_ACTION_START_READER:
+        return start_reader(worker, group, order, err);
+    case DATABASE_ACTION_FOLLOW:
+        return follow(worker, group, order, err);
+    case DATABASE_ACTION_CUT:
+        return cut(worker, group, err);
+    case DATABASE_ACTION_CHECKPOINT: {
+        int64_t phase = group->phase_since.ns;
+        int rc = hands_checkpoint(&worker->hands, err);
+        worker->notes.checkpointed_ns = rc == 0 ? phase : worker->notes.checkpointed_ns;
+        return rc;
+    }
+    case DATABASE_ACTION_STOP_FAST:
+        return hands_stop(&worker->hands, POSTGRES_FAST, err);
+    case DATABASE_ACTION_STOP_IMMEDIATE:
+        return hands_stop(&worker->hands, POSTGRES_IMMEDIATE, err);
+    case DATABASE_ACTION_PROMOTE:
+        return promote(worker, group, order, err);
+    case DATABASE_ACTION_SET_SYNCHRONOUS:
+        return set_synchronous(worker, group, order, err);
+    case DATABASE_ACTION_COMPARE:
+        return compare(worker, group, order, err);
+    case DATABASE_ACTION_KEEP_ASIDE:
+        return keep_aside(worker, group, order, err);
+    case DATABASE_ACTION_REWIND:
+        return rewind_data(worker, group, order, err);
+    case DATABASE_ACTION_DISCARD:
+        forget(worker);
+        return postgres_remove(&worker->hands.server, false, err);
+    case DATABASE_ACTION_CONFIGURE:
+        return configure_all(worker, group, err);
+    case DATABASE_ACTION_REBOOT:
+        return reboot(worker, group, err);
+    case DATABASE_ACTION_REMOVE:
+        return remove_all(worker, group, err);
+    case DATABASE_ACTION_WAIT:
+    case DATABASE_ACTION_NEED_HANDS:
+        break;
+    }
+    return 0;
+}

@@ -1,0 +1,121 @@
+/* What the parts of a worker share: worker.c (the thread), facts.c (what is seen of the server),
+ * orders.c (what is done), update.c (what is committed). Private to these. All members belong to
+ * the worker's thread, but for those that say otherwise. */
+#ifndef DATABASE_AGENT_WORKER_INTERNAL_H
+#define DATABASE_AGENT_WORKER_INTERNAL_H
+
+#include "base/arena.h"
+#include "database/agent/hands.h"
+#include "database/agent/internal.h"
+#include "database/agent/publisher.h"
+#include "database/agent/worker.h"
+#include "database/core/core.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define WORKER_SENTENCE 512U
+
+/* What a worker remembers of its server that no file says. */
+struct worker_notes {
+    char upstream[MODEL_DATABASE_ID]; /* whom it is configured to follow; "": nobody */
+    bool cut;                         /* its receiver is gone for good, and its files say so */
+    int64_t checkpointed_ns;          /* phase_since of the PREPARING that it was done for */
+    enum database_lineage lineage;
+    uint32_t lineage_timeline;
+    bool aside;
+    bool rewind_failed;
+    int64_t reboot;
+    int64_t rebuild;
+    uint32_t timeline;   /* the highest that this reader's log was seen on: a receiver that ended
+                          * takes what it knew with it */
+    uint64_t configured; /* fingerprint of what was applied; 0: nothing */
+    char stuck[WORKER_SENTENCE];
+    /* synchronous_standby_names as this worker set it. */
+    char synchronous[MODEL_DATABASE_MEMBERS][MODEL_DATABASE_ID];
+    size_t synchronous_count;
+    bool synchronous_known;
+    model_lsn synchronous_since;
+};
+
+/* What was seen last, with the memory that facts point to. */
+struct worker_sight {
+    struct database_facts facts;
+    struct postgres_view view;
+    bool viewed; /* `view` is of the process that runs */
+    struct database_follower followers[POSTGRES_REPLICAS];
+    const char *synchronous[MODEL_DATABASE_MEMBERS];
+    pid_t pid;       /* of the process that `control` is not of */
+    bool controlled; /* `control` and `end` are of the server as it lies there */
+    struct postgres_control control;
+    model_lsn end;
+    struct mono unwritable_since; /* holds the lease, and is no writer; 0: not so */
+    int64_t unwritable_epoch;
+    uint32_t parent_timeline; /* that parent and fork are of */
+    uint32_t parent;
+    model_lsn fork;
+};
+
+struct worker {
+    struct database_agent *agent;
+    char group[MODEL_DATABASE_ID];
+    char member[MODEL_DATABASE_ID];
+    pthread_t thread;
+    atomic_bool ending;
+    atomic_bool stop_server;
+    atomic_bool ended;
+    int wake;           /* eventfd: something changed */
+    int interrupt;      /* eventfd: what is under way is to end */
+    struct arena arena; /* of the server's strings */
+    bool described;     /* hands.server is filled */
+    struct hands hands;
+    struct lease_hold *hold;
+    bool renewing; /* the hold renews */
+    struct publisher_slot *slot;
+    struct worker_notes notes;
+    struct worker_sight sight;
+    unsigned failures;           /* of orders, in a row */
+    enum database_action failed; /* the order that failed last */
+    struct mono not_before;      /* the next try of it */
+    /* Guarded by the mutex; the groups thread looks at them while the worker is busy. */
+    pthread_mutex_t mutex;
+    bool busy;
+    enum database_action action; /* under way */
+    char action_upstream[MODEL_DATABASE_ID];
+    struct database_facts facts; /* when it began */
+};
+
+/* facts.c: looks at the server. Fills worker->sight. */
+void worker_see(struct worker *worker, const struct view_group *group);
+/* What the records and times are to core. The arrays live in the arena. */
+void worker_fill_view(const struct view_group *group, const char *self, struct arena *arena,
+                      struct database_view *ret_view);
+/* Of everything that CONFIGURE applies. */
+uint64_t worker_fingerprint(const struct view_group *group,
+                            const struct model_database_member *member, bool writer);
+/* Hands what is seen to the publisher. */
+void worker_publish(struct worker *worker, const struct view_group *group,
+                    const struct database_view *view, const struct database_order *order);
+
+/* update.c: what the group's record and lease are to become. *ret_again: when to look again.
+ * *ret_committed: something changed. */
+void worker_update(struct worker *worker, const struct view_group *group, struct mono *ret_again,
+                   bool *ret_committed);
+/* The same while the worker is busy, by the facts from before: on the groups thread, and only for
+ * what is no business of the lease's holder. */
+void worker_update_for_busy(struct worker *worker, const struct view_group *group,
+                            const struct database_facts *facts);
+/* Removes the member's own records. */
+int worker_remove_records(struct worker *worker, const struct view_group *group, struct err *err)
+    MUST_CHECK;
+/* Completes the record of what a failover lost by what this old writer has alone. */
+int worker_complete_loss(struct worker *worker, const struct view_group *group,
+                         const struct postgres_lost *lost, const char *aside, struct err *err)
+    MUST_CHECK;
+
+/* orders.c: carries an order out. */
+int worker_execute(struct worker *worker, const struct view_group *group,
+                   const struct database_order *order, struct err *err) MUST_CHECK;
+
+#endif
