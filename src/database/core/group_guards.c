@@ -93,8 +93,12 @@ bool guard_writer_is_deleted(struct core *core, struct core_plan *plan)
 
 static bool is_to_stop(const struct core *core)
 {
-    return core->writer != NULL && (core->writer->member->stopped ||
-                                    (core->writer->member->deleted && !core_has_others(core)));
+    if (core->writer == NULL) {
+        return false;
+    }
+    /* One that is deleted goes on until another one has everything, stopped or not. */
+    const struct model_database_member *member = core->writer->member;
+    return member->deleted ? !core_has_others(core) : member->stopped;
 }
 
 bool guard_writer_is_to_stop(struct core *core, struct core_plan *plan)

@@ -187,8 +187,9 @@ struct sim {
     bool gone[SIM_ROWS];     /* was in the log of a member that was deleted */
     int64_t last_epoch;
     int epoch_writer;
-    bool off_line; /* the operator chose a member whose log is another one */
-    bool quiet;    /* no faults, no operator any more */
+    enum model_database_mode elected_in; /* the mode when the last target was chosen */
+    bool off_line;                       /* the operator chose a member whose log is another one */
+    bool quiet;                          /* no faults, no operator any more */
     size_t transitions[64];
     size_t actions[64];
     size_t takes;

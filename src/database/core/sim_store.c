@@ -89,7 +89,7 @@ static void check_take(struct sim *sim, const struct sim_request *request)
     if (before->operation == MODEL_DATABASE_SWITCHOVER) {
         sim_wrong(sim, "a switchover to %s loses %zu acknowledged rows", sim_ids[request->agent],
                   lost);
-    } else if (before->mode == MODEL_DATABASE_SYNCHRONOUS &&
+    } else if (sim->elected_in == MODEL_DATABASE_SYNCHRONOUS &&
                before->operation != MODEL_DATABASE_FAILOVER) {
         sim_wrong(sim, "a failover to %s loses %zu acknowledged rows in synchronous mode",
                   sim_ids[request->agent], lost);
@@ -152,6 +152,9 @@ static void arrive(struct sim *sim, struct sim_request *request)
     if (request->writes_lease && request->lease.state == MODEL_DATABASE_LEASE_HELD &&
         request->transition != DATABASE_TRANSITION_RENEW) {
         check_take(sim, request);
+    }
+    if (request->transition == DATABASE_TRANSITION_ELECT) {
+        sim->elected_in = store->group.group.mode;
     }
     if (request->writes_group) {
         sim_note(sim, "%s: %s: %s -> %s, epoch %lld", sim_ids[request->agent],

@@ -74,7 +74,7 @@ bool core_is_wanted(const struct database_sight *sight)
 bool core_may_serve(const struct core *core, const struct database_sight *sight)
 {
     return core_is_wanted(sight) || (sight != NULL && sight == core->writer &&
-                                     !sight->member->stopped && core_has_others(core));
+                                     sight->member->deleted && core_has_others(core));
 }
 
 bool core_is_reading(const struct database_sight *sight)
