@@ -65,6 +65,10 @@ static int check_listeners(const struct config *config, struct err *err)
         check_encrypted(config, &config->dns_https_addresses, "dns.https", err) != 0) {
         return err->code;
     }
+    if (config->database_check[0] != '\0' &&
+        config_parse_address(config->database_check, &address, err) != 0) {
+        return err_wrap(err, "database.check-address");
+    }
     if (config->metrics[0] == '\0') {
         return 0;
     }

@@ -332,6 +332,22 @@ static int start_metrics(struct daemon *daemon, struct err *err)
                                    : metrics_run(daemon->metrics, exposition_render, daemon, err);
 }
 
+static int open_endpoints(struct daemon *daemon, struct err *err)
+{
+    struct sockaddr_storage address;
+    const struct config *config = daemon->config;
+    bool pages = config->database_check[0] != '\0';
+    const struct database_endpoints_config wanted = {.zone = config->database_zone,
+                                                     .ttl_s = (uint32_t)config->database_ttl_s,
+                                                     .check_address = pages ? &address : NULL};
+    if (!pages && config->database_zone[0] == '\0') {
+        return 0;
+    }
+    int rc = pages ? config_parse_address(config->database_check, &address, err) : 0;
+    rc = rc != 0 ? rc : database_endpoints_open(&wanted, &daemon->endpoints, err);
+    return rc == 0 ? 0 : err_wrap(err, "database.check-address %s", config->database_check);
+}
+
 /* All that needs root, before there is a second thread: files that only root reads, ports; then
  * root is given up. */
 static int open_and_drop(struct daemon *daemon, struct err *err)
@@ -345,6 +361,7 @@ static int open_and_drop(struct daemon *daemon, struct err *err)
     rc = rc != 0 ? rc : open_dns(daemon, err);
     rc = rc != 0 ? rc : open_api(daemon, err);
     rc = rc != 0 ? rc : cluster_open(daemon, err);
+    rc = rc != 0 ? rc : open_endpoints(daemon, err);
     rc = rc != 0 ? rc : database_role_listen(config, &daemon->link, err);
     rc = rc != 0 ? rc : privileges_prepare_directory(&privileges, config->data, err);
     return rc != 0 ? rc : privileges_drop(&privileges, config->sandbox, err);
@@ -380,6 +397,9 @@ static int start_rooms(struct daemon *daemon, struct err *err)
                  : rollover_start(daemon->store, daemon->seal, daemon->config->zone_key_period_s,
                                   &daemon->rollover, err);
     rc = rc != 0 ? rc : start_metrics(daemon, err);
+    rc = rc != 0 || daemon->endpoints == NULL
+             ? rc
+             : database_endpoints_run(daemon->endpoints, daemon->store, err);
     rc = rc != 0 ? rc : start_api(daemon, err);
     rc = rc != 0 ? rc : cluster_start(daemon, err);
     if (rc == 0) {
@@ -448,6 +468,7 @@ void daemon_stop(struct daemon *take_daemon)
         (void)close(daemon->api_listener); /* nothing was sent */
     }
     metrics_stop(daemon->metrics);
+    database_endpoints_stop(daemon->endpoints);
     cluster_stop(&daemon->cluster);
     rollover_stop(daemon->rollover);
     transfer_stop(daemon->transfer); /* gives the workers' connections back */

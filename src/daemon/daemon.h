@@ -15,6 +15,7 @@
 #include "daemon/protection.h"
 #include "daemon/rollover.h"
 #include "daemon/transfers.h"
+#include "database/endpoint/endpoint.h"
 #include "dns/server/server.h"
 #include "health/health.h"
 #include "locate/locate.h"
@@ -31,11 +32,12 @@ struct daemon {
     const struct config *config;
     char node[HOST_NAME_MAX + 1];
     struct mono started;
-    struct store *store;            /* the truth: all sites' */
-    struct store *copy;             /* what is read of it by all that must go on without it */
-    struct store *local;            /* what belongs to this node alone */
-    struct replica *replica;        /* NULL: one store is all three */
-    struct store_link_server *link; /* to the database agent; NULL: it needs none */
+    struct store *store;                  /* the truth: all sites' */
+    struct store *copy;                   /* what is read of it by all that must go on without it */
+    struct store *local;                  /* what belongs to this node alone */
+    struct replica *replica;              /* NULL: one store is all three */
+    struct store_link_server *link;       /* to the database agent; NULL: it needs none */
+    struct database_endpoints *endpoints; /* NULL: no zone, and no pages */
     struct seal *seal;
     struct keyring *keyring;
     struct arena arena;           /* of regions */

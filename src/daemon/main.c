@@ -43,6 +43,9 @@ static void announce(const struct daemon *daemon)
     if (daemon->metrics != NULL) {
         print_address("metrics", metrics_address(daemon->metrics));
     }
+    if (daemon->endpoints != NULL && database_endpoints_check_address(daemon->endpoints) != NULL) {
+        print_address("database-checks", database_endpoints_check_address(daemon->endpoints));
+    }
     (void)puts("ready");
     (void)fflush(stdout);
     notify_systemd("READY=1");

@@ -73,6 +73,11 @@
     FLAG(database_stop_servers, "database.stop-servers", "database-stop-servers", true, true,      \
          "a clean stop of the daemon stops the database servers too; no: they go on, writers "     \
          "until their lease runs out, as for an upgrade of Leeward")                               \
+    NUMBER(database_ttl_s, "database.ttl", "database-ttl", 1, 1, 5, false,                         \
+           "seconds that resolvers may keep the endpoints of databases")                           \
+    TEXT(database_check, "database.check-address", "database-check", "ADDR:PORT", "", false,       \
+         "where load balancers ask over HTTP whether a database server writes or reads "           \
+         "(0.0.0.0:8008: at each server's own address); default: nowhere")                         \
     TEXT(log_level, "log-level", "log-level", "LEVEL", "info", true, "debug, info, warn or error") \
     TEXT(api_address, "api.address", "api", "ADDR:PORT", "127.0.0.1:4566", false,                  \
          "where the API listens; away from loopback it needs a certificate")                       \

@@ -257,10 +257,8 @@ int database_endpoints_open(const struct database_endpoints_config *config,
     for (char *c = self->zone; *c != '\0'; c++) {
         *c = text_lower(*c);
     }
-    self->names =
-        (struct names){.store = config->store,
-                       .zone = self->zone,
-                       .ttl_s = config->ttl_s != 0 ? config->ttl_s : DATABASE_ENDPOINTS_TTL_S};
+    self->names = (struct names){
+        .zone = self->zone, .ttl_s = config->ttl_s != 0 ? config->ttl_s : DATABASE_ENDPOINTS_TTL_S};
     int rc = config->check_address != NULL
                  ? pages_open(config->check_address, self, &self->pages, err)
                  : 0;
@@ -272,8 +270,10 @@ int database_endpoints_open(const struct database_endpoints_config *config,
     return 0;
 }
 
-int database_endpoints_run(struct database_endpoints *endpoints, struct err *err)
+int database_endpoints_run(struct database_endpoints *endpoints, struct store *store,
+                           struct err *err)
 {
+    endpoints->names.store = store;
     int rc = thread_start(&endpoints->thread, "endpoints", run, endpoints, err);
     endpoints->started = rc == 0;
     return rc != 0 || endpoints->pages == NULL ? rc : pages_run(endpoints->pages, err);

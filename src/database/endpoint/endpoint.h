@@ -18,7 +18,6 @@
 #define DATABASE_ENDPOINTS_TTL_S 1U
 
 struct database_endpoints_config {
-    struct store *store;
     const char *zone; /* that the names are in, with or without a dot at its end; "": no names */
     uint32_t ttl_s;   /* of the names; 0: the default */
     const struct sockaddr_storage *check_address; /* of the pages; NULL: none */
@@ -29,8 +28,9 @@ struct database_endpoints;
 /* Binds, and begins nothing yet. */
 int database_endpoints_open(const struct database_endpoints_config *config,
                             struct database_endpoints **ret_endpoints, struct err *err) MUST_CHECK;
-/* The store may be away: it is tried again. */
-int database_endpoints_run(struct database_endpoints *endpoints, struct err *err) MUST_CHECK;
+/* Once. The store, which outlives the endpoints, may be away: it is tried again. */
+int database_endpoints_run(struct database_endpoints *endpoints, struct store *store,
+                           struct err *err) MUST_CHECK;
 /* Where the pages are; NULL: nowhere. */
 const struct sockaddr_storage *
 database_endpoints_check_address(const struct database_endpoints *endpoints);

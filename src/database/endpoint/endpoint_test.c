@@ -378,12 +378,12 @@ static void names_follow_the_writer(void **state)
     struct fixture *fixture = *state;
     struct database_endpoints *endpoints = NULL;
     struct store_watch *watch = NULL;
-    const struct database_endpoints_config config = {.store = fixture->store, .zone = ZONE};
+    const struct database_endpoints_config config = {.zone = ZONE};
     put_world(fixture);
     put_zone(fixture);
     ok(fixture, store_watch_open(fixture->store, PATH_RECORDS, 0, &watch, &fixture->err));
     ok(fixture, database_endpoints_open(&config, &endpoints, &fixture->err));
-    ok(fixture, database_endpoints_run(endpoints, &fixture->err));
+    ok(fixture, database_endpoints_run(endpoints, fixture->store, &fixture->err));
     wait_for_address(fixture, watch, "world.global", "127.1.1.1");
     for (int i = 0; i < 10; i++) {
         const struct model_database_group group = group_of(i % 2 == 0 ? "c" : "a");
