@@ -3,6 +3,7 @@
 #include "service/arc/arc.h"
 
 #include "base/text.h"
+#include "model/path.h"
 #include "service/common/combine.h"
 #include "service/common/context.h"
 #include "service/common/controls.h"
@@ -26,7 +27,8 @@
 
 struct fixture {
     struct store *store;
-    struct store *fickle; /* the same, as the first site sees it */
+    struct store *restored; /* what the first site sees after restore; NULL until then */
+    struct store *fickle;   /* the same, as the first site sees it */
     struct service_context sites[SITES];
     struct arena arena;
     struct aws_call call; /* the last */
@@ -150,6 +152,9 @@ static int tear_down(void **state)
         controls_cache_free(f.sites[i].controls);
     }
     store_close(f.fickle);
+    if (f.restored != NULL) {
+        store_close(f.restored);
+    }
     store_close(f.store);
     return 0;
 }
@@ -205,6 +210,67 @@ static void what_an_old_cache_allows_is_judged_again(void **state)
     assert_true(set(0, 0, "Off"));
     assert_false(set(1, 1, "Off"));
     assert_true(is_on(1, 1));
+}
+
+/* Another store in place of the first site's, as after a backup was restored and others changed the
+ * panel anew: it has the same revisions, under which a is On and the other controls are Off. */
+static void restore(void)
+{
+    struct err err = ERR_INIT;
+    struct store_list all;
+    struct arena arena;
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    int64_t last = revision();
+    int64_t now = 0;
+    arena_init(&arena, 0);
+    f.restored = store_memory_open();
+    assert_int_equal(store_range(f.store, "", NULL, 0, &arena, &all, &err), 0);
+    for (size_t i = 0; i < all.count; i++) {
+        const struct store_entry *entry = &all.entries[i];
+        bool b = strstr(entry->key, PATH_ARC_STATES) != NULL &&
+                 strstr(entry->key, strrchr(f.controls[1], '/') + 1) != NULL;
+        const char *off = "{\"v\":1,\"State\":\"Off\"}";
+        store_txn_put(txn, entry->key, b ? off : entry->value, b ? strlen(off) : entry->size);
+    }
+    while (now < last - 1) {
+        struct store_txn *step CLEANUP(store_txn_cleanup) = store_txn_new();
+        store_txn_put(step, "step", "", 0);
+        assert_int_equal(store_commit(f.restored, step, &now, &err), 0);
+    }
+    assert_int_equal(store_commit(f.restored, txn, &now, &err), 0);
+    assert_int_equal(now, last);
+    arena_done(&arena);
+    fickle_replace(f.fickle, f.restored);
+}
+
+static void what_was_cached_before_a_restore_allows_nothing_after_it(void **state)
+{
+    (void)state;
+    fickle_set_past(f.fickle, 1);
+    add_rule("one", "ATLEAST", 1, 0);
+    assert_true(set(0, 0, "On"));
+    assert_true(set(0, 1, "On")); /* the cache has both On, under the guard's revision */
+    restore();
+    fickle_set_past(f.fickle, 2);
+    assert_false(is_on(0, 1));
+    assert_false(set(0, 0, "Off"));
+    assert_true(is_on(0, 0));
+}
+
+static void what_was_changed_after_a_restore_is_cached_anew(void **state)
+{
+    (void)state;
+    fickle_set_past(f.fickle, 1);
+    assert_true(set(0, 0, "On"));
+    assert_true(set(0, 1, "On"));
+    restore();
+    fickle_set_past(f.fickle, 2);
+    add_rule("one", "ATLEAST", 1, 0);
+    assert_true(set(0, 2, "On"));
+    assert_true(set(0, 1, "On"));
+    assert_true(set(0, 0, "Off"));
+    assert_false(set(0, 1, "Off"));
+    assert_true(is_on(0, 1));
 }
 
 static void what_an_old_cache_forbids_is_read_first(void **state)
@@ -692,6 +758,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_an_old_cache_allows_is_judged_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_was_cached_before_a_restore_allows_nothing_after_it,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_changed_after_a_restore_is_cached_anew, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_an_old_cache_forbids_is_read_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_rule_made_elsewhere_holds_at_once, set_up, tear_down),

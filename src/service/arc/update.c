@@ -189,8 +189,12 @@ static int commit(struct batch *batch, struct err *err)
     struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
     int64_t revision = 0;
     for (size_t i = 0; i < batch->panel_count; i++) {
-        if (!batch->panels[i].missing) {
-            put_panel(batch, txn, &batch->panels[i]);
+        const struct batch_panel *panel = &batch->panels[i];
+        if (!panel->missing && !controls_stands(context->store, &panel->panel)) {
+            return err_set(err, ERR_CONFLICT, "the store was restored meanwhile");
+        }
+        if (!panel->missing) {
+            put_panel(batch, txn, panel);
         }
     }
     int rc = store_commit(context->store, txn, &revision, err);

@@ -36,6 +36,7 @@ struct shape {
 struct cached {
     char id[MODEL_ARC_ID];
     int64_t guard;
+    uint64_t past; /* of the store; the guard's revision is of it alone */
     struct shape *shape;
     struct model_arc_state *states;
 };
@@ -161,15 +162,17 @@ static void hand_out(struct shape *shape, const struct model_arc_state *states, 
                                           .rule_count = shape->rule_count};
 }
 
-static bool load_cached(struct controls_cache *cache, const char *panel_id, struct arena *arena,
-                        struct controls_panel *ret_panel)
+static bool load_cached(struct controls_cache *cache, const char *panel_id, uint64_t past,
+                        struct arena *arena, struct controls_panel *ret_panel)
 {
     (void)pthread_mutex_lock(&cache->mutex); /* cannot fail here */
     const struct cached *cached = find(cache, panel_id);
-    bool found = cached != NULL;
+    bool found = cached != NULL && cached->past == past;
     if (found) {
-        *ret_panel = (struct controls_panel){
-            .id = arena_strdup(arena, panel_id), .guard = cached->guard, .cached = true};
+        *ret_panel = (struct controls_panel){.id = arena_strdup(arena, panel_id),
+                                             .guard = cached->guard,
+                                             .past = past,
+                                             .cached = true};
         hand_out(cached->shape, cached->states, arena, ret_panel);
     }
     (void)pthread_mutex_unlock(&cache->mutex);
@@ -179,26 +182,33 @@ static bool load_cached(struct controls_cache *cache, const char *panel_id, stru
 /* Keeps what was read. A slow reader may put something older in place of something newer, which
  * costs the next update a second look; a store that was set back to an old copy has lower guards.
  */
-static void keep(struct controls_cache *cache, const char *panel_id, int64_t guard,
+static void keep(struct controls_cache *cache, const struct controls_panel *panel,
                  struct shape *shape, const struct model_arc_state *states)
 {
     (void)pthread_mutex_lock(&cache->mutex); /* cannot fail here */
-    struct cached *cached = find(cache, panel_id);
+    struct cached *cached = find(cache, panel->id);
     if (cached == NULL && cache->count == PANELS_LIMIT) {
         /* Panels that are gone: nobody asks for them, any place is good. */
-        cached = &cache->panels[(uint64_t)guard % PANELS_LIMIT];
+        cached = &cache->panels[(uint64_t)panel->guard % PANELS_LIMIT];
         drop(cached);
     } else if (cached == NULL) {
         cached = &cache->panels[cache->count++];
     }
-    if (guard != cached->guard && text_copy(cached->id, sizeof cached->id, panel_id) == 0) {
+    if ((panel->guard != cached->guard || panel->past != cached->past) &&
+        text_copy(cached->id, sizeof cached->id, panel->id) == 0) {
         drop(cached);
-        IGNORE_RESULT(text_copy(cached->id, sizeof cached->id, panel_id)); /* fitted above */
-        cached->guard = guard;
+        IGNORE_RESULT(text_copy(cached->id, sizeof cached->id, panel->id)); /* fitted above */
+        cached->guard = panel->guard;
+        cached->past = panel->past;
         cached->shape = shape_ref(shape);
         cached->states = memory_dup(states, (shape->control_count + 1) * sizeof *states);
     }
     (void)pthread_mutex_unlock(&cache->mutex);
+}
+
+bool controls_stands(struct store *store, const struct controls_panel *panel)
+{
+    return store_past(store) == panel->past;
 }
 
 void controls_changed(struct controls_cache *cache, const struct controls_panel *panel,
@@ -209,7 +219,7 @@ void controls_changed(struct controls_cache *cache, const struct controls_panel 
     }
     (void)pthread_mutex_lock(&cache->mutex); /* cannot fail here */
     struct cached *cached = find(cache, panel->id);
-    if (cached != NULL && cached->guard == panel->guard) {
+    if (cached != NULL && cached->guard == panel->guard && cached->past == panel->past) {
         cached->guard = guard;
         for (size_t i = 0; i < cached->shape->control_count; i++) {
             cached->states[i] = panel->panel.controls[i].state;
@@ -266,6 +276,7 @@ static int load_stored(struct store *store, struct controls_cache *cache, const 
 {
     struct store_list lists[PARTS];
     struct model_arc_state *states = NULL;
+    uint64_t past = store_past(store);
     int rc = read_panel(store, panel_id, arena, lists, err);
     if (rc != 0) {
         return rc;
@@ -279,10 +290,12 @@ static int load_stored(struct store *store, struct controls_cache *cache, const 
         rc = match_states(shape, &lists[STATES], arena, &states, err);
     }
     if (rc == 0) {
-        *ret_panel = (struct controls_panel){.id = arena_strdup(arena, panel_id), .guard = guard};
+        /* Of a past that began meanwhile nobody knows whether this is of it: it does not stand. */
+        *ret_panel = (struct controls_panel){
+            .id = arena_strdup(arena, panel_id), .guard = guard, .past = past};
         hand_out(shape, states, arena, ret_panel);
-        if (cache != NULL) {
-            keep(cache, panel_id, guard, shape, states);
+        if (cache != NULL && controls_stands(store, ret_panel)) {
+            keep(cache, ret_panel, shape, states);
         }
     }
     shape_unref(shape);
@@ -293,7 +306,8 @@ int controls_load(struct store *store, struct controls_cache *cache, const char 
                   bool fresh, struct arena *arena, struct controls_panel *ret_panel,
                   struct err *err)
 {
-    if (!fresh && cache != NULL && load_cached(cache, panel_id, arena, ret_panel)) {
+    if (!fresh && cache != NULL &&
+        load_cached(cache, panel_id, store_past(store), arena, ret_panel)) {
         return 0;
     }
     return load_stored(store, cache, panel_id, arena, ret_panel, err);

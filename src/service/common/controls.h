@@ -2,7 +2,10 @@
  * safety rules, and the revision of its guard, under which all of that was read at once.
  *
  * Whatever changes something of a panel writes its guard (model/path.h), so a transaction that
- * compares the guard's revision happens only if what was judged still is so. The cache keeps what
+ * compares the guard's revision happens only if what was judged still is so. A revision means this
+ * within one past of the store alone (store_past): in a store that was restored from a backup the
+ * same one comes up again, for something else. So what is kept is used while the past is the same,
+ * and controls_stands is asked before a guard is compared. The cache keeps what
  * was read last of each panel, and what this daemon changed since: an update that it allows costs
  * one transaction. What the cache forbids is read anew first, as it may be old.
  *
@@ -20,7 +23,8 @@
 struct controls_panel {
     const char *id;
     int64_t guard;
-    bool cached; /* it may be older than the store */
+    uint64_t past; /* of the store, which the guard's revision is of */
+    bool cached;   /* it may be older than the store */
     struct arc_panel panel;
 };
 
@@ -38,6 +42,8 @@ struct combiner *controls_combiner(const struct controls_cache *cache);
 int controls_load(struct store *store, struct controls_cache *cache, const char *panel_id,
                   bool fresh, struct arena *arena, struct controls_panel *ret_panel,
                   struct err *err) MUST_CHECK;
+/* Whether the store still has the past that the panel was read of; else its guard says nothing. */
+bool controls_stands(struct store *store, const struct controls_panel *panel);
 /* A transaction that compared the panel's guard changed it: its states are what they are in panel
  * now, under the new guard. panel is what controls_load gave, but for states. */
 void controls_changed(struct controls_cache *cache, const struct controls_panel *panel,
