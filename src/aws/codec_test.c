@@ -2,6 +2,7 @@
  * Route 53 call there and back, its failures, and how long a full batch takes. */
 #include "aws/codec.h"
 
+#include "aws/wire_error.h"
 #include "base/buf.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -131,6 +132,25 @@ static void a_failure_without_a_code_tells_nothing_of_the_inside(void **state)
     assert_non_null(strstr(response.body, "<Code>InternalFailure</Code>"));
 }
 
+static void a_failure_without_a_code_is_the_internal_error_that_the_service_has(void **state)
+{
+    struct fixture *f = *state;
+    struct http_request request = request_of("GET", "/cluster", "");
+    struct http_response response = {0};
+    assert_int_equal(
+        codec_route(&request, "route53-recovery-control-config", &f->arena, &f->route, &f->err), 0);
+    (void)err_set(&f->err, ERR_CORRUPT, "row 7 of /var/lib is damaged"); /* fills err */
+    codec_encode_error(&f->route, &f->call, &f->err, &response);
+    assert_int_equal(response.status, 500);
+    assert_null(strstr(response.body, "damaged"));
+    assert_string_equal(response.headers[0].name, "x-amzn-ErrorType");
+    assert_string_equal(response.headers[0].value, "InternalServerException");
+    const struct codec_service *json = codec_service_find("route53-recovery-cluster");
+    assert_string_equal(wire_error_code(WIRE_INTERNAL, json), "InternalServerException");
+    assert_string_equal(wire_error_code(WIRE_INTERNAL, codec_service_find("rds")),
+                        "InternalFailure");
+}
+
 static void a_request_of_no_service_is_not_found(void **state)
 {
     struct fixture *f = *state;
@@ -204,6 +224,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_message_is_sent_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_without_a_code_tells_nothing_of_the_inside,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_failure_without_a_code_is_the_internal_error_that_the_service_has, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_request_of_no_service_is_not_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_service_none_of_whose_operations_is_listed_is_known,
                                         set_up, tear_down),

@@ -61,7 +61,7 @@ int aws_error_with(struct aws_call *call, struct err *err, const char *code, jso
 /* in: borrowed. *ret_out: a new reference the codec releases; may stay NULL for an operation
  * without output. 0, or a negative errno with err filled: without aws_error the kind decides
  * (ERR_UNAVAILABLE, ERR_IO: 503 ServiceUnavailable, ERR_CONFLICT: 409/Throttling-like retryable,
- * else 500 InternalFailure; details are logged, not sent). */
+ * else 500 InternalFailure, or what the model has for it; details are logged, not sent). */
 typedef int (*aws_handler)(struct aws_call *call, const json_t *in, json_t **ret_out,
                            struct err *err);
 

@@ -52,9 +52,26 @@ static enum codec_protocol protocol_of(const struct codec_service *service)
     return service != NULL ? (enum codec_protocol)service->protocol : CODEC_REST_XML;
 }
 
+/* What the model of a service calls a fault of ours: InternalServerException, InternalServiceError.
+ * NULL: nothing. */
+static const char *modelled_internal(const struct codec_service *service)
+{
+    for (size_t i = 0; service != NULL && i < service->error_count; i++) {
+        const struct codec_error *row = &service->errors[i];
+        if (row->status == 500 && text_starts(row->name, "Internal")) {
+            return row->code;
+        }
+    }
+    return NULL;
+}
+
 const char *wire_error_code(enum wire_error error, const struct codec_service *service)
 {
     enum codec_protocol protocol = protocol_of(service);
+    const char *modelled = error == WIRE_INTERNAL ? modelled_internal(service) : NULL;
+    if (modelled != NULL) {
+        return modelled;
+    }
     return protocol == CODEC_JSON || protocol == CODEC_REST_JSON ? rows[error].json_code
                                                                  : rows[error].xml_code;
 }

@@ -41,7 +41,7 @@ enum wire_error wire_error_find(const char *code) PURE;
 enum wire_error wire_error_of_kind(enum err_kind kind);
 /* The sentence for those, which tells nothing of the inside. */
 const char *wire_error_text(enum wire_error error);
-/* service NULL: XML. */
+/* service NULL: XML. WIRE_INTERNAL is what the service's model calls it, where it does. */
 const char *wire_error_code(enum wire_error error, const struct codec_service *service);
 int wire_error_status(enum wire_error error, const struct codec_service *service);
 
