@@ -147,24 +147,41 @@ static json_t *show(struct aws_call *call, const struct listing *listing, size_t
                      call->account_id);
 }
 
+/* The cluster whose endpoint was called, by the endpoint's own path (cluster.c): "" where there is
+ * none in it. One that is not there any more is an error: its endpoints are out of date. */
+static int find_cluster(struct aws_call *call, const char **ret_id, struct err *err)
+{
+    const char *tail =
+        text_starts(call->path, CLUSTER_PATH) ? call->path + strlen(CLUSTER_PATH) : "";
+    size_t length = strcspn(tail, "/");
+    char *id = arena_array(call->arena, length + 1, 1);
+    (void)memcpy(id, tail, length); /* the rest is 0 */
+    if (length != 0) {
+        struct arc_item cluster;
+        int rc = arc_load(call, arc_arn(call, MODEL_ARC_CLUSTER, "", id), MODEL_ARC_CLUSTER,
+                          "The endpoint's cluster", &cluster, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    *ret_id = id;
+    return 0;
+}
+
 static int read_listing(struct aws_call *call, const char *panel_arn, struct listing *listing,
                         struct err *err)
 {
     const char *controls = PATH_ARC_CONTROLS;
     const char *states = PATH_ARC_STATES;
-    int rc = 0;
-    if (panel_arn[0] != '\0') {
+    int rc = find_cluster(call, &listing->cluster, err);
+    if (rc == 0 && panel_arn[0] != '\0') {
         struct arc_item panel;
+        listing->cluster = ""; /* whose ever the panel is */
         rc = arc_load(call, panel_arn, MODEL_ARC_PANEL, "ControlPanelArn", &panel, err);
         if (rc == 0) {
             controls = model_arc_prefix(call->arena, PATH_ARC_CONTROLS, panel.name.id);
             states = model_arc_prefix(call->arena, PATH_ARC_STATES, panel.name.id);
         }
-    } else if (text_starts(call->path, CLUSTER_PATH)) {
-        /* A cluster endpoint's own path: see cluster.c. */
-        const char *id = call->path + strlen(CLUSTER_PATH);
-        char *cluster = arena_memdup(call->arena, id, strcspn(id, "/"));
-        listing->cluster = cluster;
     }
     rc = rc == 0 ? arc_range(call, PATH_ARC_PANELS, &listing->panels, err) : rc;
     rc = rc == 0 ? arc_range(call, controls, &listing->controls, err) : rc;
