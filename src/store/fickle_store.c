@@ -21,6 +21,7 @@ struct fickle {
     _Atomic bool failing;
     _Atomic unsigned odds;
     _Atomic bool lose;
+    _Atomic bool conflicting;
     _Atomic uint64_t past;
 };
 
@@ -104,6 +105,9 @@ static int commit(struct store *store, const struct store_txn *txn, int64_t *ret
 {
     struct fickle *self = fickle_of(store);
     int rc = enter(self, err);
+    if (rc == 0 && atomic_load(&self->conflicting)) {
+        return leave(self, err_set(err, ERR_CONFLICT, "somebody else was first"));
+    }
     return rc != 0 ? rc : leave(self, store_commit(self->inner, txn, ret_revision, err));
 }
 
@@ -253,6 +257,11 @@ void fickle_fail(struct store *store, bool failing)
     atomic_store(&self->failing, failing);
     (void)pthread_rwlock_wrlock(&self->lock); /* cannot fail; calls that were under way are over */
     (void)pthread_rwlock_unlock(&self->lock); /* as above */
+}
+
+void fickle_conflict(struct store *store, bool conflicting)
+{
+    atomic_store(&fickle_of(store)->conflicting, conflicting);
 }
 
 void fickle_set_past(struct store *store, uint64_t value)

@@ -11,6 +11,8 @@ struct store *fickle_new(struct store *inner) MUST_CHECK;
 void fickle_fail(struct store *store, bool failing);
 /* Of all calls, one in n fails; 0: none. */
 void fickle_fail_sometimes(struct store *store, unsigned n);
+/* Transactions come too late from now on: what they compare has changed. */
+void fickle_conflict(struct store *store, bool conflicting);
 /* What was here is gone, this is in its place; watches fail once. The old one may be closed when
  * no watch of it is open any more. */
 void fickle_replace(struct store *store, struct store *inner);

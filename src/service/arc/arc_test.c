@@ -377,6 +377,18 @@ static void a_panel_that_is_gone_lists_nothing(void **state)
     assert_string_equal(tree_text(f.call.error_members, "resourceType"), "controlpanel");
 }
 
+static void states_that_change_too_often_name_their_panel(void **state)
+{
+    (void)state;
+    assert_true(set(0, 0, "On"));
+    fickle_conflict(f.fickle, true);
+    assert_false(set(0, 0, "Off"));
+    fickle_conflict(f.fickle, false);
+    assert_non_null(strstr(f.err.message, "changed too often"));
+    assert_string_equal(tree_text(f.call.error_members, "resourceId"), f.panel);
+    assert_string_equal(tree_text(f.call.error_members, "resourceType"), "controlpanel");
+}
+
 static void an_update_names_every_rule_that_blocks(void **state)
 {
     (void)state;
@@ -800,6 +812,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_endpoint_of_a_cluster_that_is_gone_lists_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_panel_that_is_gone_lists_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(states_that_change_too_often_name_their_panel, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(an_update_names_every_rule_that_blocks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_refusal_names_what_blocks_at_one_moment, set_up,
                                         tear_down),

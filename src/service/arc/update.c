@@ -232,6 +232,16 @@ static int attempt(struct batch *batch, bool fresh, struct err *err)
 
 /* ---- all ---- */
 
+/* What is in use is the panel; of several, the first that the request names. */
+static int too_often(const struct update *update)
+{
+    const char *arn = arc_arn(update->call, MODEL_ARC_PANEL, "", update->change->parts[0].panel_id);
+    return aws_error_with(
+        update->call, update->err, "ConflictException",
+        json_pack("{s:s, s:s}", "resourceId", arn, "resourceType", "controlpanel"),
+        "The states changed too often meanwhile to be judged. Please retry.");
+}
+
 /* The same for all, whatever they were told before. */
 static void fail_all(const struct batch *batch, const struct err *err)
 {
@@ -239,9 +249,7 @@ static void fail_all(const struct batch *batch, const struct err *err)
         struct update *update = at->work;
         forget_error(update);
         if (err->kind == ERR_CONFLICT) {
-            update->rc = aws_error(update->call, update->err, "ConflictException",
-                                   "The states changed too often meanwhile to be judged. Please "
-                                   "retry.");
+            update->rc = too_often(update);
         } else {
             *update->err = *err;
             update->rc = err->code;
