@@ -1,6 +1,8 @@
 """The two ARC APIs as somebody asks them who reads every line of the model, or means ill: page tokens that belong elsewhere,
 tags at their limits, errors that an operation does not have, requests that are no requests."""
 
+import copy
+import itertools
 import threading
 import urllib.parse
 
@@ -9,10 +11,19 @@ import pytest
 from controls import Arc
 from test_arc_config import call, refused
 
+_panels = itertools.count()
+
+@pytest.fixture(name="cluster", scope="module")
+def _cluster(shared):
+    return Arc(shared)
+
 
 @pytest.fixture(name="arc")
-def _arc(sandbox):
-    return Arc(sandbox.daemon().start())
+def _arc(cluster):
+    """The cluster that the tests of this file share, with a control panel of the test's own."""
+    arc = copy.copy(cluster)
+    arc.panel = arc.new_panel(f"panel{next(_panels)}")
+    return arc
 
 
 def at_once(functions):
