@@ -1,6 +1,7 @@
 /* The handlers of routing controls over a memory store that two daemons share, each with a cache of
- * its own: what one of them changed, the other must not overlook. The file is over 800 lines
- * because all of its tests need the one fixture. */
+ * its own: what one of them changed, the other must not overlook.
+ *
+ * It is over 800 lines because all of its tests need the one fixture. */
 #include "service/arc/arc.h"
 
 #include "base/text.h"
