@@ -149,8 +149,15 @@ class Databases:
         return cluster["DBClusterArn"]
 
     def switchover(self, target, by=None):
-        """As clients ask that do not know SwitchoverGlobalCluster yet."""
-        self.rds(by or target).failover_global_cluster(GlobalClusterIdentifier=GLOBAL, TargetDbClusterIdentifier=self.arn(target))
+        """As clients ask that do not know SwitchoverGlobalCluster yet. That the target streams, the API hears a moment later."""
+        client, arn = self.rds(by or target), self.arn(target)
+
+        def asked():
+            try:
+                return client.failover_global_cluster(GlobalClusterIdentifier=GLOBAL, TargetDbClusterIdentifier=arn)
+            except client.exceptions.InvalidGlobalClusterStateFault as refusal:
+                raise AssertionError(str(refusal)) from None
+        wait_for(asked, 15, f"{target} may take over")
 
     # The servers, as a client sees them.
 

@@ -335,15 +335,15 @@ void hands_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_pa
         (void)close(file); /* only read */
     }
     text[MAX(size, 0)] = '\0';
-    for (char *line = text; line != NULL && *line != '\0';) {
+    for (char *line = text; line != NULL;) { /* PostgreSQL leaves lines empty */
         char *next = strchr(line, '\n');
-        char *tab = strchr(line, '\t');
-        char *end = tab != NULL ? strpbrk(tab + 1, "\t\n") : NULL;
-        int64_t parent = 0;
-        model_lsn fork = 0;
         if (next != NULL) {
             *next++ = '\0';
         }
+        char *tab = strchr(line, '\t');
+        char *end = tab != NULL ? tab + 1 + strcspn(tab + 1, "\t") : NULL;
+        int64_t parent = 0;
+        model_lsn fork = 0;
         if (tab != NULL && end != NULL) {
             *tab = '\0';
             *end = '\0';
