@@ -24,6 +24,7 @@ enum {
     AT_CHECKPOINT = 32,
     AT_TIMELINE = 48,
     AT_MINIMUM = 136,
+    AT_MINIMUM_TIMELINE = 144,
     AT_SEGMENT = 228,
     AT_CHECKSUMS = 252,
     AT_CRC = 288,
@@ -108,9 +109,14 @@ int postgres_control(const struct postgres *server, struct postgres_control *ret
         return r;
     }
     uint32_t state = u32_at(data, AT_STATE);
+    uint32_t checkpointed = u32_at(data, AT_TIMELINE);
+    /* A promotion makes no checkpoint at once, but says here on which timeline the log goes on; so
+     * does a standby. A primary that was shut down has nothing here. */
+    uint32_t reached = state == STATE_SHUTDOWNED ? 0 : u32_at(data, AT_MINIMUM_TIMELINE);
     struct postgres_control control = {
         .system_id = u64_at(data, AT_SYSTEM),
-        .timeline = u32_at(data, AT_TIMELINE),
+        .timeline = MAX(checkpointed, reached),
+        .checkpoint_timeline = checkpointed,
         .primary = state == STATE_SHUTDOWNED || state == STATE_SHUTDOWNING ||
                    state == STATE_IN_CRASH_RECOVERY || state == STATE_IN_PRODUCTION,
         .running = state == STATE_IN_PRODUCTION,
@@ -215,17 +221,23 @@ int postgres_end_of_log(const struct postgres *server, const struct postgres_lim
         *ret_end = control.end;
         return 0;
     }
+    bool moved = control.timeline != control.checkpoint_timeline;
+    model_lsn from = control.checkpoint;
+    if (moved) { /* the newer timeline's files begin with the one in which it forked */
+        from = MAX(control.minimum, 1U) - 1;
+        from -= from % MAX(control.segment, 1U);
+    }
     char start[MODEL_LSN_TEXT];
     char folder[PATH_SIZE];
     char timeline[16];
-    model_lsn_format(control.checkpoint, start);
+    model_lsn_format(from, start);
     (void)snprintf(timeline, sizeof(timeline), "%u", control.timeline);
     r = file_path(server, "data/pg_wal", folder, err);
     if (r < 0) {
         return r;
     }
     const char *const arguments[] = {"-p", folder, "-t", timeline, "-s", start, NULL};
-    struct end_search search = {.last = control.checkpoint};
+    struct end_search search = {.last = moved ? 0 : control.checkpoint};
     struct err ended = ERR_INIT; /* it always ends with an error: there is no next record */
     const struct child child = {
         .program = "pg_waldump", .arguments = arguments, .keep_errors = true, .no_log = true};
@@ -234,5 +246,13 @@ int postgres_end_of_log(const struct postgres *server, const struct postgres_lim
         *err = ended;
         return r;
     }
-    return wal_record_end(server, control.timeline, control.segment, search.last, ret_end, err);
+    if (search.last == 0) {
+        *ret_end = control.minimum;
+        return 0;
+    }
+    r = wal_record_end(server, control.timeline, control.segment, search.last, &from, err);
+    if (r == 0) {
+        *ret_end = MAX(from, control.minimum);
+    }
+    return r;
 }

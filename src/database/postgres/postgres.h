@@ -81,14 +81,16 @@ enum postgres_data {
 /* pg_control of a server, running or not, read from the file. */
 struct postgres_control {
     uint64_t system_id; /* identifier */
-    uint32_t timeline;
-    bool primary;         /* runs, or ended, as one; false: in recovery */
-    bool running;         /* accepts writes, or ended without a word while it did */
-    bool clean;           /* was shut down: the log ends at `end`, and everything is in it */
-    model_lsn checkpoint; /* the last one's record; of a standby: its last restart point's */
-    model_lsn end;        /* clean: the end of the log. Otherwise 0 */
-    model_lsn minimum;    /* of a standby: it is consistent from here on */
-    uint32_t segment;     /* bytes of a WAL file */
+    uint32_t timeline;  /* that its log ends on */
+    uint32_t
+        checkpoint_timeline; /* of the last checkpoint: an older one, shortly after a promotion */
+    bool primary;            /* runs, or ended, as one; false: in recovery */
+    bool running;            /* accepts writes, or ended without a word while it did */
+    bool clean;              /* was shut down: the log ends at `end`, and everything is in it */
+    model_lsn checkpoint;    /* the last one's record; of a standby: its last restart point's */
+    model_lsn end;           /* clean: the end of the log. Otherwise 0 */
+    model_lsn minimum; /* of a standby, or of one promoted since: it is consistent from here on */
+    uint32_t segment;  /* bytes of a WAL file */
     bool checksums;
 };
 

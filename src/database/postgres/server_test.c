@@ -316,6 +316,10 @@ static void a_switchover_loses_nothing(void **state)
     assert_string_equal(run(&west, "insert into public.t values (201, 'z') returning n"), "201");
     assert_string_equal(run(&west, "select count(*) from public.t"), "201");
     assert_int_equal(view_of(&west).timeline, 2);
+    ASSERT_FINE(postgres_control(&west.server, &control, &err));
+    assert_int_equal(control.timeline, 2); /* whether its first checkpoint is done or not */
+    ASSERT_FINE(postgres_end_of_log(&west.server, &limit, &end, &err));
+    assert_true(end >= control.minimum && end > control.checkpoint);
     ASSERT_FINE(postgres_promote(&west.server, &west.process, &limit, &err));
 }
 
@@ -381,6 +385,7 @@ static void a_killed_server_is_started_again(void **state)
     (void)state;
     need_postgres();
     assert_true(west.process.pid > 1);
+    model_lsn before = view_of(&west).flushed;
     assert_int_equal(kill(west.process.pid, SIGKILL), 0);
     struct pollfd fd = {.fd = west.process.fd, .events = POLLIN};
     assert_int_equal(poll(&fd, 1, 5000), 1);
@@ -391,6 +396,7 @@ static void a_killed_server_is_started_again(void **state)
     const struct postgres_limit limit = limit_of(20);
     model_lsn end = 0;
     ASSERT_FINE(postgres_end_of_log(&west.server, &limit, &end, &err));
+    assert_true(end >= before);
     start(&west, POSTGRES_READY);
     assert_true(view_of(&west).flushed >= end);
     assert_string_equal(run(&west, "select count(*) from public.t"), "202");
