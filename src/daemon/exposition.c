@@ -113,6 +113,15 @@ static void put_vectors(struct buf *text, const struct dns_counters *counters)
     }
 }
 
+static void put_workers(struct buf *text, const struct dns_server *dns)
+{
+    put_head(text, "dns_worker_queries_total", "counter", "queries received by each DNS thread");
+    for (unsigned i = 0; i < dns_server_workers(dns); i++) {
+        buf_printf(text, "leeward_dns_worker_queries_total{worker=\"%u\"} %" PRIu64 "\n", i,
+                   dns_server_worker_queries(dns, i));
+    }
+}
+
 static void put_latency(struct buf *text, const struct dns_counters *counters)
 {
     put_head(text, "dns_answer_seconds", "histogram",
@@ -245,6 +254,7 @@ void exposition_render(void *context, struct buf *text)
     DNS_COUNTERS(X)
 #undef X
     put_vectors(text, &counters);
+    put_workers(text, daemon->dns);
     put_latency(text, &counters);
     put_head(text, "dns_zone_queries_total", "counter", "queries answered from a zone");
     struct zones_page page = {daemon, text};

@@ -303,6 +303,20 @@ void dns_server_counters(const struct dns_server *server, struct dns_counters *r
     }
 }
 
+unsigned dns_server_workers(const struct dns_server *server)
+{
+    return (unsigned)server->worker_count;
+}
+
+uint64_t dns_server_worker_queries(const struct dns_server *server, unsigned worker)
+{
+    assert(worker < server->worker_count);
+    struct dns_counters counters = {0};
+    counters_add(&server->workers[worker]->counters, &counters);
+    return counters.queries_udp + counters.queries_tcp + counters.queries_tls +
+           counters.queries_https;
+}
+
 uint64_t dns_server_zone_queries(const struct dns_server *server, uint32_t number)
 {
     uint64_t sum = 0;

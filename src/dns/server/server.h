@@ -182,6 +182,9 @@ const struct sockaddr_storage *dns_server_https_address(const struct dns_server 
 int dns_server_set_certificate(struct dns_server *server, const char *certificate_pem,
                                const char *key_pem, struct err *err) MUST_CHECK;
 void dns_server_counters(const struct dns_server *server, struct dns_counters *ret_counters);
+/* How many workers there are, and the queries that one of them received, by whatever transport. */
+unsigned dns_server_workers(const struct dns_server *server);
+uint64_t dns_server_worker_queries(const struct dns_server *server, unsigned worker);
 /* Queries answered from the zone of that number (struct zone) since it is served. */
 uint64_t dns_server_zone_queries(const struct dns_server *server, uint32_t number);
 /* Stops the workers, closes everything. NULL is fine. */
