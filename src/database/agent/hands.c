@@ -1,6 +1,6 @@
-/* Actions on one server: see hands.h. The worker's thread. Does not log. Invariant: a primary is
- * started or promoted only by who holds the lease; this file trusts its caller in that, the fence
- * module trusts nobody. */
+/* Actions on a server of Leeward's own, and what is the same for all servers: see hands.h. The
+ * worker's thread. Does not log. Invariant: a primary is started or promoted only by who holds the
+ * lease; this file trusts its caller in that, the fence module trusts nobody. */
 #include "database/agent/hands.h"
 
 #include "base/arena.h"
@@ -99,7 +99,7 @@ int hands_open_lease(struct hands *hands, struct err *err)
     return rc != 0 ? err_set_errno(err, -rc, "the lease file %s", path) : 0;
 }
 
-int hands_create(struct hands *hands, const struct view_group *group, struct err *err)
+static int managed_create(struct hands *hands, const struct view_group *group, struct err *err)
 {
     struct secret password CLEANUP(secret_wipe);
     struct postgres_limit limit = limit_of(hands, CREATE_S);
@@ -116,9 +116,9 @@ int hands_create(struct hands *hands, const struct view_group *group, struct err
     return postgres_create(&hands->server, &birth, &limit, err);
 }
 
-int hands_copy(struct hands *hands, const struct view_group *group,
-               const struct model_database_member *upstream, _Atomic int64_t *ret_bytes,
-               struct err *err)
+static int managed_copy(struct hands *hands, const struct view_group *group,
+                        const struct model_database_member *upstream, _Atomic int64_t *ret_bytes,
+                        struct err *err)
 {
     struct secret password CLEANUP(secret_wipe);
     struct postgres_limit limit = limit_of(hands, COPY_S);
@@ -146,9 +146,9 @@ static void name_synchronous(const struct hands_settings *settings, char out[SYN
     buf_done(&text);
 }
 
-int hands_configure(struct hands *hands, const struct view_group *group,
-                    const struct model_database_member *member,
-                    const struct hands_settings *settings, struct err *err)
+static int managed_configure(struct hands *hands, const struct view_group *group,
+                             const struct model_database_member *member,
+                             const struct hands_settings *settings, struct err *err)
 {
     struct secret password CLEANUP(secret_wipe);
     char slot[POSTGRES_NAME];
@@ -175,7 +175,7 @@ int hands_configure(struct hands *hands, const struct view_group *group,
     return rc;
 }
 
-int hands_start(struct hands *hands, struct err *err)
+static int managed_start(struct hands *hands, struct err *err)
 {
     enum postgres_ready ready = POSTGRES_STARTING;
     struct postgres_limit limit = limit_of(hands, START_S);
@@ -188,7 +188,7 @@ int hands_start(struct hands *hands, struct err *err)
     return rc;
 }
 
-int hands_stop(struct hands *hands, enum postgres_stop how, struct err *err)
+static int managed_stop(struct hands *hands, enum postgres_stop how, struct err *err)
 {
     const struct postgres_limit limit = limit_of(hands, STOP_S);
     postgres_link_drop(hands->link);
@@ -202,8 +202,9 @@ int hands_stop(struct hands *hands, enum postgres_stop how, struct err *err)
     return rc;
 }
 
-int hands_cut(struct hands *hands, const struct view_group *group,
-              const struct model_database_member *member, model_lsn *ret_received, struct err *err)
+static int managed_cut(struct hands *hands, const struct view_group *group,
+                       const struct model_database_member *member, model_lsn *ret_received,
+                       struct err *err)
 {
     struct postgres_limit limit = limit_of(hands, CALL_S);
     bool changed = false;
@@ -233,7 +234,7 @@ static int reserve_timelines(const struct hands *hands, uint32_t from, uint32_t 
     return 0;
 }
 
-int hands_promote(struct hands *hands, uint32_t from, uint32_t timeline, struct err *err)
+static int managed_promote(struct hands *hands, uint32_t from, uint32_t timeline, struct err *err)
 {
     struct postgres_limit limit = limit_of(hands, PROMOTE_S);
     int rc = from != 0 ? reserve_timelines(hands, from, timeline, err) : 0;
@@ -266,8 +267,9 @@ int hands_roles(struct hands *hands, const struct view_group *group, const char 
     return rc;
 }
 
-int hands_fork(struct hands *hands, const struct view_group *group,
-               const struct model_database_member *upstream, model_lsn *ret_fork, struct err *err)
+static int managed_fork(struct hands *hands, const struct view_group *group,
+                        const struct model_database_member *upstream, model_lsn *ret_fork,
+                        struct err *err)
 {
     struct secret password CLEANUP(secret_wipe);
     struct postgres_limit limit = limit_of(hands, COMPARE_S);
@@ -282,9 +284,9 @@ int hands_fork(struct hands *hands, const struct view_group *group,
     return postgres_fork(&hands->server, &from, &limit, ret_fork, err);
 }
 
-int hands_put_aside(struct hands *hands, const struct view_group *group,
-                    const struct model_database_member *upstream, const char *name,
-                    struct arena *arena, struct postgres_lost *ret_lost, struct err *err)
+static int managed_put_aside(struct hands *hands, const struct view_group *group,
+                             const struct model_database_member *upstream, const char *name,
+                             struct arena *arena, struct postgres_lost *ret_lost, struct err *err)
 {
     struct secret password CLEANUP(secret_wipe);
     struct postgres_limit limit = limit_of(hands, ASIDE_S);
@@ -304,8 +306,8 @@ int hands_put_aside(struct hands *hands, const struct view_group *group,
                    : postgres_put_aside(&hands->server, name, fork, ret_lost, false, &limit, err);
 }
 
-int hands_rewind(struct hands *hands, const struct view_group *group,
-                 const struct model_database_member *upstream, struct err *err)
+static int managed_rewind(struct hands *hands, const struct view_group *group,
+                          const struct model_database_member *upstream, struct err *err)
 {
     struct secret password CLEANUP(secret_wipe);
     struct postgres_limit limit = limit_of(hands, COPY_S);
@@ -321,8 +323,8 @@ int hands_rewind(struct hands *hands, const struct view_group *group,
 }
 
 /* A line is "parent<tab>16/B374D848<tab>reason"; the last one is the timeline's own. */
-void hands_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_parent,
-                  model_lsn *ret_fork)
+static void managed_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_parent,
+                           model_lsn *ret_fork)
 {
     char text[HISTORY_LIMIT + 1];
     char *path CLEANUP(memory_cleanup) =
@@ -356,3 +358,27 @@ void hands_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_pa
         line = next;
     }
 }
+
+static int managed_discard(struct hands *hands, struct err *err)
+{
+    return postgres_remove(&hands->server, false, err);
+}
+
+static int managed_remove(struct hands *hands, struct err *err)
+{
+    return postgres_remove(&hands->server, true, err);
+}
+
+const struct hands_kind hands_managed = {.create = managed_create,
+                                         .copy = managed_copy,
+                                         .configure = managed_configure,
+                                         .start = managed_start,
+                                         .stop = managed_stop,
+                                         .cut = managed_cut,
+                                         .promote = managed_promote,
+                                         .fork = managed_fork,
+                                         .put_aside = managed_put_aside,
+                                         .rewind = managed_rewind,
+                                         .discard = managed_discard,
+                                         .remove = managed_remove,
+                                         .parent = managed_parent};

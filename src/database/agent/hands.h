@@ -1,6 +1,8 @@
-/* What can be done to one member's server: each function does one thing that core decided, with
- * src/database/postgres, and is safe to do again. Called by the member's worker, on its thread. All
- * end early when the worker is interrupted (ERR_CANCELLED). */
+/* What can be done to one member's server: each function does one thing that core decided, and is
+ * safe to do again. There are two kinds of servers, each with a table of functions of its own:
+ * those that Leeward makes and runs (hands.c, with src/database/postgres), and those that somebody
+ * else runs (attached.c). Called by the member's worker, on its thread. All end early when the
+ * worker is interrupted (ERR_CANCELLED). */
 #ifndef DATABASE_AGENT_HANDS_H
 #define DATABASE_AGENT_HANDS_H
 
@@ -17,8 +19,11 @@
 
 struct fence_lease;
 
+struct hands_kind;
+
 /* A server as its worker has it. */
 struct hands {
+    const struct hands_kind *kind;
     const struct seal *seal;
     struct postgres server;
     struct postgres_process process;
@@ -27,7 +32,7 @@ struct hands {
     int interrupt;            /* readable: what is under way is to end */
 };
 
-/* Adopts a server that runs. *ret_running: whether there is one, and as what. */
+/* Adopts a server of our own that runs. *ret_running: whether there is one, and as what. */
 int hands_look(struct hands *hands, bool *ret_running, struct err *err) MUST_CHECK;
 /* Makes run/ and opens the lease file in it. */
 int hands_open_lease(struct hands *hands, struct err *err) MUST_CHECK;
@@ -75,8 +80,44 @@ int hands_put_aside(struct hands *hands, const struct view_group *group,
     MUST_CHECK;
 int hands_rewind(struct hands *hands, const struct view_group *group,
                  const struct model_database_member *upstream, struct err *err) MUST_CHECK;
+/* Removes the data, but not what is aside; and the server with everything that is Leeward's. It
+ * does not run. */
+int hands_discard(struct hands *hands, struct err *err) MUST_CHECK;
+int hands_remove(struct hands *hands, struct err *err) MUST_CHECK;
 /* From whom the timeline of this server's log forked, and where; 0 where it is the first. */
 void hands_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_parent,
                   model_lsn *ret_fork);
+
+/* ---- kinds ---- */
+
+/* The functions above that are not the same for all servers. */
+struct hands_kind {
+    int (*create)(struct hands *hands, const struct view_group *group, struct err *err);
+    int (*copy)(struct hands *hands, const struct view_group *group,
+                const struct model_database_member *upstream, _Atomic int64_t *ret_bytes,
+                struct err *err);
+    int (*configure)(struct hands *hands, const struct view_group *group,
+                     const struct model_database_member *member,
+                     const struct hands_settings *settings, struct err *err);
+    int (*start)(struct hands *hands, struct err *err);
+    int (*stop)(struct hands *hands, enum postgres_stop how, struct err *err);
+    int (*cut)(struct hands *hands, const struct view_group *group,
+               const struct model_database_member *member, model_lsn *ret_received,
+               struct err *err);
+    int (*promote)(struct hands *hands, uint32_t from, uint32_t timeline, struct err *err);
+    int (*fork)(struct hands *hands, const struct view_group *group,
+                const struct model_database_member *upstream, model_lsn *ret_fork, struct err *err);
+    int (*put_aside)(struct hands *hands, const struct view_group *group,
+                     const struct model_database_member *upstream, const char *name,
+                     struct arena *arena, struct postgres_lost *ret_lost, struct err *err);
+    int (*rewind)(struct hands *hands, const struct view_group *group,
+                  const struct model_database_member *upstream, struct err *err);
+    int (*discard)(struct hands *hands, struct err *err);
+    int (*remove)(struct hands *hands, struct err *err);
+    void (*parent)(const struct hands *hands, uint32_t timeline, uint32_t *ret_parent,
+                   model_lsn *ret_fork);
+};
+
+extern const struct hands_kind hands_managed;
 
 #endif

@@ -254,7 +254,7 @@ static int reboot(struct worker *worker, const struct view_group *group, struct 
 static int remove_all(struct worker *worker, const struct view_group *group, struct err *err)
 {
     int rc = hands_stop(&worker->hands, POSTGRES_FAST, err);
-    rc = rc != 0 ? rc : postgres_remove(&worker->hands.server, true, err);
+    rc = rc != 0 ? rc : hands_remove(&worker->hands, err);
     return rc != 0 ? rc : worker_remove_records(worker, group, err);
 }
 
@@ -297,7 +297,7 @@ int worker_execute(struct worker *worker, const struct view_group *group,
         return rewind_data(worker, group, order, err);
     case DATABASE_ACTION_DISCARD:
         forget(worker);
-        return postgres_remove(&worker->hands.server, false, err);
+        return hands_discard(&worker->hands, err);
     case DATABASE_ACTION_CONFIGURE:
         return configure_all(worker, group, err);
     case DATABASE_ACTION_REBOOT:

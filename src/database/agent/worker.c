@@ -324,7 +324,8 @@ int worker_start(struct database_agent *agent, const char *group, const char *me
     struct worker *worker = memory_new(sizeof *worker);
     worker->agent = agent;
     arena_init(&worker->arena, 0);
-    worker->hands = (struct hands){.seal = agent->config.seal, .process = POSTGRES_PROCESS_NONE};
+    worker->hands = (struct hands){
+        .kind = &hands_managed, .seal = agent->config.seal, .process = POSTGRES_PROCESS_NONE};
     (void)pthread_mutex_init(&worker->mutex, NULL); /* cannot fail for a plain one */
     worker->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     worker->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
