@@ -222,6 +222,15 @@ void model_database_new_id(const char *prefix, char out[MODEL_DATABASE_ID])
         .field_count = ARRAY_SIZE(list)                                                            \
     }
 
+#define STRUCT model_database_attachment
+static const struct database_field attachment_fields[] = {
+    ID("Name", name),
+    TEXT("Address", address),
+    PLAIN("Port", DATABASE_FIELD_UINT16, port),
+};
+static const struct database_record attachment_record = RECORD("attachment", attachment_fields);
+#undef STRUCT
+
 #define STRUCT model_database_region
 static const struct database_field region_fields[] = {
     ID("Region", region),
@@ -229,6 +238,7 @@ static const struct database_field region_fields[] = {
     TEXT("EngineVersion", engine_version),
     TEXTS("Addresses", addresses, address_count, NAME_LIMIT),
     TEXT("Zone", zone),
+    LIST("Attachments", attachments, attachment_count, NAME_LIMIT, &attachment_record),
 };
 static const struct database_record region_record = RECORD("region", region_fields);
 #undef STRUCT
@@ -283,6 +293,8 @@ static const struct database_field lease_fields[] = {
     NAME("State", state, lease_names),
     INTEGER("LengthMs", length_ms, MODEL_DATABASE_LEASE_MIN_MS, MODEL_DATABASE_LEASE_MAX_MS),
     INTEGER("Renewals", renewals, 0, INT64_MAX),
+    PLAIN("Unfenced", DATABASE_FIELD_BOOLEAN, unfenced),
+    PLAIN("Confirmed", DATABASE_FIELD_BOOLEAN, confirmed),
     PLAIN("Flushed", DATABASE_FIELD_LSN, flushed),
     PLAIN("Timeline", DATABASE_FIELD_UINT32, timeline),
     PLAIN("At", DATABASE_FIELD_WALL, at),
@@ -309,7 +321,6 @@ static const struct database_field member_fields[] = {
     PLAIN("Port", DATABASE_FIELD_UINT16, port),
     INTEGER("Tier", tier, 0, 15),
     TEXT("Attached", attached),
-    TEXT("Hook", hook),
     PLAIN("Stopped", DATABASE_FIELD_BOOLEAN, stopped),
     PLAIN("Deleted", DATABASE_FIELD_BOOLEAN, deleted),
     INTEGER("Reboot", reboot, 0, INT64_MAX),

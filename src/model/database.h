@@ -52,6 +52,13 @@ int model_lsn_parse(const char *text, model_lsn *ret_lsn) MUST_CHECK;
 
 /* ---- what a region offers: written by its agent when it starts ---- */
 
+/* A server that somebody else runs, and where the others reach it. */
+struct model_database_attachment {
+    const char *name;
+    const char *address;
+    uint16_t port;
+};
+
 struct model_database_region {
     const char *region;
     const char *site;           /* whose agent it is; "" where there is one site */
@@ -60,6 +67,8 @@ struct model_database_region {
     size_t address_count;
     const char *zone; /* that its endpoints are named in, without a dot at its end; "": none, they
                        * are plain addresses */
+    struct model_database_attachment *attachments;
+    size_t attachment_count;
 };
 
 /* ---- the group ---- */
@@ -152,6 +161,11 @@ struct model_database_lease {
     enum model_database_lease_state state;
     int64_t length_ms;
     int64_t renewals;
+    /* The holder's server does not end by itself when the lease does (it is attached, and has not
+     * loaded Leeward's module): nobody may follow it before it is certain that it does not write.
+     * confirmed: somebody made that certain, and said so; the lease is not renewed any more. */
+    bool unfenced;
+    bool confirmed;
     model_lsn flushed; /* the end of the holder's log when it renewed; when released, its last */
     uint32_t timeline;
     struct wall at; /* for people */
@@ -173,13 +187,13 @@ struct model_database_member {
     const char *address;  /* that its server listens on */
     uint16_t port;
     int64_t tier; /* PromotionTier, 0 to 15: who comes first among those who have as much */
-    /* An instance that somebody else runs: how it is reached and what is called; "" for ours. */
-    const char *attached; /* connection string */
-    const char *hook;     /* command: see docs/databases.md */
-    bool stopped;         /* is not to run */
-    bool deleted;         /* is to vanish with its data; its record goes when that is done */
-    int64_t reboot;       /* raised by RebootDBInstance: seen.reboot follows */
-    int64_t rebuild;      /* raised to have it made anew from the writer */
+    /* A server that somebody else runs: the name of its file in database.attach-directory of the
+     * region's agent, which says how it is reached and what is called; "" for ours. */
+    const char *attached;
+    bool stopped;    /* is not to run */
+    bool deleted;    /* is to vanish with its data; its record goes when that is done */
+    int64_t reboot;  /* raised by RebootDBInstance: seen.reboot follows */
+    int64_t rebuild; /* raised to have it made anew from the writer */
     /* Effective settings of its parameter groups, without what Leeward itself sets. */
     struct model_database_setting *settings;
     size_t setting_count;

@@ -174,7 +174,6 @@ static void a_member_and_how_it_is_seen_are_the_same_after_a_round_trip(void **s
                                            .port = 65432,
                                            .tier = 15,
                                            .attached = "",
-                                           .hook = "",
                                            .stopped = true,
                                            .reboot = 3,
                                            .settings = settings,

@@ -34,6 +34,7 @@ struct lease_hold {
     int64_t deadline_ns;
     int64_t sent_ns; /* of the renewal whose answer did not come; 0: none */
     int64_t sent_ms; /* its length */
+    bool unfenced;   /* as in the record */
     model_lsn flushed;
     uint32_t timeline;
     struct mono due; /* of the next renewal */
@@ -133,6 +134,9 @@ static int look(struct leases *leases, const struct lease_hold *hold, int64_t ep
                        model_database_lease_state_name(lease.state), (long long)lease.epoch,
                        lease.holder);
     }
+    if (lease.confirmed) {
+        return err_set(err, ERR_CONFLICT, "somebody confirmed that its server does not write");
+    }
     lease.holder = hold->member;
     *ret_lease = lease;
     *ret_revision = entry.changed_revision;
@@ -193,6 +197,7 @@ static void renew(struct leases *leases, struct lease_hold *hold)
             extend(hold, hold->sent_ns, hold->sent_ms);
         }
         hold->renewals = seen.renewals;
+        hold->unfenced = seen.unfenced;
         hold->sent_ns = happened ? 0 : hold->sent_ns;
     }
     int64_t now = fence_lease_now();
@@ -203,6 +208,7 @@ static void renew(struct leases *leases, struct lease_hold *hold)
                                         .state = MODEL_DATABASE_LEASE_HELD,
                                         .length_ms = length_for(hold, now),
                                         .renewals = hold->renewals + 1,
+                                        .unfenced = hold->unfenced,
                                         .flushed = hold->flushed,
                                         .timeline = hold->timeline,
                                         .at = wall_now()}};
@@ -301,6 +307,7 @@ void lease_begin(struct leases *leases, struct lease_hold *hold, struct fence_le
     hold->wanted_ms = lease->length_ms;
     hold->length_ms = lease->length_ms;
     hold->renewals = lease->renewals;
+    hold->unfenced = lease->unfenced;
     hold->flushed = lease->flushed;
     hold->timeline = lease->timeline;
     hold->revision = revision;

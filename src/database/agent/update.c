@@ -162,7 +162,7 @@ static void drop_lost(struct worker *worker, const struct view_group *group)
     struct lease_view held;
     lease_look(worker->agent->leases, worker->hold, &held);
     bool ours = group->lease_record.revision != 0 &&
-                group->lease.state == MODEL_DATABASE_LEASE_HELD &&
+                group->lease.state == MODEL_DATABASE_LEASE_HELD && !group->lease.confirmed &&
                 text_equal(group->lease.holder, worker->member) && held.epoch == group->lease.epoch;
     if (worker->renewing && (held.standing == LEASE_LOST || !ours) &&
         group->lease_record.revision >= held.revision) {

@@ -40,11 +40,18 @@
  *  8. facts.synchronous has every member that may still release a commit: also those whose sender
  *     has not read the new setting. facts.synchronous_since is the end of the writer's log at a
  *     time after that was so.
+ *  9. facts.unfenced is true of a server that acknowledges on when its lease has run out and its
+ *     agent does not stop it: one without the module, or of which that is not known (a server that
+ *     somebody else runs, while it is down). view.fenced is true when this process has made
+ *     certain, after database_wants_fence said so for this revision of the lease, that the holder's
+ *     server does not write, and does not begin to without a newer lease.
  *
  * Two writers cannot be (docs/database-failover.md says it at length): who writes holds the lease
  * of the group's epoch and stops before its deadline; a lease is given away only by the transaction
  * in which its holder says that its server has stopped, or by one that compares a revision which
- * was seen for the lease's whole length. */
+ * was seen for the lease's whole length. A server that does not stop by itself writes only under a
+ * lease that says so (lease.unfenced), and such a lease is given away only once its holder's server
+ * was fenced. */
 #ifndef DATABASE_CORE_CORE_H
 #define DATABASE_CORE_CORE_H
 
@@ -72,6 +79,7 @@ struct database_view {
     const struct model_database_lease *lease; /* NULL: there is none yet */
     int64_t lease_revision;                   /* 0: there is none yet */
     struct mono lease_since;
+    bool fenced; /* promise 9 */
     struct mono phase_since;
     const struct database_sight *members; /* any order; at most MODEL_DATABASE_MEMBERS */
     size_t member_count;
@@ -144,6 +152,7 @@ struct database_facts {
     int64_t rebuild;
     bool configured;   /* settings, slots, roles are as wanted, and applied as far as they can be */
     bool stopping;     /* the daemon ends and takes its servers with it */
+    bool unfenced;     /* promise 9 */
     const char *stuck; /* hands are needed, a sentence; "": not. Set after orders failed again and
                         * again for a reason that does not pass by itself */
     /* A writer's; NULL and 0 otherwise. */
@@ -193,6 +202,7 @@ struct database_facts {
     X(START_AGAIN)                                                                                 \
     X(ELECT_AGAIN)                                                                                 \
     X(RECORD_SYNCHRONOUS)                                                                          \
+    X(RECORD_FENCE)                                                                                \
     X(RENEW)
 
 enum database_transition {
@@ -296,6 +306,10 @@ struct mono database_lease_renew_at(struct mono deadline, const struct model_dat
 struct mono database_lease_stop_at(struct mono deadline, const struct model_database_lease *lease);
 /* When a watcher may void a held one. */
 struct mono database_lease_void_at(const struct database_view *view);
+/* Whether nothing but certainty about the holder's server is missing for somebody to take over: its
+ * lease has run out, and it does not end by itself. *ret_again: look again then. Pure, as all here;
+ * for every agent but the holder's. */
+bool database_wants_fence(const struct database_view *view, struct mono *ret_again);
 
 /* ---- histories ---- */
 

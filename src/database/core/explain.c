@@ -33,15 +33,41 @@ static void say_lease(struct core *core, struct buf *out)
             out, "%s holds the lease of epoch %" PRId64 " for %s; it was renewed %s ago%s.\n",
             holder, lease->epoch, seconds(core, lease->length_ms * TIME_MS), seconds(core, age),
             age > lease->length_ms * TIME_MS ? ", so it has run out" : "");
+        if (lease->unfenced) {
+            buf_puts(out, "Its server does not end by itself when the lease does.\n");
+        }
         break;
     }
+}
+
+/* Of a lease that is held. Who asks without having watched it goes by the time that is written in
+ * it: good enough for a sentence. */
+static bool seems_over(const struct core *core)
+{
+    const struct model_database_lease *lease = core->lease;
+    return core->view->now.ns >= database_lease_void_at(core->view).ns ||
+           (lease->at.ns > 0 &&
+            core->view->wall.ns - lease->at.ns > 2 * lease->length_ms * TIME_MS);
+}
+
+static void say_unfenced(const struct core *core, struct buf *out)
+{
+    const struct database_sight *holder = core_find(core->view, core->lease->holder);
+    const char *attached = holder != NULL ? holder->member->attached : "";
+    buf_printf(out,
+               "The server of %s does not end by itself, so nobody takes over before it is certain "
+               "that it does not write. The fence command of its attachment %s makes that certain, "
+               "where a region's agent has one; else stop the server by hand, make sure that "
+               "nothing starts it, and say so: leeward db confirm-fenced --name %s\n",
+               core_name(core, core->lease->holder), text_empty(attached) ? "" : attached,
+               core->group->name);
 }
 
 /* A lease that ran out, and yet nobody does anything. */
 static void say_why_not(struct core *core, struct buf *out)
 {
     const struct model_database_group *group = core->group;
-    if (!core->held || core->view->now.ns < database_lease_void_at(core->view).ns) {
+    if (!core->held || !seems_over(core)) {
         return;
     }
     if (!group->automatic && group->operation != MODEL_DATABASE_FAILOVER) {
@@ -54,6 +80,10 @@ static void say_why_not(struct core *core, struct buf *out)
                             "FailoverGlobalCluster and AllowDataLoss.\n"
                           : "No member that could take over is heard of: bring the writer or a "
                             "reader back.\n");
+    } else if (core->lease->confirmed) {
+        buf_puts(out, "It was confirmed that the writer's server does not write.\n");
+    } else if (core->lease->unfenced) {
+        say_unfenced(core, out);
     }
 }
 

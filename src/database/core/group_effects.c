@@ -325,3 +325,10 @@ void apply_synchronous(const struct core *core, const struct core_plan *plan,
              arena_printf(core->arena, "Synchronous commits: %s.", plan->synchronous.why));
     }
 }
+
+void apply_fence(const struct core *core, const struct core_plan *plan,
+                 struct database_update *update)
+{
+    (void)plan;
+    update->lease.unfenced = core->facts->unfenced;
+}

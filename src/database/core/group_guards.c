@@ -246,6 +246,19 @@ bool guard_synchronous_changes(struct core *core, struct core_plan *plan)
     return plan->synchronous.record;
 }
 
+/* Said in the lease before it begins to write; that it does end by itself, once that is seen. */
+bool guard_fence_changes(struct core *core, struct core_plan *plan)
+{
+    (void)plan;
+    const struct database_facts *facts = core->facts;
+    if (!core->is_writer || facts->unfenced == core->lease->unfenced) {
+        return false;
+    }
+    bool begins = core->group->phase != MODEL_DATABASE_FENCING &&
+                  (facts->process == DATABASE_PROCESS_READER || is_down(core));
+    return facts->process == DATABASE_PROCESS_WRITER || (facts->unfenced && begins);
+}
+
 bool guard_renewal_is_due(struct core *core, struct core_plan *plan)
 {
     (void)plan;
@@ -255,15 +268,37 @@ bool guard_renewal_is_due(struct core *core, struct core_plan *plan)
 
 /* ---- who watches ---- */
 
+/* Somebody else takes over once the lease is void. */
+static bool has_heirs(const struct core *core)
+{
+    return (core->group->automatic || operation(core) == MODEL_DATABASE_FAILOVER) &&
+           core_could_elect(core);
+}
+
 bool guard_lease_ran_out(struct core *core, struct core_plan *plan)
 {
-    (void)plan;
-    if (!core->held || core->holds ||
-        (!core->group->automatic && operation(core) != MODEL_DATABASE_FAILOVER) ||
-        !core_could_elect(core)) {
+    if (!core->held || core->holds) {
         return false;
     }
-    return core_reached(core, database_lease_void_at(core->view));
+    if (core->lease->confirmed) { /* after it had run out: nobody renews it any more */
+        plan->reason = arena_printf(
+            core->arena, "it was confirmed that %s does not write: another one is sought",
+            core_name(core, core->lease->holder));
+        return true;
+    }
+    bool ends = !core->lease->unfenced || core->view->fenced;
+    return ends && has_heirs(core) && core_reached(core, database_lease_void_at(core->view));
+}
+
+bool database_wants_fence(const struct database_view *view, struct mono *ret_again)
+{
+    struct core core;
+    core_begin(&core, view, NULL, NULL);
+    bool wants = core.held && core.lease->unfenced && !core.lease->confirmed && !view->fenced &&
+                 !text_equal(core.lease->holder, view->self) && has_heirs(&core) &&
+                 core_reached(&core, database_lease_void_at(view));
+    *ret_again = core.again;
+    return wants;
 }
 
 bool guard_nobody_is_wanted(struct core *core, struct core_plan *plan)

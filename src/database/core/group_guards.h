@@ -35,6 +35,7 @@ bool guard_is_promoted(struct core *core, struct core_plan *plan);
 bool guard_is_wanted_again(struct core *core, struct core_plan *plan);
 bool guard_writer_does_not_return(struct core *core, struct core_plan *plan);
 bool guard_synchronous_changes(struct core *core, struct core_plan *plan);
+bool guard_fence_changes(struct core *core, struct core_plan *plan);
 bool guard_renewal_is_due(struct core *core, struct core_plan *plan);
 
 void apply_first(const struct core *core, const struct core_plan *plan,
@@ -71,5 +72,7 @@ void apply_confirm(const struct core *core, const struct core_plan *plan,
                    struct database_update *update);
 void apply_synchronous(const struct core *core, const struct core_plan *plan,
                        struct database_update *update);
+void apply_fence(const struct core *core, const struct core_plan *plan,
+                 struct database_update *update);
 
 #endif

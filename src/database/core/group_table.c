@@ -89,6 +89,8 @@ const struct core_row core_rows[] = {
         "the writer does not come back: another one is sought"),
     ROW(RECORD_SYNCHRONOUS, STEADY | PREPARING | FENCING | PROMOTING, SAME, CORE_HOLDER, CORE_KEEP, false, synchronous_changes, apply_synchronous,
         ""),
+    ROW(RECORD_FENCE, STEADY | PREPARING | FENCING | PROMOTING, SAME, CORE_HOLDER, CORE_RENEW, false, fence_changes, apply_fence,
+        "whether the writer's server ends by itself with its lease is another than the lease says"),
     ROW(RENEW, STEADY | PREPARING | FENCING | PROMOTING, SAME, CORE_HOLDER, CORE_RENEW, false, renewal_is_due, NULL,
         ""),
 };
@@ -133,11 +135,14 @@ static void change_lease(const struct core *core, const struct core_row *row,
         return;
     case CORE_FREE: /* what its holder said last stays: known_end in group_effects.c */
         lease->state = MODEL_DATABASE_LEASE_FREE;
+        lease->unfenced = false;
+        lease->confirmed = false;
         lease->holder = "";
         lease->epoch = update->group.epoch;
         break;
     case CORE_RELEASE:
         lease->state = MODEL_DATABASE_LEASE_RELEASED;
+        lease->unfenced = false;
         lease->flushed = known_flushed(core);
         lease->timeline = core->facts->timeline;
         break;
@@ -146,6 +151,7 @@ static void change_lease(const struct core *core, const struct core_row *row,
                                                .holder = core->view->self,
                                                .state = MODEL_DATABASE_LEASE_HELD,
                                                .length_ms = core->group->lease_ms,
+                                               .unfenced = core->facts->unfenced,
                                                .flushed = known_flushed(core),
                                                .timeline = core->facts->timeline};
         update->holds = true;
@@ -188,7 +194,7 @@ static void fill(const struct core *core, const struct core_row *row, const stru
     update->transition = row->transition;
     update->group = *core->group;
     update->lease = core->lease != NULL ? *core->lease : (struct model_database_lease){0};
-    update->writes_group = row->transition != DATABASE_TRANSITION_RENEW;
+    update->writes_group = row->lease != CORE_RENEW;
     const char *reason = text_empty(plan->reason) ? row->sentence : plan->reason;
     update->sentence = text_empty(reason) ? "the lease is renewed" : reason;
     if (update->writes_group) {

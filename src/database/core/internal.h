@@ -29,7 +29,7 @@ struct core {
     const struct database_sight *self;        /* NULL: none of the members */
     const struct database_sight *writer;
     const struct database_sight *target;
-    bool holds;     /* self is the holder of the lease, of the group's epoch */
+    bool holds;     /* self is the holder of the lease, of the group's epoch, and may renew it */
     bool held;      /* somebody is */
     bool is_writer; /* self is the group's writer */
     bool is_target;

@@ -188,7 +188,9 @@ static bool changes_synchronous(struct core *core, struct database_order *order)
 static bool may_begin_to_write(struct core *core)
 {
     struct core_synchronous next;
-    if (!core_may_write(core) || in_phase(core, MODEL_DATABASE_FENCING) || !has_data(core)) {
+    bool said = core->lease != NULL && (core->lease->unfenced || !core->facts->unfenced);
+    if (!core_may_write(core) || in_phase(core, MODEL_DATABASE_FENCING) || !has_data(core) ||
+        !said) {
         return false;
     }
     core_synchronous(core, &next);

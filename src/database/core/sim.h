@@ -38,6 +38,7 @@ enum sim_mistake {
     SIM_ANY_TIMELINE,  /* a promotion takes the next number after its own timeline */
     SIM_NO_WAITING,    /* commits do not wait for a synchronous member */
     SIM_EARLY_RELEASE, /* the lease is released while the server still stops */
+    SIM_NO_CERTAINTY,  /* a server that does not end by itself is not fenced */
     SIM_MISTAKES,
 };
 
@@ -72,6 +73,9 @@ struct sim_server {
     /* The lease file, in the machine's own time. */
     int64_t file_deadline;
     int64_t file_epoch;
+    bool attached; /* somebody else runs it: it may be without the module, which it is started with
+                    */
+    bool module;
     /* Synchronous members, as bits: wanted, and still in force elsewhere until then. */
     unsigned sync;
     unsigned sync_before;
@@ -148,7 +152,8 @@ struct sim_agent {
     int64_t deadline;
     int64_t unwritable_since;
     int64_t alone_since;
-    bool sent; /* a transaction is under way */
+    int64_t fenced; /* revision of the lease whose holder's server it made certain of */
+    bool sent;      /* a transaction is under way */
     int64_t sent_until;
     bool put;
     int64_t put_until;
@@ -194,6 +199,10 @@ struct sim {
     size_t actions[64];
     size_t takes;
     size_t lossy;
+    size_t fences; /* done by agents, and by hand */
+    size_t confirmed;
+    int64_t stands_since; /* the lease's revision, as the operator sees it */
+    int64_t stands_at;
     /* The first thing that was wrong; "" while nothing is. */
     char wrong[512];
 };

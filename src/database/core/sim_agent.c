@@ -91,6 +91,8 @@ void sim_build_view(struct sim *sim, int agent, struct database_view *view,
         .lease = self->view.lease_revision != 0 ? &self->view.lease : NULL,
         .lease_revision = self->view.lease_revision,
         .lease_since = {since},
+        .fenced = sim->mistake == SIM_NO_CERTAINTY ||
+                  (self->fenced != 0 && self->fenced == self->view.lease_revision),
         .phase_since = {self->phase_since},
         .members = sights,
         .member_count = count,
@@ -185,6 +187,9 @@ static void build_facts(struct sim *sim, int agent, struct sight_of_server *sigh
         .rebuild = server->rebuild,
         .configured = server->configured,
         .stopping = self->stopping,
+        .unfenced =
+            server->attached && (!server->module || server->process == DATABASE_PROCESS_DOWN ||
+                                 server->process == DATABASE_PROCESS_STARTING),
         .stuck = "",
         .unwritable_since = {self->unwritable_since},
         .alone_since = {self->alone_since},
@@ -271,6 +276,7 @@ static uint64_t digest(const struct database_facts *facts)
                               facts->rewind_failed,
                               facts->configured,
                               facts->stopping,
+                              facts->unfenced,
                               (uint64_t)sim_index(facts->upstream),
                               facts->synchronous_count,
                               facts->synchronous_settled,
@@ -322,6 +328,25 @@ static void follow_group(struct sim *sim, int agent, const struct database_view 
     sim_send(sim, &request);
     if (sim->mistake == SIM_LATE_DEADLINE && update.transition == DATABASE_TRANSITION_RENEW) {
         hold(sim, &request, now);
+    }
+}
+
+/* The fence command of another member's server: it may take its time, and fail. */
+static void fence(struct sim *sim, int agent, const struct database_view *view)
+{
+    struct sim_agent *self = &sim->agents[agent];
+    struct mono again;
+    if (!database_wants_fence(view, &again)) {
+        self->wakes_at = MIN(self->wakes_at, again.ns);
+        return;
+    }
+    self->wakes_at = MIN(self->wakes_at, sim_local(sim, agent) + 100 * TIME_MS);
+    if (sim_chance(sim, 10)) {
+        sim_note(sim, "%s fences %s", sim_ids[agent], view->lease->holder);
+        sim_crash(&sim->servers[sim_index(view->lease->holder)]);
+        self->fenced = view->lease_revision;
+        self->dirty = true;
+        sim->fences++;
     }
 }
 
@@ -605,6 +630,7 @@ void sim_agents_step(struct sim *sim)
         self->saw = sees;
         self->wakes_at = INT64_MAX;
         follow_group(sim, i, &view, &facts, &arena);
+        fence(sim, i, &view);
         obey(sim, i, &view, &facts, &arena);
         arena_reset(&arena);
     }

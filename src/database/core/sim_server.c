@@ -61,6 +61,7 @@ void sim_start(struct sim *sim, int member, bool standby)
     server->followed = 0;
     server->acknowledged = server->end;
     server->changes_at = sim->now + sim_below(sim, 300 * TIME_MS);
+    server->module = !server->attached || !sim_chance(sim, 3);
 }
 
 /* ---- histories ---- */
@@ -231,7 +232,8 @@ static void finish_promotion(struct sim *sim, struct sim_server *server)
 static bool fence_holds(const struct sim *sim, int member)
 {
     const struct sim_server *server = &sim->servers[member];
-    return sim->mistake == SIM_NO_FENCE || sim_local(sim, member) < server->file_deadline;
+    return sim->mistake == SIM_NO_FENCE || !server->module ||
+           sim_local(sim, member) < server->file_deadline;
 }
 
 static void process_step(struct sim *sim, int member)

@@ -49,6 +49,8 @@ static void it_holds_for_any_seed(void **state)
     size_t done = 0;
     size_t takes = 0;
     size_t lossy = 0;
+    size_t fences = 0;
+    size_t confirmed = 0;
     size_t transitions[ARRAY_SIZE(sim.transitions)] = {0};
     size_t actions[ARRAY_SIZE(sim.actions)] = {0};
     size_t wrong = 0;
@@ -59,6 +61,8 @@ static void it_holds_for_any_seed(void **state)
         done += sim.step;
         takes += sim.takes;
         lossy += sim.lossy;
+        fences += sim.fences;
+        confirmed += sim.confirmed;
         for (size_t i = 0; i < ARRAY_SIZE(transitions); i++) {
             transitions[i] += sim.transitions[i];
             actions[i] += sim.actions[i];
@@ -70,6 +74,7 @@ static void it_holds_for_any_seed(void **state)
     }
     print_message("# %zu steps, %zu changes of the writer, %zu of them with a loss\n", done, takes,
                   lossy);
+    print_message("# %zu servers fenced by agents, %zu by hand\n", fences, confirmed);
 #define X(name) print_message("#   %-22s %zu\n", #name, transitions[DATABASE_TRANSITION_##name]);
     DATABASE_TRANSITIONS(X)
 #undef X
@@ -90,6 +95,7 @@ static void it_finds_mistakes_that_are_made_on_purpose(void **state)
         [SIM_ANY_TIMELINE] = "a promotion takes the next timeline",
         [SIM_NO_WAITING] = "commits do not wait for a synchronous member",
         [SIM_EARLY_RELEASE] = "a lease is released by a server that runs",
+        [SIM_NO_CERTAINTY] = "a server that does not end by itself is not fenced",
     };
     (void)state;
     sim.trace = false;

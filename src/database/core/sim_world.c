@@ -74,7 +74,7 @@ static void add_member(struct sim *sim, int member)
 
 static void begin_server(struct sim_server *server)
 {
-    *server = (struct sim_server){.upstream = -1};
+    *server = (struct sim_server){.upstream = -1, .module = true};
 }
 
 void sim_begin(struct sim *sim, uint64_t seed, enum sim_mistake mistake)
@@ -115,6 +115,7 @@ void sim_begin(struct sim *sim, uint64_t seed, enum sim_mistake mistake)
         begin_server(&sim->servers[i]);
         sim->agents[i].offset = sim_below(sim, 1000 * TIME_S);
         sim->agents[i].drift = sim_below(sim, 10000) - 5000;
+        sim->servers[i].attached = sim_chance(sim, 4) || mistake == SIM_NO_CERTAINTY;
         sim_agent_restart(sim, i);
         if (i < members) {
             add_member(sim, i);
@@ -257,6 +258,26 @@ static void operator_step(struct sim *sim)
     }
 }
 
+/* What `leeward db confirm-fenced` does: only of a lease that stood still for its length. */
+static void confirm_by_hand(struct sim *sim)
+{
+    struct sim_snapshot *store = &sim->store;
+    if (sim->stands_at != store->lease_revision) {
+        sim->stands_at = store->lease_revision;
+        sim->stands_since = sim->now;
+    }
+    if (store->lease_revision == 0 || !store->lease.unfenced || store->lease.confirmed ||
+        sim->now - sim->stands_since <= store->lease.length_ms * TIME_MS || !sim_chance(sim, 100)) {
+        return;
+    }
+    sim_note(sim, "operator: makes certain that %s does not write", store->lease.holder);
+    sim_crash(&sim->servers[sim_index(store->lease.holder)]);
+    store->lease.confirmed = true;
+    store->lease_revision = store->revision + 1;
+    sim_store_changed(sim);
+    sim->confirmed++;
+}
+
 /* ---- faults ---- */
 
 static void break_something(struct sim *sim)
@@ -352,6 +373,9 @@ static void faults_step(struct sim *sim)
     }
     if (sim_chance(sim, 250)) {
         operator_step(sim);
+    }
+    if (!sim->store_away) {
+        confirm_by_hand(sim);
     }
 }
 

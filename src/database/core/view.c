@@ -33,7 +33,8 @@ void core_begin(struct core *core, const struct database_view *view,
     if (lease != NULL && lease->state == MODEL_DATABASE_LEASE_HELD &&
         lease->epoch == group->epoch) {
         core->held = true;
-        core->holds = facts != NULL && core->self != NULL && text_equal(lease->holder, view->self);
+        core->holds = facts != NULL && core->self != NULL && !lease->confirmed &&
+                      text_equal(lease->holder, view->self);
     }
 }
 

@@ -99,8 +99,7 @@ static void put_member(struct fixture *fixture, const char *id, const char *regi
                                                  .instance = id,
                                                  .address = address,
                                                  .port = 5432,
-                                                 .attached = "",
-                                                 .hook = ""};
+                                                 .attached = ""};
     put(fixture, model_database_member_key(&fixture->arena, GROUP, id),
         model_database_member_encode(&fixture->arena, &member, &fresh));
 }
