@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include "store/backend.h"
 
@@ -23,6 +24,9 @@ struct fickle {
     _Atomic bool lose;
     _Atomic bool conflicting;
     _Atomic uint64_t past;
+    pthread_mutex_t judging; /* guards what follows */
+    fickle_judge judge;      /* NULL: none */
+    void *judge_context;
 };
 
 struct fickle_watch {
@@ -100,15 +104,36 @@ static int revision(struct store *store, int64_t *ret_revision, struct err *err)
     return rc != 0 ? rc : leave(self, store_revision(self->inner, ret_revision, err));
 }
 
+/* Without the lock: it may wait. */
+static bool goes_well(struct fickle *self, const struct store_txn *txn, bool happened)
+{
+    thread_lock(&self->judging);
+    fickle_judge judge = self->judge;
+    void *context = self->judge_context;
+    thread_unlock(&self->judging);
+    return judge == NULL || judge(context, txn, happened);
+}
+
 static int commit(struct store *store, const struct store_txn *txn, int64_t *ret_revision,
                   struct err *err)
 {
     struct fickle *self = fickle_of(store);
+    int64_t revision = 0;
+    if (!goes_well(self, txn, false)) {
+        return err_set(err, ERR_UNAVAILABLE, "the store is away");
+    }
     int rc = enter(self, err);
     if (rc == 0 && atomic_load(&self->conflicting)) {
         return leave(self, err_set(err, ERR_CONFLICT, "somebody else was first"));
     }
-    return rc != 0 ? rc : leave(self, store_commit(self->inner, txn, ret_revision, err));
+    rc = rc != 0 ? rc : leave(self, store_commit(self->inner, txn, &revision, err));
+    if (rc == 0 && !goes_well(self, txn, true)) {
+        return err_set(err, ERR_TIMEOUT, "no answer came");
+    }
+    if (rc == 0) {
+        *ret_revision = revision;
+    }
+    return rc;
 }
 
 static int watch_open(struct store *store, const char *prefix, int64_t after,
@@ -214,6 +239,7 @@ static void close_store(struct store *take_store)
 {
     struct fickle *self = fickle_of(take_store);
     (void)pthread_rwlock_destroy(&self->lock);
+    (void)pthread_mutex_destroy(&self->judging); /* nobody has it */
     free(self);
 }
 
@@ -247,7 +273,8 @@ struct store *fickle_new(struct store *inner)
     struct fickle *self = memory_new(sizeof *self);
     self->base.backend = &backend;
     self->inner = inner;
-    (void)pthread_rwlock_init(&self->lock, NULL); /* cannot fail with default attributes */
+    (void)pthread_rwlock_init(&self->lock, NULL);   /* cannot fail with default attributes */
+    (void)pthread_mutex_init(&self->judging, NULL); /* as above */
     return &self->base;
 }
 
@@ -262,6 +289,15 @@ void fickle_fail(struct store *store, bool failing)
 void fickle_conflict(struct store *store, bool conflicting)
 {
     atomic_store(&fickle_of(store)->conflicting, conflicting);
+}
+
+void fickle_judge_commits(struct store *store, fickle_judge judge, void *context)
+{
+    struct fickle *self = fickle_of(store);
+    thread_lock(&self->judging);
+    self->judge = judge;
+    self->judge_context = context;
+    thread_unlock(&self->judging);
 }
 
 void fickle_set_past(struct store *store, uint64_t value)

@@ -18,6 +18,12 @@ void fickle_conflict(struct store *store, bool conflicting);
 void fickle_replace(struct store *store, struct store *inner);
 /* What store_past says from now on (0 before). */
 void fickle_set_past(struct store *store, uint64_t value);
+/* What becomes of each transaction is said by a function, which is called on the caller's thread
+ * before it and after one that happened, and may wait. False, before: it fails with
+ * ERR_UNAVAILABLE; after: its answer is lost, ERR_TIMEOUT. NULL: nothing any more; calls of the
+ * function may be under way still. */
+typedef bool (*fickle_judge)(void *context, const struct store_txn *txn, bool happened);
+void fickle_judge_commits(struct store *store, fickle_judge judge, void *context);
 /* Watches lose the next batch that has changes, and do not say so. */
 void fickle_lose_batch(struct store *store);
 

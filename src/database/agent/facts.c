@@ -320,5 +320,6 @@ void worker_publish(struct worker *worker, const struct view_group *group,
         .upstream = facts->upstream};
     enum model_database_phase phase = group->group.phase;
     bool hurry = phase != MODEL_DATABASE_STEADY && phase != MODEL_DATABASE_STOPPED;
-    publisher_put(worker->agent->publisher, worker->slot, &seen, hurry);
+    publisher_put(worker->agent->publisher, worker->slot, &seen, database_heartbeat(&group->group),
+                  hurry);
 }

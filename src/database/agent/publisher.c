@@ -10,13 +10,15 @@
 #include "base/thread.h"
 #include "base/time.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS_LIMIT 128U
+#define BATCH 128U       /* written at once: as many as there may be workers */
+#define SLOTS_LIMIT 512U /* with those of workers that are gone: they are written a last time */
 #define MESSAGE 512U
 #define RATE_MS 1000
-#define HEARTBEAT_MS 10000
+#define IDLE_MS 10000
 #define RETRY_MS 200
 
 /* With the texts that it points to. */
@@ -33,12 +35,13 @@ struct publisher_slot {
     char member[MODEL_DATABASE_ID];
     bool filled;
     bool busy;    /* being written */
-    bool removed; /* meanwhile: the thread frees it */
+    bool removed; /* the thread frees it, once what was put last is written, or was tried */
     bool changed; /* `now` differs from `written` */
     struct seen_copy now;
     struct seen_copy written;
     struct mono due;
     struct mono last; /* write */
+    int64_t heartbeat_ns;
 };
 
 struct publisher {
@@ -90,7 +93,7 @@ static bool moved(const struct model_database_seen *a, const struct model_databa
 }
 
 void publisher_put(struct publisher *publisher, struct publisher_slot *slot,
-                   const struct model_database_seen *seen, bool hurry)
+                   const struct model_database_seen *seen, int64_t heartbeat_ns, bool hurry)
 {
     thread_lock(&publisher->mutex);
     bool first = !slot->filled;
@@ -98,6 +101,7 @@ void publisher_put(struct publisher *publisher, struct publisher_slot *slot,
     bool moves = first || moved(seen, &slot->written.seen);
     copy_seen(&slot->now, seen);
     slot->filled = true;
+    slot->heartbeat_ns = heartbeat_ns;
     if (matters || (moves && hurry)) {
         slot->due = mono_now();
         slot->changed = true;
@@ -167,16 +171,16 @@ static bool write_all(struct publisher *publisher, struct publisher_slot *const 
 
 static bool is_due(const struct publisher_slot *slot, struct mono now)
 {
-    bool old = mono_since(now, slot->last) >= HEARTBEAT_MS * TIME_MS;
+    bool old = mono_since(now, slot->last) >= slot->heartbeat_ns;
     return slot->filled && ((slot->changed && mono_since(now, slot->due) >= 0) || old);
 }
 
 static struct mono next_due(const struct publisher *publisher)
 {
-    struct mono next = mono_from_now(HEARTBEAT_MS * TIME_MS);
+    struct mono next = mono_from_now(IDLE_MS * TIME_MS);
     for (size_t i = 0; i < publisher->count; i++) {
         const struct publisher_slot *slot = publisher->slots[i];
-        int64_t heartbeat = slot->last.ns + HEARTBEAT_MS * TIME_MS;
+        int64_t heartbeat = slot->last.ns + slot->heartbeat_ns;
         if (slot->filled) {
             next.ns = MIN(next.ns, heartbeat);
         }
@@ -187,13 +191,20 @@ static struct mono next_due(const struct publisher *publisher)
     return next;
 }
 
+static void drop(struct publisher *publisher, struct publisher_slot *take_slot)
+{
+    for (size_t i = 0; i < publisher->count; i++) {
+        if (publisher->slots[i] == take_slot) {
+            publisher->slots[i] = publisher->slots[--publisher->count];
+            break;
+        }
+    }
+    free(take_slot);
+}
+
 static void finish(struct publisher_slot *slot, const struct seen_copy *copy, bool written)
 {
     slot->busy = false;
-    if (slot->removed) {
-        free(slot);
-        return;
-    }
     slot->last = mono_now();
     if (!written) {
         slot->changed = true;
@@ -204,7 +215,7 @@ static void finish(struct publisher_slot *slot, const struct seen_copy *copy, bo
     slot->changed = differs(&slot->now.seen, &copy->seen) || moved(&slot->now.seen, &copy->seen);
     if (slot->changed) {
         bool matters = differs(&slot->now.seen, &copy->seen);
-        slot->due = mono_from_now(matters ? 0 : RATE_MS * TIME_MS);
+        slot->due = mono_from_now(matters || slot->removed ? 0 : RATE_MS * TIME_MS);
     }
 }
 
@@ -214,7 +225,7 @@ static void write_due(struct publisher *publisher, struct publisher_slot **slots
 {
     struct mono now = mono_now();
     size_t count = 0;
-    for (size_t i = 0; i < publisher->count; i++) {
+    for (size_t i = 0; i < publisher->count && count < BATCH; i++) {
         struct publisher_slot *slot = publisher->slots[i];
         if (is_due(slot, now)) {
             slot->busy = true;
@@ -234,6 +245,9 @@ static void write_due(struct publisher *publisher, struct publisher_slot **slots
     thread_lock(&publisher->mutex);
     for (size_t i = 0; i < count; i++) {
         finish(slots[i], &copies[i], written);
+        if (slots[i]->removed && (!written || !slots[i]->changed)) {
+            drop(publisher, slots[i]);
+        }
     }
 }
 
@@ -250,8 +264,8 @@ static bool work_left(const struct publisher *publisher)
 static void *run(void *argument)
 {
     struct publisher *publisher = argument;
-    struct publisher_slot **slots = memory_array(SLOTS_LIMIT, sizeof(struct publisher_slot *));
-    struct seen_copy *copies = memory_array(SLOTS_LIMIT, sizeof *copies);
+    struct publisher_slot **slots = memory_array(BATCH, sizeof(struct publisher_slot *));
+    struct seen_copy *copies = memory_array(BATCH, sizeof *copies);
     thread_lock(&publisher->mutex);
     while (!publisher->stopping || work_left(publisher)) {
         write_due(publisher, slots, copies);
@@ -269,9 +283,8 @@ struct publisher_slot *publisher_add(struct publisher *publisher, const char *gr
     IGNORE_RESULT(text_copy(slot->group, sizeof slot->group, group)); /* the model bounds ids */
     IGNORE_RESULT(text_copy(slot->member, sizeof slot->member, member));
     thread_lock(&publisher->mutex);
-    if (publisher->count < SLOTS_LIMIT) { /* as many as there may be workers */
-        publisher->slots[publisher->count++] = slot;
-    }
+    assert(publisher->count < SLOTS_LIMIT); /* workers, those being written, those to be written */
+    publisher->slots[publisher->count++] = slot;
     thread_unlock(&publisher->mutex);
     return slot;
 }
@@ -279,16 +292,12 @@ struct publisher_slot *publisher_add(struct publisher *publisher, const char *gr
 void publisher_remove(struct publisher *publisher, struct publisher_slot *take_slot)
 {
     thread_lock(&publisher->mutex);
-    for (size_t i = 0; i < publisher->count; i++) {
-        if (publisher->slots[i] == take_slot) {
-            publisher->slots[i] = publisher->slots[--publisher->count];
-            break;
-        }
-    }
-    if (take_slot->busy) {
-        take_slot->removed = true;
-    } else {
-        free(take_slot);
+    take_slot->removed = true;
+    if (take_slot->changed && publisher->count <= BATCH) {
+        take_slot->due = mono_now();
+        (void)pthread_cond_signal(&publisher->changed); /* cannot fail */
+    } else if (!take_slot->busy) {
+        drop(publisher, take_slot);
     }
     thread_unlock(&publisher->mutex);
 }

@@ -1,7 +1,7 @@
 /* What workers see, on its way to db/seen/<group>/<member>: one thread writes for all, so that no
  * worker waits for the store. What matters goes at once, positions in the log and lags once a
- * second, and everything every ten seconds, to show that somebody looks. Thread: any, but for start
- * and stop. */
+ * second, and everything with each heartbeat, to show that somebody looks: others count on it
+ * (database_is_heard). Thread: any, but for start and stop. */
 #ifndef DATABASE_AGENT_PUBLISHER_H
 #define DATABASE_AGENT_PUBLISHER_H
 
@@ -17,15 +17,16 @@ struct publisher_slot;
 
 int publisher_start(struct store *store, struct publisher **ret_publisher, struct err *err)
     MUST_CHECK;
-/* Writes what is left, if the store answers at once. All slots were removed. NULL is fine. */
+/* Writes what is left, unless the store fails. All slots were removed. NULL is fine. */
 void publisher_stop(struct publisher *take_publisher);
 
 struct publisher_slot *publisher_add(struct publisher *publisher, const char *group,
                                      const char *member);
-/* Copies what is seen; its time is set when it is written. hurry: positions matter now. */
+/* Copies what is seen; its time is set when it is written. heartbeat_ns: how often it is written at
+ * least, from now on (database_heartbeat). hurry: positions matter now. */
 void publisher_put(struct publisher *publisher, struct publisher_slot *slot,
-                   const struct model_database_seen *seen, bool hurry);
-/* What was put last is not written any more, unless it is under way. */
+                   const struct model_database_seen *seen, int64_t heartbeat_ns, bool hurry);
+/* What was put last is written still, unless the store fails or the member is gone. */
 void publisher_remove(struct publisher *publisher, struct publisher_slot *take_slot);
 
 #endif
