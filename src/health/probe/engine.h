@@ -58,6 +58,7 @@ struct probe {
     CURL *easy; /* kept over the probe's lives, but for the life of one that brought its own */
     struct probe_memory *memory; /* borrowed while active; NULL: none */
     bool in_multi;
+    struct socket_watch *watch; /* of multi.c: the connection's, while it is watched */
     struct curl_slist *headers;
     struct curl_slist *connect_to;
     char error[CURL_ERROR_SIZE];
@@ -114,7 +115,8 @@ int multi_new(uv_loop_t *loop, struct multi **ret_multi, struct err *err) MUST_C
 /* No transfer may be in it. */
 void multi_close(struct multi *take_multi);
 int multi_add(struct multi *multi, CURL *easy) MUST_CHECK;
-void multi_remove(struct multi *multi, CURL *easy);
+/* Takes the probe's transfer away. */
+void multi_remove(struct multi *multi, struct probe *probe);
 /* The loop has served its sockets for this turn. */
 void multi_turn_ended(struct multi *multi);
 /* Whether transfers have ended whose reports were put off. */

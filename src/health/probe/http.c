@@ -296,7 +296,7 @@ void http_open(struct probe *probe)
 void http_close(struct probe *probe)
 {
     if (probe->in_multi) {
-        multi_remove(probe->engine->multi, probe->easy);
+        multi_remove(probe->engine->multi, probe);
         probe->in_multi = false;
     }
     curl_slist_free_all(probe->headers);

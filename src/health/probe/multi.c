@@ -2,10 +2,12 @@
  * libuv watches them, and each event goes back by curl_multi_socket_action.
  *
  * Called by http.c on the health loop. Ownership: one watch per socket, made when libcurl first
- * names it and closed when libcurl lets go of it (before it closes the descriptor). Invariant: no
- * transfer is removed while libcurl is on the stack: ended ones are collected after each event. A
- * turn of the loop serves sockets for ENGINE_SERVING at most: an event that is passed over comes
- * again in the next, as epoll reports levels, in fair order. */
+ * names it and closed when libcurl lets go of it. libcurl 7.88 says so only after it has closed the
+ * descriptor where that is not connected yet, and libuv would then take the descriptor's number out
+ * of epoll, which may be another thread's by now: such watches are closed before libcurl hears of
+ * the end. Invariant: no transfer is removed while libcurl is on the stack: ended ones are
+ * collected after each event. A turn of the loop serves sockets for ENGINE_SERVING at most: an
+ * event that is passed over comes again in the next, as epoll reports levels, in fair order. */
 #include "base/memory.h"
 #include "health/probe/engine.h"
 
@@ -85,6 +87,46 @@ static void act(struct multi *multi, curl_socket_t socket, int events)
 
 static void socket_event(uv_poll_t *poll, int status, int events);
 
+static void take_back(struct socket_watch *watch)
+{
+    struct multi *multi = watch->multi;
+    if (watch->previous != NULL) {
+        watch->previous->next = watch->next;
+    } else {
+        multi->first_put_off = watch->next;
+    }
+    if (watch->next != NULL) {
+        watch->next->previous = watch->previous;
+    } else {
+        multi->last_put_off = watch->previous;
+    }
+    watch->put_off = false;
+    watch->probe->event_waits = false;
+}
+
+/* The descriptor is open; libcurl no longer finds the watch. */
+static void let_go(struct socket_watch *watch)
+{
+    struct multi *multi = watch->multi;
+    if (watch->put_off) {
+        take_back(watch);
+    }
+    if (watch->probe->watch == watch) {
+        watch->probe->watch = NULL;
+    }
+    (void)curl_multi_assign(multi->curl, watch->socket, NULL); /* it knows the socket */
+    uv_close((uv_handle_t *)&watch->poll, free_handle);
+}
+
+/* A connection that failed: libcurl may close the descriptor. */
+static void act_on_failure(struct socket_watch *watch, int flags)
+{
+    struct multi *multi = watch->multi;
+    curl_socket_t socket = watch->socket;
+    let_go(watch);
+    act(multi, socket, flags);
+}
+
 static void put_off(struct socket_watch *watch, int flags)
 {
     struct multi *multi = watch->multi;
@@ -101,23 +143,6 @@ static void put_off(struct socket_watch *watch, int flags)
         (void)uv_idle_start(multi->awake, stay_awake); /* has a callback */
     }
     multi->last_put_off = watch;
-}
-
-static void take_back(struct socket_watch *watch)
-{
-    struct multi *multi = watch->multi;
-    if (watch->previous != NULL) {
-        watch->previous->next = watch->next;
-    } else {
-        multi->first_put_off = watch->next;
-    }
-    if (watch->next != NULL) {
-        watch->next->previous = watch->previous;
-    } else {
-        multi->last_put_off = watch->previous;
-    }
-    watch->put_off = false;
-    watch->probe->event_waits = false;
 }
 
 bool multi_is_behind(const struct multi *multi)
@@ -138,6 +163,10 @@ void multi_turn_ended(struct multi *multi)
     while (multi->first_put_off != NULL && !is_over(multi)) {
         struct socket_watch *watch = multi->first_put_off;
         take_back(watch);
+        if ((watch->flags & CURL_CSELECT_ERR) != 0) {
+            act_on_failure(watch, watch->flags);
+            continue;
+        }
         (void)uv_poll_start(&watch->poll, watch->wanted, socket_event); /* it was watched before */
         act(multi, watch->socket, watch->flags);
     }
@@ -155,6 +184,8 @@ static void socket_event(uv_poll_t *poll, int status, int events)
     flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
     if (watch->multi->first_put_off != NULL || is_over(watch->multi)) {
         put_off(watch, flags);
+    } else if (status < 0) {
+        act_on_failure(watch, flags);
     } else {
         act(watch->multi, watch->socket, flags);
     }
@@ -183,6 +214,7 @@ static void watch_socket(struct multi *multi, CURL *easy, curl_socket_t socket,
             return;
         }
         (void)curl_multi_assign(multi->curl, socket, watch); /* the socket is known to it */
+        probe->watch = watch;
     }
     watch->wanted = events;
     if (!watch->put_off) {
@@ -200,12 +232,7 @@ static int socket_wanted(CURL *easy, curl_socket_t socket, int what, void *conte
     events |= what == CURL_POLL_OUT || what == CURL_POLL_INOUT ? UV_WRITABLE : 0;
     if (what == CURL_POLL_REMOVE) {
         if (watch != NULL) {
-            if (watch->put_off) {
-                take_back(watch);
-            }
-            (void)uv_poll_stop(&watch->poll); /* always 0 */
-            uv_close((uv_handle_t *)&watch->poll, free_handle);
-            (void)curl_multi_assign(multi->curl, socket, NULL); /* it is forgetting the socket */
+            let_go(watch);
         }
     } else if (events != 0) {
         watch_socket(multi, easy, socket, watch, events);
@@ -274,7 +301,10 @@ int multi_add(struct multi *multi, CURL *easy)
     return curl_multi_add_handle(multi->curl, easy) == CURLM_OK ? 0 : -ENOMEM;
 }
 
-void multi_remove(struct multi *multi, CURL *easy)
+void multi_remove(struct multi *multi, struct probe *probe)
 {
-    (void)curl_multi_remove_handle(multi->curl, easy); /* it was added */
+    if (probe->watch != NULL) {
+        let_go(probe->watch);
+    }
+    (void)curl_multi_remove_handle(multi->curl, probe->easy); /* it was added */
 }
