@@ -75,8 +75,14 @@ char *model_database_restore_key(struct arena *arena, const char *group)
 
 #define STRUCT model_database_snapshot
 static const struct database_field snapshot_fields[] = {
-    FIELD("Id", ID, id),         FIELD("Group", ID, group),          FIELD("Region", ID, region),
-    FIELD("Member", ID, member), FIELD("Deleted", BOOLEAN, deleted), FIELD("At", WALL, at),
+    FIELD("Id", ID, id),
+    FIELD("Name", TEXT, name),
+    FIELD("Group", ID, group),
+    FIELD("Region", ID, region),
+    FIELD("Member", ID, member),
+    FIELD("Final", BOOLEAN, final),
+    FIELD("Deleted", BOOLEAN, deleted),
+    FIELD("At", WALL, at),
 };
 static const struct database_record snapshot_record = {
     .what = "snapshot of a database",

@@ -69,10 +69,13 @@ char *model_database_global_endpoint(struct arena *arena, const char *zone, cons
 
 /* A base backup of a member that the member's region keeps, written by the API. */
 struct model_database_snapshot {
-    const char *id; /* "snap-" and 26 characters */
+    const char *id;   /* "snap-" and 26 characters */
+    const char *name; /* DBClusterSnapshotIdentifier, for events */
     const char *group;
     const char *region;
-    const char *member; /* that it is taken from: of the region */
+    const char *member; /* that it is taken from, unless another one of the region is fitter */
+    bool final;         /* the cluster is deleted once it is taken: the member's data stay until it
+                         * is, or until this record is gone */
     bool deleted;       /* is to vanish: data, then both records */
     struct wall at;
 };

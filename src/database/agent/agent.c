@@ -46,6 +46,26 @@ static void wake(void *context)
     groups_wake(context);
 }
 
+/* Whoever wakes them finds them by the mutex. */
+static int start_snapshots(struct database_agent *agent, struct err *err)
+{
+    struct snapshots *snapshots = NULL;
+    int rc = snapshots_start(agent, &snapshots, err);
+    thread_lock(&agent->mutex);
+    agent->snapshots = snapshots;
+    thread_unlock(&agent->mutex);
+    return rc;
+}
+
+static void stop_snapshots(struct database_agent *agent)
+{
+    thread_lock(&agent->mutex);
+    struct snapshots *snapshots = agent->snapshots;
+    agent->snapshots = NULL;
+    thread_unlock(&agent->mutex);
+    snapshots_stop(snapshots);
+}
+
 int database_agent_start(const struct database_agent_config *config,
                          struct database_agent **ret_agent, struct err *err)
 {
@@ -63,6 +83,7 @@ int database_agent_start(const struct database_agent_config *config,
     rc = rc != 0 ? rc : leases_start(&leases, &agent->leases, err);
     rc = rc != 0 ? rc : publisher_start(config->store, &agent->publisher, err);
     rc = rc != 0 ? rc : view_start(config->store, wake, agent, &agent->view, err);
+    rc = rc != 0 ? rc : start_snapshots(agent, err);
     rc = rc != 0 ? rc : groups_start(agent, err);
     if (rc != 0) {
         database_agent_stop(agent);
@@ -79,6 +100,7 @@ void database_agent_stop(struct database_agent *take_agent)
     if (take_agent == NULL) {
         return;
     }
+    stop_snapshots(take_agent); /* before the servers that they are taken of */
     groups_stop(take_agent);
     publisher_stop(take_agent->publisher);
     leases_stop(take_agent->leases);

@@ -21,6 +21,7 @@ void groups_wake(struct database_agent *agent)
     for (size_t i = 0; i < agent->worker_count; i++) {
         worker_wake(agent->workers[i]);
     }
+    snapshots_wake(agent->snapshots);
     (void)pthread_cond_broadcast(&agent->changed); /* cannot fail */
     thread_unlock(&agent->mutex);
 }

@@ -34,16 +34,15 @@ static struct postgres_limit limit_of(const struct hands *hands, int64_t seconds
                                    .interrupt = hands->interrupt};
 }
 
-/* The password of the replication role. The caller wipes it. */
-static int open_password(const struct hands *hands, const struct view_group *group,
-                         struct secret *ret_password, struct err *err)
+int hands_password(const struct seal *seal, const struct view_group *group,
+                   struct secret *ret_password, struct err *err)
 {
     struct arena arena CLEANUP(arena_done);
     struct seal_data data;
     arena_init(&arena, 0);
     arena_keep_secret(&arena);
     const char *key = model_database_group_key(&arena, group->group.id);
-    int rc = seal_unwrap(hands->seal, key, group->group.replication, &arena, &data, err);
+    int rc = seal_unwrap(seal, key, group->group.replication, &arena, &data, err);
     if (rc == 0 && secret_set(ret_password, data.data, data.size) != 0) {
         rc = err_set(err, ERR_LIMIT, "the replication role's password is too long");
     }
@@ -104,7 +103,7 @@ static int managed_create(struct hands *hands, const struct view_group *group, s
     struct secret password CLEANUP(secret_wipe);
     struct postgres_limit limit = limit_of(hands, CREATE_S);
     password.length = 0;
-    int rc = open_password(hands, group, &password, err);
+    int rc = hands_password(hands->seal, group, &password, err);
     if (rc != 0) {
         return rc;
     }
@@ -116,6 +115,18 @@ static int managed_create(struct hands *hands, const struct view_group *group, s
     return postgres_create(&hands->server, &birth, &limit, err);
 }
 
+int hands_restore(struct hands *hands, const struct view_group *group, const char *backup,
+                  struct err *err)
+{
+    struct secret password CLEANUP(secret_wipe);
+    struct postgres_limit limit = limit_of(hands, COPY_S);
+    const struct postgres from = {.directory = backup, .binaries = hands->server.binaries};
+    const struct postgres_birth birth = {.replication = &password};
+    password.length = 0;
+    int rc = hands_password(hands->seal, group, &password, err);
+    return rc != 0 ? rc : postgres_restore(&hands->server, &from, &birth, &limit, err);
+}
+
 static int managed_copy(struct hands *hands, const struct view_group *group,
                         const struct model_database_member *upstream, _Atomic int64_t *ret_bytes,
                         struct err *err)
@@ -125,7 +136,7 @@ static int managed_copy(struct hands *hands, const struct view_group *group,
     struct postgres_upstream from;
     char slot[POSTGRES_NAME];
     password.length = 0;
-    int rc = open_password(hands, group, &password, err);
+    int rc = hands_password(hands->seal, group, &password, err);
     if (rc != 0) {
         return rc;
     }
@@ -155,7 +166,7 @@ static int managed_configure(struct hands *hands, const struct view_group *group
     char synchronous[SYNCHRONOUS_TEXT];
     bool changed = false;
     password.length = 0;
-    int rc = settings->upstream != NULL ? open_password(hands, group, &password, err) : 0;
+    int rc = settings->upstream != NULL ? hands_password(hands->seal, group, &password, err) : 0;
     if (rc != 0) {
         return rc;
     }
@@ -276,7 +287,7 @@ static int managed_fork(struct hands *hands, const struct view_group *group,
     struct postgres_upstream from;
     char slot[POSTGRES_NAME];
     password.length = 0;
-    int rc = open_password(hands, group, &password, err);
+    int rc = hands_password(hands->seal, group, &password, err);
     if (rc != 0) {
         return rc;
     }
@@ -294,7 +305,7 @@ static int managed_put_aside(struct hands *hands, const struct view_group *group
     char slot[POSTGRES_NAME];
     model_lsn fork = 0;
     password.length = 0;
-    int rc = open_password(hands, group, &password, err);
+    int rc = hands_password(hands->seal, group, &password, err);
     if (rc != 0) {
         return rc;
     }
@@ -314,7 +325,7 @@ static int managed_rewind(struct hands *hands, const struct view_group *group,
     struct postgres_upstream from;
     char slot[POSTGRES_NAME];
     password.length = 0;
-    int rc = open_password(hands, group, &password, err);
+    int rc = hands_password(hands->seal, group, &password, err);
     if (rc != 0) {
         return rc;
     }

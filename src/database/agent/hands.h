@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/macro.h"
+#include "base/secret.h"
 #include "database/agent/view.h"
 #include "database/postgres/postgres.h"
 #include "model/database.h"
@@ -32,12 +33,19 @@ struct hands {
     int interrupt;            /* readable: what is under way is to end */
 };
 
+/* The password of the group's replication role. The caller wipes it. */
+int hands_password(const struct seal *seal, const struct view_group *group,
+                   struct secret *ret_password, struct err *err) MUST_CHECK;
+
 /* Adopts a server of our own that runs. *ret_running: whether there is one, and as what. */
 int hands_look(struct hands *hands, bool *ret_running, struct err *err) MUST_CHECK;
 /* Makes run/ and opens the lease file in it. */
 int hands_open_lease(struct hands *hands, struct err *err) MUST_CHECK;
 
 int hands_create(struct hands *hands, const struct view_group *group, struct err *err) MUST_CHECK;
+/* As hands_create, with what a backup has. */
+int hands_restore(struct hands *hands, const struct view_group *group, const char *backup,
+                  struct err *err) MUST_CHECK;
 int hands_copy(struct hands *hands, const struct view_group *group,
                const struct model_database_member *upstream, _Atomic int64_t *ret_bytes,
                struct err *err) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include "database/agent/agent.h"
 #include "database/agent/leases.h"
 #include "database/agent/publisher.h"
+#include "database/agent/snapshots.h"
 #include "database/agent/view.h"
 
 #include <pthread.h>
@@ -35,6 +36,7 @@ struct database_agent {
     pthread_cond_t changed;
     uint64_t generation; /* goes up with every change in the store */
     bool stopping;
+    struct snapshots *snapshots; /* NULL before their start and after their end */
     struct worker *workers[AGENT_MEMBERS_LIMIT];
     size_t worker_count;
 };

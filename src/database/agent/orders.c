@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "database/agent/worker_internal.h"
+#include "model/database_names.h"
 
 #include <string.h>
 
@@ -258,13 +259,34 @@ static int remove_all(struct worker *worker, const struct view_group *group, str
     return rc != 0 ? rc : worker_remove_records(worker, group, err);
 }
 
+/* The group's first data: a snapshot's, or none. */
+static int make_first_data(struct worker *worker, const struct view_group *group, struct err *err)
+{
+    struct arena arena CLEANUP(arena_done);
+    struct store_entry entry;
+    struct model_database_restore restore;
+    const struct database_agent *agent = worker->agent;
+    arena_init(&arena, 0);
+    forget(worker);
+    const char *key = model_database_restore_key(&arena, group->id);
+    int rc = store_get(agent->config.store, key, &arena, &entry, err);
+    if (rc != 0 && err->kind == ERR_NOT_FOUND) {
+        err_clear(err);
+        return hands_create(&worker->hands, group, err);
+    }
+    rc = rc != 0 ? rc
+                 : model_database_restore_decode(entry.value, entry.size, &arena, &restore, err);
+    return rc != 0 ? rc
+                   : hands_restore(&worker->hands, group,
+                                   snapshots_folder(agent, &arena, restore.snapshot), err);
+}
+
 int worker_execute(struct worker *worker, const struct view_group *group,
                    const struct database_order *order, struct err *err)
 {
     switch (order->action) {
     case DATABASE_ACTION_INITIALISE:
-        forget(worker);
-        return hands_create(&worker->hands, group, err);
+        return make_first_data(worker, group, err);
     case DATABASE_ACTION_CLONE:
         return clone_data(worker, group, order, err);
     case DATABASE_ACTION_START_WRITER:

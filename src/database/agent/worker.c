@@ -124,13 +124,22 @@ static void note_success(struct worker *worker, const struct database_order *ord
     }
 }
 
+/* A snapshot of the data is wanted before they go; or that is not known. */
+static bool is_needed(const struct worker *worker)
+{
+    struct err err = ERR_INIT;
+    bool needed = true;
+    return snapshots_need(worker->agent, worker->member, &needed, &err) != 0 || needed;
+}
+
 /* Whether it ended and things are to be looked at again at once. */
 static bool carry_out(struct worker *worker, const struct view_group *group,
                       const struct database_order *order)
 {
     struct err err = ERR_INIT;
-    bool waits =
-        order->action == DATABASE_ACTION_WAIT || order->action == DATABASE_ACTION_NEED_HANDS;
+    bool waits = order->action == DATABASE_ACTION_WAIT ||
+                 order->action == DATABASE_ACTION_NEED_HANDS ||
+                 (order->action == DATABASE_ACTION_REMOVE && is_needed(worker));
     bool paused = worker->failures != 0 && worker->failed == order->action &&
                   mono_since(mono_now(), worker->not_before) < 0;
     if (waits || paused) {
@@ -217,8 +226,7 @@ static void turn(struct worker *worker, const struct view_group *group)
     worker_publish(worker, group, &view, &order);
     if (!carry_out(worker, group, &order)) {
         rest(worker, group, earlier(again, order.again));
-    }
-    if (order.action == DATABASE_ACTION_REMOVE && worker->failures == 0) {
+    } else if (order.action == DATABASE_ACTION_REMOVE && worker->failures == 0) {
         atomic_store(&worker->ended, true);
     }
 }

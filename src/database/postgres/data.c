@@ -68,7 +68,7 @@ static int unmark(const struct postgres *server, const char *mark, struct err *e
 }
 
 /* Folders, the mark, and no data. */
-static int begin_making(const struct postgres *server, struct err *err)
+int making_begin(const struct postgres *server, struct err *err)
 {
     enum postgres_data data = POSTGRES_NO_DATA;
     int r = postgres_data(server, &data, err);
@@ -88,7 +88,7 @@ static int begin_making(const struct postgres *server, struct err *err)
     return r == 0 ? remove_below(server, "data", err) : r;
 }
 
-static int end_making(const struct postgres *server, struct err *err)
+int making_end(const struct postgres *server, struct err *err)
 {
     int r = file_sync_folder(server->directory, err);
     return r < 0 ? r : unmark(server, MARK_MAKING, err);
@@ -159,9 +159,13 @@ static void write_grants(struct buf *out)
     }
 }
 
-/* Statements in single-user mode: nobody can connect, and it ends with a checkpoint. */
-static int run_single(const struct postgres *server, const char *database, const struct buf *text,
-                      const struct postgres_limit *limit, struct err *err)
+/* What belongs to the server that a backup is of, and to readers. */
+#define ARGUMENTS_OF_RECOVERY                                                                      \
+    "-c", "restore_command=/bin/false", "-c", "hot_standby=off", "-c",                             \
+        "shared_preload_libraries=", "-c", "synchronous_standby_names="
+
+int single_user(const struct postgres *server, const char *database, const struct buf *text,
+                bool recovers, const struct postgres_limit *limit, struct err *err)
 {
     char data[PATH_SIZE];
     int r = file_path(server, "data", data, err);
@@ -171,11 +175,14 @@ static int run_single(const struct postgres *server, const char *database, const
     if (r < 0) {
         return r;
     }
-    const char *const arguments[] = {
+    const char *const plain[] = {
         "--single", "-j", "-D", data, "-c", "exit_on_error=on", "-c", "log_min_messages=fatal",
         database,   NULL};
+    const char *const recovering[] = {
+        "--single", "-j", "-D", data, "-c", "exit_on_error=on", ARGUMENTS_OF_RECOVERY,
+        database,   NULL};
     const struct child child = {
-        .program = "postgres", .arguments = arguments, .input = buf_text(text)};
+        .program = "postgres", .arguments = recovers ? recovering : plain, .input = buf_text(text)};
     r = child_run(server, &child, limit, NULL, NULL, err);
     return r < 0 ? err_wrap(err, "preparing the database %s", database) : 0;
 }
@@ -219,7 +226,7 @@ int postgres_create(const struct postgres *server, const struct postgres_birth *
     struct buf text CLEANUP(buf_done);
     buf_init(&text, OUTPUT_LIMIT);
     buf_keep_secret(&text);
-    int r = begin_making(server, err);
+    int r = making_begin(server, err);
     if (r == 0) {
         r = make_cluster(server, birth, limit, err);
     }
@@ -227,23 +234,37 @@ int postgres_create(const struct postgres *server, const struct postgres_birth *
         r = write_roles(birth, &text, err);
     }
     if (r == 0) {
-        r = run_single(server, "postgres", &text, limit, err);
+        r = single_user(server, "postgres", &text, false, limit, err);
     }
     if (r == 0) {
         buf_reset(&text);
         write_grants(&text);
-        r = run_single(server, POSTGRES_ADMIN, &text, limit, err);
+        r = single_user(server, POSTGRES_ADMIN, &text, false, limit, err);
     }
-    return r < 0 ? r : end_making(server, err);
+    return r < 0 ? r : making_end(server, err);
 }
 
 /* ---- base backup ---- */
 
-/* "  1234/24567 kB (5%), 0/1 tablespace" */
+#define WORDS 180U
+
+/* What pg_basebackup says. */
+struct progress {
+    _Atomic int64_t *bytes; /* NULL: nobody wants to know */
+    char words[WORDS];      /* of the first error; "" */
+};
+
+/* "  1234/24567 kB (5%), 0/1 tablespace", or "pg_basebackup: error: .." */
 static int note_progress(void *context, char *line, struct err *err)
 {
     (void)err;
-    _Atomic int64_t *bytes = context;
+    struct progress *progress = context;
+    _Atomic int64_t *bytes = progress->bytes;
+    const char *error = strstr(line, "error: ");
+    if (error != NULL && progress->words[0] == '\0') {
+        (void)snprintf(progress->words, sizeof(progress->words), "%.179s", error + 7);
+        text_mend(progress->words);
+    }
     while (*line == ' ') {
         line++;
     }
@@ -259,10 +280,11 @@ static int note_progress(void *context, char *line, struct err *err)
     return 0;
 }
 
-static int run_base_backup(const struct postgres *server, const struct postgres_upstream *upstream,
-                           const struct postgres_limit *limit, _Atomic int64_t *ret_bytes,
-                           struct err *err)
+int base_backup(const struct postgres *server, const struct postgres_upstream *upstream,
+                const char *checksums, const struct postgres_limit *limit,
+                _Atomic int64_t *ret_bytes, struct err *err)
 {
+    struct progress progress = {.bytes = ret_bytes};
     char data[PATH_SIZE];
     char pass[PATH_SIZE];
     int r = file_path(server, "data", data, err);
@@ -293,12 +315,18 @@ static int run_base_backup(const struct postgres *server, const struct postgres_
                                      "-P",
                                      "-d",
                                      buf_text(&text),
+                                     "--manifest-checksums",
+                                     checksums != NULL ? checksums : "CRC32C",
                                      slot ? "-S" : NULL,
                                      upstream->slot,
                                      NULL};
     const struct child child = {
         .program = "pg_basebackup", .arguments = arguments, .keep_errors = true};
-    r = child_read(server, &child, limit, note_progress, ret_bytes, err);
+    r = child_read(server, &child, limit, note_progress, &progress, err);
+    if (r < 0 && err->kind == ERR_UNAVAILABLE && progress.words[0] != '\0') {
+        bool full = strstr(progress.words, "No space left on device") != NULL;
+        r = err_set(err, full ? ERR_LIMIT : ERR_UNAVAILABLE, "pg_basebackup: %s", progress.words);
+    }
     if (r < 0) {
         return err_wrap(err, "copying the data of %s:%u", upstream->address,
                         (unsigned)upstream->port);
@@ -333,14 +361,14 @@ int upstream_slot(const struct postgres *server, const struct postgres_upstream 
 int postgres_copy(const struct postgres *server, const struct postgres_upstream *upstream,
                   const struct postgres_limit *limit, _Atomic int64_t *ret_bytes, struct err *err)
 {
-    int r = begin_making(server, err);
+    int r = making_begin(server, err);
     if (r == 0 && !text_empty(upstream->slot)) {
         r = upstream_slot(server, upstream, limit, err);
     }
     if (r == 0) {
-        r = run_base_backup(server, upstream, limit, ret_bytes, err);
+        r = base_backup(server, upstream, NULL, limit, ret_bytes, err);
     }
-    return r < 0 ? r : end_making(server, err);
+    return r < 0 ? r : making_end(server, err);
 }
 
 int postgres_remove(const struct postgres *server, bool all, struct err *err)

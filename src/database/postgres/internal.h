@@ -85,6 +85,29 @@ int child_launch(const struct postgres *server, const struct child *child,
 /* The last line of the log with something in it, as text for a message; "" when there is none. */
 void child_last_words(const struct postgres *server, char *out, size_t size);
 
+/* ---- data.c: making data ---- */
+
+/* Folders, the mark, and no data; refuses where there are whole ones. Then: the mark goes. */
+int making_begin(const struct postgres *server, struct err *err) MUST_CHECK;
+int making_end(const struct postgres *server, struct err *err) MUST_CHECK;
+/* pg_basebackup into data/; checksums: of its manifest, NULL: PostgreSQL's own. */
+int base_backup(const struct postgres *server, const struct postgres_upstream *upstream,
+                const char *checksums, const struct postgres_limit *limit,
+                _Atomic int64_t *ret_bytes, struct err *err) MUST_CHECK;
+/* Statements in single-user mode: nobody can connect, and it ends with a checkpoint. recovers: data
+ * of a backup, with the settings of the server that it is of. */
+int single_user(const struct postgres *server, const char *database, const struct buf *text,
+                bool recovers, const struct postgres_limit *limit, struct err *err) MUST_CHECK;
+
+/* ---- manifest.c ---- */
+
+/* Writes data/backup_manifest of files that are not changed any more. */
+int manifest_write(const struct postgres *backup, const struct postgres_control *control,
+                   model_lsn end, const struct postgres_limit *limit, _Atomic int64_t *ret_bytes,
+                   struct err *err) MUST_CHECK;
+/* The end of the log that it asks for; 0: it does not say. */
+int manifest_end(const struct postgres *backup, model_lsn *ret_end, struct err *err) MUST_CHECK;
+
 /* ---- limits of a program's output ---- */
 #define OUTPUT_LIMIT (1U << 20U)
 

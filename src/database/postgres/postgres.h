@@ -132,6 +132,50 @@ int postgres_copy(const struct postgres *server, const struct postgres_upstream 
                   const struct postgres_limit *limit, _Atomic int64_t *ret_bytes, struct err *err)
     MUST_CHECK;
 
+/* What of a running server is where: the end of its log on disk, asked over the replication
+ * protocol (a reader: of what it received). local: says where the pass file goes. */
+int postgres_position(const struct postgres *local, const struct postgres_upstream *upstream,
+                      const struct postgres_limit *limit, model_lsn *ret_end, struct err *err)
+    MUST_CHECK;
+
+/* ---- backups that are kept: backup.c, restore.c ---- */
+
+/* A backup is a folder as a server's, that no server runs in: data/ with PostgreSQL's
+ * backup_manifest (SHA-256 of every file). `backup` names the folder (directory, binaries). As with
+ * a server's data, postgres_data tells a whole one from a half-made one, and making one removes a
+ * half-made one first; a whole one was verified by pg_verifybackup. */
+
+/* Of a running server, as postgres_copy does it; ret_bytes, may be NULL, grows. ERR_LIMIT: the disk
+ * is full. */
+int postgres_back_up(const struct postgres *backup, const struct postgres_upstream *source,
+                     const struct postgres_limit *limit, _Atomic int64_t *ret_bytes,
+                     struct err *err) MUST_CHECK;
+/* Of a server that does not run, by its files. ERR_CONFLICT: it runs, or ran meanwhile. */
+int postgres_back_up_files(const struct postgres *backup, const struct postgres *source,
+                           const struct postgres_limit *limit, _Atomic int64_t *ret_bytes,
+                           struct err *err) MUST_CHECK;
+
+/* A whole backup. */
+struct postgres_backup {
+    int64_t bytes; /* on disk */
+    model_lsn end; /* what is before this in the log is in it */
+};
+int postgres_backup_look(const struct postgres *backup, struct postgres_backup *ret_backup,
+                         struct err *err) MUST_CHECK;
+/* ERR_CORRUPT: it is not what it was. */
+int postgres_backup_verify(const struct postgres *backup, const struct postgres_limit *limit,
+                           struct err *err) MUST_CHECK;
+/* As postgres_create, but the data are the backup's, which is verified before and recovered to its
+ * end. The log goes on on a timeline of its own; slots are gone. Of birth: the replication role's
+ * password alone. ERR_LIMIT: there is no room. */
+int postgres_restore(const struct postgres *server, const struct postgres *backup,
+                     const struct postgres_birth *birth, const struct postgres_limit *limit,
+                     struct err *err) MUST_CHECK;
+
+/* Bytes that the data of a server or backup take on disk, and that are free beside them. */
+int postgres_size(const struct postgres *server, int64_t *ret_bytes, struct err *err) MUST_CHECK;
+int postgres_room(const struct postgres *server, int64_t *ret_bytes, struct err *err) MUST_CHECK;
+
 /* Removes the data (not what is aside): the server must not run (ERR_CONFLICT). all: the whole
  * directory. */
 int postgres_remove(const struct postgres *server, bool all, struct err *err) MUST_CHECK;

@@ -82,6 +82,8 @@ int rds_make_snapshot(struct rds_world *world, const struct rds_item *cluster, c
     snapshot->s.group = group->g.id;
     snapshot->s.region = call->region;
     snapshot->s.member = source->m.id;
+    snapshot->s.name = id;
+    snapshot->s.final = text_equal(member, "FinalDBSnapshotIdentifier");
     json_t *tree = make_tree(world, cluster, group, snapshot->s.id, tags);
     if (tree == NULL) {
         return err_set(err, ERR_MEMORY, "making a snapshot");
