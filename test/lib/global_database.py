@@ -136,6 +136,7 @@ class GlobalDatabase(Pair):
         # Clients of this age have no SwitchoverGlobalCluster: this is one while both sides are well.
         self.rds(leader).failover_global_cluster(GlobalClusterIdentifier=GLOBAL,
                                                  TargetDbClusterIdentifier=target["DBClusterArn"])
+        time.sleep(0.5)  # looking takes the processor from who works: the others' tools do not look meanwhile either
         wait_for(lambda: self.leader() == 1 - leader and self.describe()["Status"] == "available", 60, "the switchover is done")
 
     def bring_back(self, number):

@@ -18,6 +18,9 @@ static enum database_process process_of(struct worker *worker, const struct work
     if (worker->hands.process.pid == 0) {
         return DATABASE_PROCESS_DOWN;
     }
+    if (worker->notes.closed == worker->hands.process.pid) {
+        return DATABASE_PROCESS_STOPPING; /* also when its pid file is gone already */
+    }
     switch (postgres_ready(&worker->hands.server, &worker->hands.process)) {
     case POSTGRES_STANDBY:
         return sight->viewed && !sight->view.recovery ? DATABASE_PROCESS_WRITER
@@ -194,6 +197,7 @@ void worker_see(struct worker *worker, const struct view_group *group)
         sight->pid = worker->hands.process.pid;
         sight->viewed = false;
         sight->controlled = false;
+        worker->notes.closed = 0;
     }
     facts->data = data_of(worker);
     facts->process = process_of(worker, sight);
@@ -205,7 +209,8 @@ void worker_see(struct worker *worker, const struct view_group *group)
     facts->clean = false;
     if (facts->process == DATABASE_PROCESS_READER || facts->process == DATABASE_PROCESS_WRITER) {
         see_running(worker, sight);
-    } else if (facts->process == DATABASE_PROCESS_DOWN) {
+    } else if (facts->process == DATABASE_PROCESS_DOWN ||
+               (facts->process == DATABASE_PROCESS_STOPPING && notes->closed != 0)) {
         see_files(worker, sight);
         facts->clean = sight->controlled && sight->control.clean;
         facts->end = sight->controlled ? sight->end : 0;

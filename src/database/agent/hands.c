@@ -213,6 +213,13 @@ static int managed_stop(struct hands *hands, enum postgres_stop how, struct err 
     return rc;
 }
 
+static int managed_close(struct hands *hands, struct postgres_control *ret_control, struct err *err)
+{
+    const struct postgres_limit limit = limit_of(hands, STOP_S);
+    postgres_link_drop(hands->link);
+    return postgres_stop_writing(&hands->server, &hands->process, &limit, ret_control, err);
+}
+
 static int managed_cut(struct hands *hands, const struct view_group *group,
                        const struct model_database_member *member, model_lsn *ret_received,
                        struct err *err)
@@ -385,6 +392,7 @@ const struct hands_kind hands_managed = {.create = managed_create,
                                          .configure = managed_configure,
                                          .start = managed_start,
                                          .stop = managed_stop,
+                                         .close = managed_close,
                                          .cut = managed_cut,
                                          .promote = managed_promote,
                                          .fork = managed_fork,

@@ -65,6 +65,10 @@ int hands_configure(struct hands *hands, const struct view_group *group,
 int hands_start(struct hands *hands, struct err *err) MUST_CHECK;
 /* Asks it to stop in this way, and waits. */
 int hands_stop(struct hands *hands, enum postgres_stop how, struct err *err) MUST_CHECK;
+/* Stops a writer as for POSTGRES_FAST, but waits only until its log is closed: no session lives,
+ * and nothing is written any more. Its readers are still sent the rest. */
+int hands_close(struct hands *hands, struct postgres_control *ret_control, struct err *err)
+    MUST_CHECK;
 /* The final end of a standby's log, after its receiver was cut. */
 int hands_cut(struct hands *hands, const struct view_group *group,
               const struct model_database_member *member, model_lsn *ret_received, struct err *err)
@@ -109,6 +113,8 @@ struct hands_kind {
                      const struct hands_settings *settings, struct err *err);
     int (*start)(struct hands *hands, struct err *err);
     int (*stop)(struct hands *hands, enum postgres_stop how, struct err *err);
+    /* NULL: of such a server it is not known when its log is closed. */
+    int (*close)(struct hands *hands, struct postgres_control *ret_control, struct err *err);
     int (*cut)(struct hands *hands, const struct view_group *group,
                const struct model_database_member *member, model_lsn *ret_received,
                struct err *err);

@@ -33,6 +33,11 @@ int hands_stop(struct hands *hands, enum postgres_stop how, struct err *err)
     return hands->kind->stop(hands, how, err);
 }
 
+int hands_close(struct hands *hands, struct postgres_control *ret_control, struct err *err)
+{
+    return hands->kind->close(hands, ret_control, err);
+}
+
 int hands_cut(struct hands *hands, const struct view_group *group,
               const struct model_database_member *member, model_lsn *ret_received, struct err *err)
 {

@@ -281,6 +281,29 @@ static int make_first_data(struct worker *worker, const struct view_group *group
                                    snapshots_folder(agent, &arena, restore.snapshot), err);
 }
 
+/* For a switchover it is enough that the log has an end: the processes go while others go on. Only
+ * a server that wrote is asked so: what pg_control says of one that starts is of the run before. */
+static int stop_fast(struct worker *worker, const struct view_group *group, struct err *err)
+{
+    struct worker_sight *sight = &worker->sight;
+    bool hands_over = group->group.phase == MODEL_DATABASE_FENCING &&
+                      group->group.operation == MODEL_DATABASE_SWITCHOVER &&
+                      sight->facts.process == DATABASE_PROCESS_WRITER &&
+                      worker->hands.kind->close != NULL;
+    if (!hands_over) {
+        return hands_stop(&worker->hands, POSTGRES_FAST, err);
+    }
+    struct postgres_control control;
+    int rc = hands_close(&worker->hands, &control, err);
+    if (rc == 0) {
+        sight->control = control;
+        sight->end = control.end;
+        sight->controlled = control.end != 0;
+        worker->notes.closed = worker->hands.process.pid;
+    }
+    return rc;
+}
+
 int worker_execute(struct worker *worker, const struct view_group *group,
                    const struct database_order *order, struct err *err)
 {
@@ -304,7 +327,7 @@ int worker_execute(struct worker *worker, const struct view_group *group,
         return rc;
     }
     case DATABASE_ACTION_STOP_FAST:
-        return hands_stop(&worker->hands, POSTGRES_FAST, err);
+        return stop_fast(worker, group, err);
     case DATABASE_ACTION_STOP_IMMEDIATE:
         return hands_stop(&worker->hands, POSTGRES_IMMEDIATE, err);
     case DATABASE_ACTION_PROMOTE:

@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 #define LOOK_STEADY_MS 200 /* at a server that runs, while nothing is to be done */
-#define LOOK_BUSY_MS 2     /* while a change of the writer is under way */
+#define LOOK_BUSY_MS 2     /* while a change of the writer waits for this server */
+#define LOOK_ASIDE_MS 50   /* while it waits for another one; the store tells of that at once */
 #define LOOK_DOWN_MS 1000
 #define RETRY_FIRST_MS 100
 #define RETRY_LAST_MS 10000
@@ -164,16 +165,29 @@ static bool carry_out(struct worker *worker, const struct view_group *group,
 
 /* ---- waiting ---- */
 
+/* Looking costs the server, and with it who waits for it. */
 static int64_t look_ms(const struct worker *worker, const struct view_group *group)
 {
-    enum model_database_phase phase = group->group.phase;
-    bool changing = phase == MODEL_DATABASE_PREPARING || phase == MODEL_DATABASE_FENCING ||
-                    phase == MODEL_DATABASE_ELECTING || phase == MODEL_DATABASE_PROMOTING;
+    const struct model_database_group *record = &group->group;
+    bool writer = text_equal(record->writer, worker->member);
+    bool target = text_equal(record->target, worker->member);
     if (worker->sight.facts.process == DATABASE_PROCESS_DOWN) {
         return LOOK_DOWN_MS;
     }
-    return changing || worker->sight.facts.process == DATABASE_PROCESS_STARTING ? LOOK_BUSY_MS
-                                                                                : LOOK_STEADY_MS;
+    switch (record->phase) {
+    case MODEL_DATABASE_PREPARING:
+    case MODEL_DATABASE_FENCING:
+        return writer ? LOOK_BUSY_MS : LOOK_ASIDE_MS;
+    case MODEL_DATABASE_PROMOTING:
+        return target ? LOOK_BUSY_MS : LOOK_ASIDE_MS;
+    case MODEL_DATABASE_ELECTING:
+        return LOOK_BUSY_MS;
+    case MODEL_DATABASE_NEW:
+    case MODEL_DATABASE_STEADY:
+    case MODEL_DATABASE_STOPPED:
+        break;
+    }
+    return worker->sight.facts.process == DATABASE_PROCESS_STARTING ? LOOK_BUSY_MS : LOOK_STEADY_MS;
 }
 
 static void rest(struct worker *worker, const struct view_group *group, struct mono again)

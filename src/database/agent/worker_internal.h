@@ -31,6 +31,7 @@ struct worker_notes {
     uint32_t timeline;   /* the highest that this reader's log was seen on: a receiver that ended
                           * takes what it knew with it */
     uint64_t configured; /* fingerprint of what was applied; 0: nothing */
+    pid_t closed;        /* the process that closed its log, and only has to end */
     char stuck[WORKER_SENTENCE];
     /* synchronous_standby_names as this worker set it. */
     char synchronous[MODEL_DATABASE_MEMBERS][MODEL_DATABASE_ID];

@@ -128,7 +128,9 @@ struct database_facts {
                                    * lease, or since the agent started) it is not WRITER; it is not
                                    * looked at while it is */
     bool standby;                 /* the data are a reader's: they start in recovery */
-    bool clean;                   /* DOWN: it was shut down; everything of its log is in it */
+    bool clean; /* DOWN: it was shut down; everything of its log is in it. STOPPING, of
+                 * a writer: its log is closed at `end`, no session lives, nothing is
+                 * written any more; readers may still be sent the rest */
     uint64_t system_id;
     uint32_t timeline;
     model_lsn end;        /* of the log on its disk: a reader's with what is not replayed yet */

@@ -254,7 +254,7 @@ static void a_switchover_goes_through_its_phases(void **state)
     assert_int_equal(next(), DATABASE_TRANSITION_FENCE);
     group.phase = MODEL_DATABASE_FENCING;
     assert_int_equal(ordered(), DATABASE_ACTION_STOP_FAST);
-    facts.process = DATABASE_PROCESS_DOWN;
+    facts.process = DATABASE_PROCESS_STOPPING;
     facts.clean = true;
     facts.end = 520;
     assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
@@ -562,6 +562,8 @@ static void a_writer_stops_before_its_deadline(void **state)
     assert_int_equal(ordered(), DATABASE_ACTION_STOP_IMMEDIATE);
     facts.process = DATABASE_PROCESS_STOPPING;
     assert_int_equal(ordered(), DATABASE_ACTION_STOP_IMMEDIATE);
+    facts.clean = true;
+    assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
 }
 
 static void a_writer_that_lost_its_lease_stops_whatever_else_there_is_to_do(void **state)

@@ -14,6 +14,13 @@ static bool is_down(const struct core *core)
     return core->facts->process == DATABASE_PROCESS_DOWN;
 }
 
+/* Its log has an end. The processes may take their time to go. */
+static bool has_closed(const struct core *core)
+{
+    bool stops = core->facts->process == DATABASE_PROCESS_STOPPING && !core->facts->standby;
+    return core->facts->clean && (is_down(core) || stops);
+}
+
 static enum model_database_operation operation(const struct core *core)
 {
     return core->group->operation;
@@ -173,8 +180,8 @@ bool guard_is_prepared(struct core *core, struct core_plan *plan)
 bool guard_closed_its_log(struct core *core, struct core_plan *plan)
 {
     (void)plan;
-    return operation(core) == MODEL_DATABASE_SWITCHOVER && is_down(core) && core->facts->clean &&
-           has_data(core) && core->facts->end != 0;
+    return operation(core) == MODEL_DATABASE_SWITCHOVER && has_closed(core) && has_data(core) &&
+           core->facts->end != 0;
 }
 
 bool guard_did_not_close_its_log(struct core *core, struct core_plan *plan)

@@ -41,8 +41,8 @@ static bool is_primary(const struct core *core)
 static bool lost_its_lease_long_ago(struct core *core, struct database_order *order)
 {
     (void)order;
-    bool primary =
-        is_primary(core) || (process_is(core, DATABASE_PROCESS_STOPPING) && !core->facts->standby);
+    bool stops = process_is(core, DATABASE_PROCESS_STOPPING) && !core->facts->standby;
+    bool primary = is_primary(core) || (stops && !core->facts->clean);
     return primary && !core_may_write(core) &&
            (core->facts->deadline.ns == 0 || core_reached(core, core->facts->deadline));
 }

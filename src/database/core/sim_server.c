@@ -20,8 +20,9 @@ bool sim_reaches(const struct sim *sim, int from, int to)
 void sim_crash(struct sim_server *server)
 {
     if (server->process != DATABASE_PROCESS_DOWN) {
+        /* One whose log is closed has said so. */
+        server->clean = server->clean && server->process == DATABASE_PROCESS_STOPPING;
         server->process = DATABASE_PROCESS_DOWN;
-        server->clean = false;
         server->receiving = false;
         server->promoting = false;
         server->acknowledged = server->end;
@@ -45,6 +46,7 @@ void sim_stop(struct sim *sim, int member, bool fast)
     } else if (server->process != DATABASE_PROCESS_DOWN &&
                server->process != DATABASE_PROCESS_STOPPING) {
         server->process = DATABASE_PROCESS_STOPPING;
+        server->clean = false;
         server->promoting = false;
         server->acknowledged = server->end; /* who waits is told nothing */
         int64_t most = sim_chance(sim, 30) && !sim->quiet ? 15 * TIME_S : 60 * TIME_MS;
@@ -56,6 +58,7 @@ void sim_start(struct sim *sim, int member, bool standby)
 {
     struct sim_server *server = &sim->servers[member];
     server->process = DATABASE_PROCESS_STARTING;
+    server->clean = false;
     server->standby = standby;
     server->receiving = false;
     server->followed = 0;
@@ -186,11 +189,18 @@ static void receive(struct sim *sim, int member)
 
 /* ---- processes ---- */
 
+/* A writer closes its log first; its end comes after what it has still to send. */
+static void close_log(struct sim *sim, struct sim_server *server)
+{
+    append(sim, server, SIM_MARK);
+    server->clean = true;
+    server->changes_at = sim->now + sim_below(sim, sim_chance(sim, 30) ? TIME_S : 60 * TIME_MS);
+}
+
 static void finish_stop(struct sim *sim, int member)
 {
     struct sim_server *server = &sim->servers[member];
     if (!server->standby) {
-        append(sim, server, SIM_MARK);
         for (int i = 0; i < (int)SIM_MEMBERS; i++) { /* who streams gets everything */
             struct sim_server *reader = &sim->servers[i];
             if (reader->receiving && reader->upstream == member && i != member) {
@@ -250,7 +260,11 @@ static void process_step(struct sim *sim, int member)
         }
     }
     if (server->process == DATABASE_PROCESS_STOPPING && sim->now >= server->changes_at) {
-        finish_stop(sim, member);
+        if (!server->standby && !server->clean) {
+            close_log(sim, server);
+        } else {
+            finish_stop(sim, member);
+        }
     }
     /* The module ends a writer that is over its deadline. */
     if (server->process == DATABASE_PROCESS_WRITER && !fence_holds(sim, member) &&

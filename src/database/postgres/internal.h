@@ -127,6 +127,12 @@ void sql_close(struct pg_conn *take_conn);
 int sql_run(struct pg_conn *conn, const char *statement, const char *const *parameters, int count,
             const struct postgres_limit *limit, char *sqlstate, struct pg_result **ret_result,
             struct err *err) MUST_CHECK;
+/* The same in two steps, for what is asked again and again; name: of this connection's. */
+int sql_prepare(struct pg_conn *conn, const char *name, const char *statement,
+                const struct postgres_limit *limit, struct err *err) MUST_CHECK;
+int sql_run_prepared(struct pg_conn *conn, const char *name, const char *const *parameters,
+                     int count, const struct postgres_limit *limit, char *sqlstate,
+                     struct pg_result **ret_result, struct err *err) MUST_CHECK;
 void sql_result_free(struct pg_result *take_result);
 void sql_result_cleanup(struct pg_result **result);
 void sql_conn_cleanup(struct pg_conn **conn);
@@ -148,6 +154,19 @@ const char *link_lease(const struct postgres_link *link);
 int link_run(struct postgres_link *link, const char *statement, const char *const *parameters,
              int count, const struct postgres_limit *limit, struct pg_result **ret_result,
              struct err *err) MUST_CHECK;
+/* One that is asked often: each connection prepares it once. */
+enum link_often { LINK_SELDOM, LINK_VIEW, LINK_REPLICAS };
+int link_run_often(struct postgres_link *link, enum link_often often, const char *statement,
+                   const char *const *parameters, int count, const struct postgres_limit *limit,
+                   struct pg_result **ret_result, struct err *err) MUST_CHECK;
+/* Whether a setting waits for a restart, as it was for a server that was started, and had read its
+ * settings, then. */
+struct link_pending {
+    bool waits;
+    struct wall loaded;
+    struct wall started;
+};
+struct link_pending *link_pending(struct postgres_link *link);
 /* Makes sure that the slot exists on the other side of a replication connection. */
 int upstream_slot(const struct postgres *server, const struct postgres_upstream *upstream,
                   const struct postgres_limit *limit, struct err *err) MUST_CHECK;

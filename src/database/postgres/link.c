@@ -11,13 +11,16 @@
 
 static const char options[] =
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 "
-    "-c synchronous_commit=local -c search_path=pg_catalog -c log_statement=none -c datestyle=ISO";
+    "-c synchronous_commit=local -c search_path=pg_catalog -c log_statement=none -c datestyle=ISO "
+    "-c plan_cache_mode=force_generic_plan";
 
 struct postgres_link {
     struct pg_conn *conn; /* NULL: none */
     char socket[PATH_SIZE];
     char lease[PATH_SIZE];
     char port[8];
+    unsigned prepared;           /* bits of enum link_often: this connection knows them */
+    struct link_pending pending; /* of this connection's server; zeros: not known */
 };
 
 struct postgres_link *postgres_link_new(const struct postgres *server)
@@ -37,6 +40,13 @@ void postgres_link_drop(struct postgres_link *link)
 {
     sql_close(link->conn);
     link->conn = NULL;
+    link->prepared = 0;
+    link->pending = (struct link_pending){.waits = false};
+}
+
+struct link_pending *link_pending(struct postgres_link *link)
+{
+    return &link->pending;
 }
 
 void postgres_link_free(struct postgres_link *take_link)
@@ -67,9 +77,35 @@ int postgres_link_ready(struct postgres_link *link, const struct postgres_limit 
     return sql_connect(keywords, values, limit, &link->conn, err);
 }
 
+static int run_once(struct postgres_link *link, enum link_often often, const char *statement,
+                    const char *const *parameters, int count, const struct postgres_limit *limit,
+                    char *state, struct pg_result **ret_result, struct err *err)
+{
+    char name[24];
+    if (often == LINK_SELDOM) {
+        return sql_run(link->conn, statement, parameters, count, limit, state, ret_result, err);
+    }
+    (void)snprintf(name, sizeof(name), "leeward_%u", (unsigned)often);
+    if ((link->prepared & 1U << often) == 0) {
+        int r = sql_prepare(link->conn, name, statement, limit, err);
+        if (r < 0) {
+            return r;
+        }
+        link->prepared |= 1U << often;
+    }
+    return sql_run_prepared(link->conn, name, parameters, count, limit, state, ret_result, err);
+}
+
 int link_run(struct postgres_link *link, const char *statement, const char *const *parameters,
              int count, const struct postgres_limit *limit, struct pg_result **ret_result,
              struct err *err)
+{
+    return link_run_often(link, LINK_SELDOM, statement, parameters, count, limit, ret_result, err);
+}
+
+int link_run_often(struct postgres_link *link, enum link_often often, const char *statement,
+                   const char *const *parameters, int count, const struct postgres_limit *limit,
+                   struct pg_result **ret_result, struct err *err)
 {
     /* A kept connection may be to a server that was started again since: once more then. All
      * statements of this room may be run twice. */
@@ -80,7 +116,7 @@ int link_run(struct postgres_link *link, const char *statement, const char *cons
             return r;
         }
         char state[6] = "";
-        r = sql_run(link->conn, statement, parameters, count, limit, state, ret_result, err);
+        r = run_once(link, often, statement, parameters, count, limit, state, ret_result, err);
         bool broken = PQstatus(link->conn) != CONNECTION_OK;
         if (r < 0 && (broken || state[0] == '\0')) {
             postgres_link_drop(link); /* not an error of the statement */

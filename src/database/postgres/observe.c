@@ -25,7 +25,6 @@
     " case when p >= w.latest_end_lsn and w.status = 'streaming' then 0 else (extract(epoch from"  \
     "  clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint end,"                  \
     " (extract(epoch from clock_timestamp() - w.last_msg_receipt_time) * 1000)::bigint,"           \
-    " exists (select from pg_settings where pending_restart),"                                     \
     " current_setting('leeward.lease_file', true) = $1,"                                           \
     " current_setting('leeward.strict', true) = 'on',"                                             \
     " current_setting('synchronous_standby_names'),"                                               \
@@ -69,7 +68,6 @@ static void read_view(const struct pg_result *result, struct postgres_view *view
     view->lag_bytes = lag_of(result, 0, at++);
     view->lag_ms = lag_of(result, 0, at++);
     view->silence_ms = lag_of(result, 0, at++);
-    view->pending_restart = sql_bool(result, 0, at++);
     view->fenced_by_module = sql_bool(result, 0, at++);
     view->strict = sql_bool(result, 0, at++);
     copy_name(view->synchronous, sizeof(view->synchronous), sql_text(result, 0, at++));
@@ -109,6 +107,26 @@ static void read_replicas(const struct pg_result *result, struct postgres_view *
     }
 }
 
+/* Looking through all settings costs more than all the rest, and they change only when the server
+ * reads its files. */
+static int read_pending(struct postgres_link *link, const struct postgres_limit *limit,
+                        struct postgres_view *view, struct err *err)
+{
+    struct link_pending *known = link_pending(link);
+    struct pg_result *result CLEANUP(sql_result_cleanup) = NULL;
+    if (known->loaded.ns != view->loaded.ns || known->started.ns != view->started.ns) {
+        int r = link_run(link, "select exists (select from pg_settings where pending_restart)",
+                         NULL, 0, limit, &result, err);
+        if (r < 0) {
+            return r;
+        }
+        *known = (struct link_pending){
+            .waits = sql_bool(result, 0, 0), .loaded = view->loaded, .started = view->started};
+    }
+    view->pending_restart = known->waits;
+    return 0;
+}
+
 int postgres_observe(struct postgres_link *link, const struct postgres_limit *limit,
                      struct postgres_view *ret_view, struct err *err)
 {
@@ -116,18 +134,23 @@ int postgres_observe(struct postgres_link *link, const struct postgres_limit *li
     struct pg_result *result CLEANUP(sql_result_cleanup) = NULL;
     struct pg_result *replicas CLEANUP(sql_result_cleanup) = NULL;
     const char *const parameters[] = {link_lease(link)};
-    int r = link_run(link, VIEW, parameters, 1, limit, &result, err);
+    int r = link_run_often(link, LINK_VIEW, VIEW, parameters, 1, limit, &result, err);
     if (r == 0 && sql_rows(result) != 1) {
         r = err_set(err, ERR_INTERNAL, "PostgreSQL told %d rows about itself", sql_rows(result));
     }
     if (r == 0) {
-        r = link_run(link, REPLICAS, NULL, 0, limit, &replicas, err);
+        read_view(result, &view);
+        r = read_pending(link, limit, &view, err);
+    }
+    if (r == 0 && !view.recovery) { /* readers send to nobody */
+        r = link_run_often(link, LINK_REPLICAS, REPLICAS, NULL, 0, limit, &replicas, err);
     }
     if (r < 0) {
         return r;
     }
-    read_view(result, &view);
-    read_replicas(replicas, &view);
+    if (replicas != NULL) {
+        read_replicas(replicas, &view);
+    }
     *ret_view = view;
     return 0;
 }

@@ -144,14 +144,10 @@ static int receive(PGconn *conn, const struct postgres_limit *limit, PGresult **
     return 0;
 }
 
-int sql_run(struct pg_conn *conn, const char *statement, const char *const *parameters, int count,
-            const struct postgres_limit *limit, char *sqlstate, struct pg_result **ret_result,
-            struct err *err)
+/* What became of a statement that was sent, or not. */
+static int finish_statement(PGconn *real, int sent, const struct postgres_limit *limit,
+                            char *sqlstate, struct pg_result **ret_result, struct err *err)
 {
-    PGconn *real = real_conn(conn);
-    int sent = count > 0
-                   ? PQsendQueryParams(real, statement, count, NULL, parameters, NULL, NULL, 0)
-                   : PQsendQuery(real, statement);
     if (sent == 0) {
         return fail(err, "PostgreSQL", PQerrorMessage(real));
     }
@@ -176,6 +172,35 @@ int sql_run(struct pg_conn *conn, const char *statement, const char *const *para
     }
     *ret_result = result;
     return 0;
+}
+
+int sql_run(struct pg_conn *conn, const char *statement, const char *const *parameters, int count,
+            const struct postgres_limit *limit, char *sqlstate, struct pg_result **ret_result,
+            struct err *err)
+{
+    PGconn *real = real_conn(conn);
+    int sent = count > 0
+                   ? PQsendQueryParams(real, statement, count, NULL, parameters, NULL, NULL, 0)
+                   : PQsendQuery(real, statement);
+    return finish_statement(real, sent, limit, sqlstate, ret_result, err);
+}
+
+int sql_prepare(struct pg_conn *conn, const char *name, const char *statement,
+                const struct postgres_limit *limit, struct err *err)
+{
+    PGconn *real = real_conn(conn);
+    struct pg_result *result CLEANUP(sql_result_cleanup) = NULL;
+    int sent = PQsendPrepare(real, name, statement, 0, NULL);
+    return finish_statement(real, sent, limit, NULL, &result, err);
+}
+
+int sql_run_prepared(struct pg_conn *conn, const char *name, const char *const *parameters,
+                     int count, const struct postgres_limit *limit, char *sqlstate,
+                     struct pg_result **ret_result, struct err *err)
+{
+    PGconn *real = real_conn(conn);
+    int sent = PQsendQueryPrepared(real, name, count, parameters, NULL, NULL, 0);
+    return finish_statement(real, sent, limit, sqlstate, ret_result, err);
 }
 
 void sql_result_free(struct pg_result *take_result)
