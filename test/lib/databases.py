@@ -187,6 +187,29 @@ class Databases:
             return self.query(region, "SELECT status FROM pg_stat_wal_receiver") == [["streaming"]]
         wait_for(streams, seconds, f"{region} streams")
 
+    def writer(self):
+        """The region that accepts writes, or None."""
+        for name in self.regions:
+            try:
+                if self.is_writer(name):
+                    return name
+            except AssertionError:
+                continue
+        return None
+
+    def wait_steady(self, seconds=60):
+        """Somebody writes, and the others stream from there."""
+        wait_for(self.writer, seconds, f"somebody accepts writes: {self.tail()}")
+        writer = self.writer()
+        for name in self.regions:
+            if name != writer:
+                self.wait_streaming(name, seconds)
+
+    def wait_noted(self, region):
+        """Until its agent may start its reader without the store."""
+        folder = self.regions[region].folder
+        wait_for(lambda: any("reader yes" in note.read_text() for note in folder.glob("*/run/notes")), 60, f"{region} has noted its reader")
+
     def tail(self):
         return "see the daemons' logs in " + ", ".join(str(daemon.folder) for daemon in self.daemons)
 

@@ -7,12 +7,14 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "database/agent/internal.h"
+#include "database/agent/notes.h"
 #include "database/agent/worker.h"
 
 #include <string.h>
 
 #define LOOK_MS 50 /* at workers that are busy: some decisions come with time alone */
 #define REGIONS_RETRY_MS 1000
+#define ALONE_MS 2000 /* without the store after the start: readers are started as they were */
 
 void groups_wake(struct database_agent *agent)
 {
@@ -149,12 +151,18 @@ static void *run(void *argument)
 {
     struct database_agent *agent = argument;
     struct mono regions_due = mono_now();
+    struct mono alone_due = mono_from_now(ALONE_MS * TIME_MS);
+    bool alone = false;
     bool regions_put = false;
     uint64_t seen = UINT64_MAX;
     thread_lock(&agent->mutex);
     while (!agent->stopping) {
         seen = agent->generation;
         thread_unlock(&agent->mutex);
+        if (!alone && mono_since(mono_now(), alone_due) >= 0 && !view_complete(agent->view)) {
+            alone = true;
+            IGNORE_RESULT(notes_start_readers(agent)); /* each was logged */
+        }
         if (!regions_put && mono_since(mono_now(), regions_due) >= 0) {
             struct err err = ERR_INIT;
             regions_put = put_regions(agent, &err) == 0;

@@ -79,8 +79,13 @@ static int clone_data(struct worker *worker, const struct view_group *group,
 static int start_reader(struct worker *worker, const struct view_group *group,
                         const struct database_order *order, struct err *err)
 {
+    const struct database_facts *facts = &worker->sight.facts;
+    bool old_writer = facts->data == DATABASE_DATA && !facts->standby;
     note_upstream(worker, order->upstream);
     int rc = configure(worker, group, order, true, err);
+    if (rc == 0 && old_writer && order->upstream[0] != '\0') {
+        worker->notes.returned_whole = true; /* all that it has, the writer has */
+    }
     rc = rc != 0 ? rc : hands_start(&worker->hands, err);
     if (rc == 0) {
         worker->notes.cut = order->upstream[0] == '\0';
@@ -235,6 +240,11 @@ static int configure_all(struct worker *worker, const struct view_group *group, 
                                              writer ? notes->synchronous_count : 0};
     int rc = configure(worker, group, &order, !writer, err);
     rc = rc != 0 ? rc : hands_roles(&worker->hands, group, worker->member, writer, err);
+    if (rc == 0 && notes->returned_whole) {
+        const struct postgres_lost nothing = {.total = 0};
+        rc = worker_complete_loss(worker, group, &nothing, "", err);
+        notes->returned_whole = rc != 0;
+    }
     if (rc == 0) {
         notes->configured = worker_fingerprint(group, self, writer);
     }

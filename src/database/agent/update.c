@@ -271,11 +271,12 @@ int worker_complete_loss(struct worker *worker, const struct view_group *group,
         err_clear(err);
         rc = 0;
     }
-    if (rc != 0 || (known == 0 && lost->total == 0)) {
+    bool nothing = lost->total == 0 && lost->end == 0;
+    if (rc != 0 || (known == 0 && lost->total == 0) || (nothing && loss.exact)) {
         return rc;
     }
-    loss.fork = lost->fork;
-    loss.end = lost->end;
+    loss.fork = nothing ? loss.fork : lost->fork;
+    loss.end = nothing ? loss.fork : lost->end;
     loss.bytes = (int64_t)(lost->end > lost->fork ? lost->end - lost->fork : 0);
     loss.transactions = lost->total;
     loss.exact = true;
@@ -291,10 +292,12 @@ int worker_complete_loss(struct worker *worker, const struct view_group *group,
             .source = self->member.instance,
             .type = "db-instance",
             .category = "notification",
-            .message = arena_printf(&arena,
-                                    "The old writer came back. %lld transactions that it had alone "
-                                    "are not in the database; they are kept in %s.",
-                                    (long long)lost->total, aside),
+            .message = nothing
+                           ? "The old writer came back. It had nothing that is not in the database."
+                           : arena_printf(&arena,
+                                          "The old writer came back. %lld transactions that it had "
+                                          "alone are not in the database; they are kept in %s.",
+                                          (long long)lost->total, aside),
             .at = wall_now()};
         put_event(txn, &arena, &event);
     }

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "base/time.h"
+#include "database/agent/notes.h"
 #include "database/agent/worker_internal.h"
 #include "database/fence/lease_file.h"
 
@@ -231,6 +232,7 @@ static void turn(struct worker *worker, const struct view_group *group)
     arena_init(&arena, 0);
     open_lease(worker);
     worker_see(worker, group);
+    notes_keep(worker, group);
     worker_update(worker, group, &again, &committed);
     if (committed) {
         return; /* the picture is another one */

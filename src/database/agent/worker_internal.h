@@ -17,6 +17,9 @@
 
 #define WORKER_SENTENCE 512U
 
+/* What notes_keep wrote last. */
+enum worker_note { WORKER_NOTE_NONE, WORKER_NOTE_READER, WORKER_NOTE_OTHER };
+
 /* What a worker remembers of its server that no file says. */
 struct worker_notes {
     char upstream[MODEL_DATABASE_ID]; /* whom it is configured to follow; "": nobody */
@@ -32,6 +35,8 @@ struct worker_notes {
                           * takes what it knew with it */
     uint64_t configured; /* fingerprint of what was applied; 0: nothing */
     pid_t closed;        /* the process that closed its log, and only has to end */
+    enum worker_note kept;
+    bool returned_whole; /* an old writer that had nothing alone: the loss record is to say so */
     char stuck[WORKER_SENTENCE];
     /* synchronous_standby_names as this worker set it. */
     char synchronous[MODEL_DATABASE_MEMBERS][MODEL_DATABASE_ID];
@@ -110,7 +115,8 @@ void worker_update_for_busy(struct worker *worker, const struct view_group *grou
 /* Removes the member's own records. */
 int worker_remove_records(struct worker *worker, const struct view_group *group, struct err *err)
     MUST_CHECK;
-/* Completes the record of what a failover lost by what this old writer has alone. */
+/* Completes the record of what a failover lost by what this old writer has alone. No transaction,
+ * and no end of the log: it has nothing alone. */
 int worker_complete_loss(struct worker *worker, const struct view_group *group,
                          const struct postgres_lost *lost, const char *aside, struct err *err)
     MUST_CHECK;

@@ -4,9 +4,9 @@
  *
  * A server has a directory of its own (mode 0700):
  *   data/      PostgreSQL's data directory
- *   run/       socket, lease file (database/fence/lease_file.h), key and certificate, pass file
- *   aside/     what was put aside before something was destroyed, one folder a time
- *   log/       postgres.log: what the server and the tools say (turned over when it is large)
+ *   run/       socket, lease file (database/fence/lease_file.h), key and certificate, pass file,
+ * notes aside/     what was put aside before something was destroyed, one folder a time log/
+ * postgres.log: what the server and the tools say (turned over when it is large)
  *
  * Thread: the functions block; calls on one server come from one thread at a time (postgres_link
  * as well), different servers are independent. Every call that may take time has a limit and ends
@@ -21,6 +21,7 @@
 #define DATABASE_POSTGRES_POSTGRES_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/secret.h"
@@ -102,6 +103,13 @@ int postgres_control(const struct postgres *server, struct postgres_control *ret
  * log is read from the last checkpoint on. */
 int postgres_end_of_log(const struct postgres *server, const struct postgres_limit *limit,
                         model_lsn *ret_end, struct err *err) MUST_CHECK;
+
+/* What the keeper of a server wants to find again without asking anybody: short text of whole lines
+ * in run/notes, with a sum against damage, replaced as a whole. ERR_NOT_FOUND: there is none;
+ * ERR_CORRUPT: it is damaged. */
+int postgres_keep_note(const struct postgres *server, const char *text, struct err *err) MUST_CHECK;
+int postgres_read_note(const struct postgres *server, struct buf *ret_text, struct err *err)
+    MUST_CHECK;
 
 /* A new server's data: initdb (UTF-8, checksums), roles, the first database. */
 struct postgres_birth {
