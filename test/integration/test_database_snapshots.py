@@ -1,6 +1,11 @@
 """Snapshots of databases with real PostgreSQL servers: taken, restored, final ones, and what may happen meanwhile."""
 
+import os
+import shutil
+import signal
 import subprocess
+import tempfile
+from pathlib import Path
 
 import postgres
 import pytest
@@ -10,6 +15,54 @@ from process import wait_for
 pytestmark = [pytest.mark.serial, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
 
 REGION = "east"
+
+# Stands for pg_basebackup, in front of it: it waits while there is a file `hold`, and fails as on a full disk while there is `full`.
+GATE = """#!/bin/sh
+echo $$ >> {folder}/begun
+while test -e {folder}/hold; do sleep 0.05; done
+if test -e {folder}/full; then
+    mkdir -p "$2" && echo half > "$2/half"
+    echo 'pg_basebackup: error: could not write to file "base/1/2": No space left on device' >&2
+    exit 1
+fi
+exec {program} "$@"
+"""
+
+
+class Gate:
+    """PostgreSQL's programs in a folder of their own, with a gate before base backups. All may write what it looks at."""
+
+    def __init__(self):
+        self.root = Path(tempfile.mkdtemp(prefix="lwgate", dir="/tmp"))
+        self.root.chmod(0o755)  # the servers' user gets there
+        self.folder = self.root / "gate"
+        self.programs = self.root / "bin"
+        self.folder.mkdir()
+        self.folder.chmod(0o777)
+        self.programs.mkdir()
+        for program in postgres.binaries().iterdir():
+            if program.name != "pg_basebackup":
+                (self.programs / program.name).symlink_to(program)
+        gate = self.programs / "pg_basebackup"
+        gate.write_text(GATE.format(folder=self.folder, program=postgres.binaries() / "pg_basebackup"))
+        gate.chmod(0o755)
+
+    def stop(self):
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def set(self, name):
+        (self.folder / name).touch()
+
+    def clear(self, name):
+        (self.folder / name).unlink()
+
+    def begun(self):
+        """How many backups were begun."""
+        path = self.folder / "begun"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def wait_begun(self, before=0):
+        wait_for(lambda: self.begun() > before, 60, "a base backup has begun")
 
 
 class Site:
@@ -65,9 +118,17 @@ class Site:
         self.create_instance(cluster)
         self.wait("db_instance_available", DBInstanceIdentifier=f"{cluster}-1")
 
+    def delete_instance(self, name):
+        self.rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+        self.wait("db_instance_deleted", DBInstanceIdentifier=name)
+
     def folders(self):
         """Of snapshots."""
         return sorted((self.region.folder / "snapshots").glob("*"))
+
+    def data(self):
+        """Folders of servers."""
+        return sorted(self.region.folder.glob("db-*"))
 
     def events(self, name):
         found = self.rds.describe_events(SourceIdentifier=name, SourceType="db-cluster-snapshot", Duration=60)["Events"]
@@ -77,6 +138,15 @@ class Site:
 @pytest.fixture
 def site(sandbox):
     return Site(sandbox)
+
+
+@pytest.fixture
+def gated(sandbox):
+    """A site whose base backups can be held."""
+    gate = sandbox.add(Gate())  # goes after the servers
+    site = Site(sandbox, options=("--database-bin", str(gate.programs)))
+    site.gate = gate
+    return site
 
 
 def fill(site, instance, rows=1000):
@@ -114,3 +184,83 @@ def test_rows_of_a_snapshot_are_in_the_cluster_that_is_restored(site):
     site.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="before")
     site.wait("db_cluster_snapshot_deleted", DBClusterSnapshotIdentifier="before")
     wait_for(lambda: site.folders() == [], 60, "the files of the snapshot are gone")
+
+
+def test_a_final_snapshot_is_taken_before_the_data_go(site):
+    site.create("first")
+    fill(site, "first-1")
+    site.delete_instance("first-1")  # the cluster has no instance any more: its data stay, at rest
+    site.rds.delete_db_cluster(DBClusterIdentifier="first", FinalDBSnapshotIdentifier="last")
+    site.wait("db_cluster_deleted", DBClusterIdentifier="first")
+    site.wait_snapshot("last")
+    wait_for(lambda: site.data() == [], 60, "the cluster's data are gone")
+    [folder] = site.folders()
+    subprocess.run([postgres.binaries() / "pg_verifybackup", folder / "data"], check=True)
+    site.restore("last", "first")
+    assert count(site, "first-1") == [["1000"]]
+
+
+def test_what_befalls_a_snapshot(gated):
+    site, gate = gated, gated.gate
+    site.create("first")
+    fill(site, "first-1")
+
+    gate.set("hold")
+    site.create_snapshot("killed", "first")
+    gate.wait_begun()
+    agent = site.world.agent(REGION)
+    os.kill(agent, signal.SIGKILL)
+    gate.wait_begun(before=1)  # by the next agent
+    assert site.snapshot("killed")["Status"] == "creating"
+    gate.clear("hold")
+    site.wait_snapshot("killed")
+    [kept] = site.folders()
+    subprocess.run([postgres.binaries() / "pg_verifybackup", kept / "data"], check=True)
+
+    gate.set("full")
+    site.create_snapshot("full", "first")
+    wait_for(lambda: site.snapshot("full")["Status"] == "failed", 60, "a full disk fails the snapshot")
+    wait_for(lambda: site.folders() == [kept], 60, "nothing is kept of it")
+    assert "No space left on device" in site.events("full")[-1], site.events("full")
+    site.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="full")
+    site.wait("db_cluster_snapshot_deleted", DBClusterSnapshotIdentifier="full")
+    gate.clear("full")
+
+    gate.set("hold")
+    before = gate.begun()
+    site.create_snapshot("outlived", "first")
+    gate.wait_begun(before)
+    site.delete_instance("first-1")
+    site.rds.delete_db_cluster(DBClusterIdentifier="first", SkipFinalSnapshot=True)
+    site.wait_snapshot("outlived")  # of the files, once the server is at rest
+    site.wait("db_cluster_deleted", DBClusterIdentifier="first")
+    gate.clear("hold")
+    site.restore("outlived", "second")
+    assert count(site, "second-1") == [["1000"]]
+
+
+def test_a_new_writer_does_not_wait_for_a_snapshot(gated):
+    site, gate = gated, gated.gate
+    site.create("first")
+    fill(site, "first-1")
+    site.create_instance("first", 2)
+    site.wait("db_instance_available", DBInstanceIdentifier="first-2")
+    wait_for(lambda: count(site, "first-2") == [["1000"]], 120, "the reader has the rows")
+
+    gate.set("hold")
+    before = gate.begun()
+    site.create_snapshot("meanwhile", "first")
+    gate.wait_begun(before)
+
+    def asked():
+        try:
+            return site.rds.failover_db_cluster(DBClusterIdentifier="first", TargetDBInstanceIdentifier="first-2")
+        except site.rds.exceptions.InvalidDBClusterStateFault as refusal:
+            raise AssertionError(str(refusal)) from None
+    wait_for(asked, 60, "the reader may take over")
+    wait_for(lambda: site.query("first-2", "SELECT pg_is_in_recovery()") == [["f"]], 60, "the writer moves meanwhile")
+    gate.wait_begun(before + 1)  # anew
+    gate.clear("hold")
+    site.wait_snapshot("meanwhile")
+    site.restore("meanwhile", "second")
+    assert count(site, "second-1") == [["1000"]]
