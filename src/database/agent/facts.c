@@ -7,6 +7,7 @@
 #include "database/fence/lease_file.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -291,7 +292,10 @@ uint64_t worker_fingerprint(const struct view_group *group,
         hash = mix(mix(hash, member->settings[i].name), member->settings[i].value);
     }
     for (size_t i = 0; i < group->member_count; i++) {
-        hash = group->members[i].member.deleted ? hash : mix(hash, group->members[i].member.id);
+        const struct model_database_member *other = &group->members[i].member;
+        char port[8];
+        (void)snprintf(port, sizeof port, "%u", (unsigned)other->port); /* at most 5 digits */
+        hash = other->deleted ? hash : mix(mix(mix(hash, other->id), other->address), port);
     }
     if (writer) {
         hash = mix(mix(hash, group->group.master), group->group.verifier);

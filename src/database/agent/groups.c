@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "base/time.h"
+#include "database/agent/addresses.h"
 #include "database/agent/internal.h"
 #include "database/agent/notes.h"
 #include "database/agent/worker.h"
@@ -138,6 +139,7 @@ static void look(struct database_agent *agent)
     arena_init(&arena, 0);
     struct view_group **groups = view_groups(agent->view, &arena, &count);
     if (view_complete(agent->view)) {
+        addresses_assign(agent, groups, count);
         match_workers(agent, groups, count);
     }
     for (size_t i = 0; i < count; i++) {

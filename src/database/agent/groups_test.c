@@ -229,6 +229,55 @@ static void workers_go_on_while_the_store_is_away(void **state)
     fickle_fail(fixture->store, true); /* the end does not wait for it */
 }
 
+static void put_unplaced(struct fixture *fixture, const char *id)
+{
+    const struct model_database_member member = {.group = TEST_GROUP,
+                                                 .id = id,
+                                                 .region = "east",
+                                                 .cluster = "east",
+                                                 .instance = id,
+                                                 .address = "",
+                                                 .port = 5432};
+    IGNORE_RESULT(
+        test_put_text(fixture->inner, model_database_member_key(&fixture->arena, TEST_GROUP, id),
+                      model_database_member_encode(&fixture->arena, &member,
+                                                   &(const struct model_stored){.value = NULL})));
+}
+
+static void address_of(struct fixture *fixture, const char *id, const char **ret_address)
+{
+    struct store_entry entry;
+    struct model_database_member member;
+    assert_int_equal(store_get(fixture->inner,
+                               model_database_member_key(&fixture->arena, TEST_GROUP, id),
+                               &fixture->arena, &entry, &fixture->err),
+                     0);
+    assert_int_equal(model_database_member_decode(entry.value, entry.size, &fixture->arena, &member,
+                                                  &fixture->err),
+                     0);
+    *ret_address = member.address;
+}
+
+static void a_member_without_an_address_gets_one_that_nobody_has(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *first = "";
+    const char *second = "";
+    put_new_group(fixture, "db-a");
+    put_unplaced(fixture, "db-a");
+    start(fixture, 0);
+    assert_true(becomes(is_seen, (struct wanted){.fixture = fixture, .id = "db-a"}));
+    address_of(fixture, "db-a", &first);
+    assert_string_equal(first, "127.0.0.1");
+    put_unplaced(fixture, "db-b"); /* there is no other one */
+    assert_true(becomes(has_workers, (struct wanted){.fixture = fixture, .count = 2}));
+    IGNORE_RESULT(test_delete(fixture->inner,
+                              model_database_member_key(&fixture->arena, TEST_GROUP, "db-a")));
+    assert_true(becomes(is_seen, (struct wanted){.fixture = fixture, .id = "db-b"}));
+    address_of(fixture, "db-b", &second);
+    assert_string_equal(second, "127.0.0.1");
+}
+
 /* The writer that was wanted is no member: both agents choose another one, and one of them wins. */
 static void two_agents_make_one_decision(void **state)
 {
@@ -261,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_regions_offer_is_written_once_the_store_is_there),
         TEST(each_member_of_its_regions_has_one_worker_as_long_as_it_is_there),
+        TEST(a_member_without_an_address_gets_one_that_nobody_has),
         TEST(workers_go_on_while_the_store_is_away),
         TEST(two_agents_make_one_decision),
     };

@@ -54,8 +54,26 @@ static void describe(struct worker *worker, const struct model_database_member *
         .name = worker->member,
         .address = arena_strdup(arena, member->address),
         .port = member->port};
+    postgres_link_free(worker->hands.link);
     worker->hands.link = postgres_link_new(&worker->hands.server);
     worker->described = true;
+}
+
+/* A server that does not run takes another address or port; one that runs does when it was stopped
+ * for it. */
+static bool is_to_be_described(const struct worker *worker,
+                               const struct model_database_member *member)
+{
+    const struct postgres *server = &worker->hands.server;
+    bool moved = worker->described &&
+                 (server->port != member->port || !text_equal(server->address, member->address));
+    return !worker->described || (moved && worker->hands.process.pid == 0);
+}
+
+/* It has an address, or needs none. */
+static bool is_placed(const struct model_database_member *member)
+{
+    return member->deleted || !text_empty(member->address) || !text_empty(member->attached);
 }
 
 /* Before its first decision: what is done already. */
@@ -278,12 +296,15 @@ static void *run(void *argument)
         if (may_end(worker, group, &deadline)) {
             break;
         }
-        if (self == NULL) {
-            idle(worker); /* the groups thread ends us */
+        if (self == NULL || !is_placed(&self->member)) {
+            idle(worker); /* the groups thread ends us, or gives it an address */
             continue;
         }
-        if (!worker->described) {
+        bool first = !worker->described;
+        if (is_to_be_described(worker, &self->member)) {
             describe(worker, &self->member);
+        }
+        if (first) {
             remember(worker, self);
         }
         turn(worker, group);

@@ -57,8 +57,7 @@ static void modify_port(struct rds_group *group, const struct rds_item *cluster,
     size_t count =
         port != NULL ? rds_cluster_members(group, cluster->region, cluster->id, members) : 0;
     for (size_t i = 0; i < count; i++) {
-        members[i]->m.port = (uint16_t)json_integer_value(port);
-        members[i]->mark = RDS_WRITE;
+        rds_set_port(members[i], port);
     }
 }
 

@@ -167,8 +167,7 @@ static int modify_port(struct rds_world *world, struct rds_item *instance,
         return rds_combination(world->call, err,
                                "The port belongs to the DB Cluster: use ModifyDBCluster.");
     }
-    member->m.port = (uint16_t)json_integer_value(port);
-    member->mark = RDS_WRITE;
+    rds_set_port(member, port);
     return 0;
 }
 

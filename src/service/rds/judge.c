@@ -356,6 +356,16 @@ int rds_place_member(struct rds_world *world, struct rds_member *member, struct 
                            region->address_count, region->region);
 }
 
+void rds_set_port(struct rds_member *member, const json_t *port)
+{
+    uint16_t wanted = (uint16_t)json_integer_value(port);
+    if (member->m.port != wanted) {
+        member->m.port = wanted;
+        member->m.reboot++;
+        member->mark = RDS_WRITE;
+    }
+}
+
 /* ---- orders ---- */
 
 void rds_order(struct rds_group *group, enum model_database_operation operation,

@@ -59,6 +59,8 @@ int rds_set_password(struct rds_world *world, struct rds_group *group, const jso
  * when all are taken. Without an agent the member has none yet; the agent gives it one. */
 int rds_place_member(struct rds_world *world, struct rds_member *member, struct err *err)
     MUST_CHECK;
+/* Another port: the server restarts for it, as on AWS. */
+void rds_set_port(struct rds_member *member, const json_t *port);
 
 /* ---- orders ---- */
 
