@@ -38,6 +38,8 @@ class Region(Node):
                    "--database-addresses", f"{self.region}={place.address}"]
         for url in etcd.endpoints[number:] + etcd.endpoints[:number]:
             options += ["--etcd", url]
+        if place.site:
+            options += ["--api-plaintext", "yes", "--user", "root"]  # nothing leaves these namespaces
         at = place.address
         self.keeper = Daemon(self.folder / "daemon", *options, regions=[self.region], api=f"{at}:0", dns=[f"{at}:0"],
                              environment={"LEEWARD_SEAL_KEY": SEAL_KEY}, name=f"leewardd-{number}")
@@ -79,7 +81,7 @@ class GlobalDatabase(Pair):
     @property
     def conninfo(self):
         return (f"host={','.join(node.address for node in self.nodes)} port={','.join(str(node.port) for node in self.nodes)} "
-                f"user={USER} password={PASSWORD} dbname={DATABASE}")
+                f"user={USER} password={PASSWORD} dbname={DATABASE} sslmode=disable")  # as the clients of other pairs
 
     def start(self):
         self.etcd.start()

@@ -101,6 +101,8 @@ def dig(server, name, kind="A", *options, seconds=2):
 class Daemon(Process):
     """leewardd in a folder of its own, with ports that the kernel chose and a known admin key."""
 
+    prefix = ()  # what stands before its command (test/lib/network.py)
+
     def __init__(self, folder, *options, regions=(REGION,), api="127.0.0.1:0", dns=("127.0.0.1:0",), workers=1,
                  environment=None, name="leewardd", build=BUILD):
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,7 @@ class Daemon(Process):
 
     def start(self, seconds=20):
         """Starts it and waits until it says that API and DNS answer."""
-        self.command = [str(self.build / "leewardd"), "--data", str(self.data), "--dns-workers", str(self.workers)]
+        self.command = [*self.prefix, str(self.build / "leewardd"), "--data", str(self.data), "--dns-workers", str(self.workers)]
         for region in self.regions:
             self.command += ["--region", region]
         for kind, addresses in self.listen.items():

@@ -327,8 +327,8 @@ void worker_publish(struct worker *worker, const struct view_group *group,
         .rebuild = facts->rebuild,
         .pending_reboot = sight->viewed && sight->view.pending_restart,
         .upstream = facts->upstream};
-    enum model_database_phase phase = group->group.phase;
-    bool hurry = phase != MODEL_DATABASE_STEADY && phase != MODEL_DATABASE_STOPPED;
+    /* Else nobody waits for positions, and writing them takes the disks from who does wait. */
+    bool hurry = group->group.phase == MODEL_DATABASE_ELECTING;
     publisher_put(worker->agent->publisher, worker->slot, &seen, database_heartbeat(&group->group),
                   hurry);
 }
