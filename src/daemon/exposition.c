@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "daemon/daemon.h"
+#include "daemon/database_metrics.h"
 #include "dns/wire/name.h"
 #include "dns/zone/zone_set.h"
 
@@ -263,4 +264,5 @@ void exposition_render(void *context, struct buf *text)
     put_health(text, daemon);
     cluster_render(daemon, text);
     put_replica(text, daemon);
+    database_metrics_render(daemon->copy, text);
 }
