@@ -23,7 +23,7 @@
 #define PATH_ALL "db/snapshot" /* with what is seen of them */
 #define AT_ONCE 2U
 #define LOOK_MS 1000
-#define AGAIN_S 60 /* a final snapshot that failed */
+#define AGAIN_S 600 /* a final snapshot that failed */
 #define SWEEP_S 3600
 #define EVENT_DAYS 14 /* as on AWS */
 #define EVENTS_SWEPT 200U
@@ -194,12 +194,13 @@ int snapshots_need(const struct database_agent *agent, const char *member, bool 
 static void put_event(struct store_txn *txn, struct arena *arena, const struct record *record,
                       const char *category, const char *message)
 {
-    const struct model_database_event event = {.region = record->snapshot.region,
-                                               .source = record->snapshot.name,
-                                               .type = "db-cluster-snapshot",
-                                               .category = category,
-                                               .message = message,
-                                               .at = wall_now()};
+    const struct model_database_event event = {
+        .region = record->snapshot.region,
+        .source = text_empty(record->snapshot.name) ? record->snapshot.id : record->snapshot.name,
+        .type = "db-cluster-snapshot",
+        .category = category,
+        .message = message,
+        .at = wall_now()};
     const char *value = model_database_event_encode(arena, &event);
     store_txn_put(txn, model_database_event_key(arena, event.region, event.at), value,
                   strlen(value));
@@ -214,8 +215,8 @@ static void put_end(struct store_txn *txn, struct arena *arena, const struct rec
         put_event(txn, arena, record, "failure",
                   arena_printf(arena, "Manual cluster snapshot failed: %s.%s", seen->message,
                                record->snapshot.final
-                                   ? " The cluster's data stay; it is tried again every minute, "
-                                     "until it is taken, or deleted."
+                                   ? " The cluster's data stay; it is tried again every ten "
+                                     "minutes, until it is taken, or deleted."
                                    : ""));
     }
 }
@@ -325,7 +326,9 @@ static void look_at_taker(struct snapshots *all, size_t at)
                  !text_equal(record->seen.message, progress.message);
     if (tells && write_seen(all, record, &progress.seen) == 0) {
         record->is_seen = true; /* until it is read again */
-        record->seen.state = progress.seen.state;
+        record->seen = progress.seen;
+        record->seen.message = arena_strdup(&all->arena, progress.message);
+        record->seen.at = wall_now();
         if (progress.ended) {
             note(record, &progress);
             end_taker(all, at);
