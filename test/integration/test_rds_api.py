@@ -189,14 +189,14 @@ def test_parameter_groups_have_the_parameters_of_the_server(site):
         "ParameterName": "work_mem", "ParameterValue": "4096", "Description": "", "Source": "engine-default", "ApplyType": "dynamic",
         "DataType": "integer", "AllowedValues": "64-2147483647", "IsModifiable": True, "ApplyMethod": "immediate"}
     assert every["max_connections"]["ApplyType"] == "static" and not every["port"]["IsModifiable"]
-    assert every["wal_level"]["AllowedValues"] == "replica,logical"
+    assert every["wal_level"]["AllowedValues"] == "replica,logical" and every["wal_compression"]["AllowedValues"].startswith("pglz,")
 
     def change(name, value, method="immediate"):
         return {"DBClusterParameterGroupName": "mine",
                 "Parameters": [{"ParameterName": name, "ParameterValue": value, "ApplyMethod": method}]}
     for name, value, code, words in (
             ("work_mem", "1", "InvalidParameterValue", "64-2147483647"), ("work_mem", "many", "InvalidParameterValue", "allowed values"),
-            ("wal_level", "minimal", "InvalidParameterValue", "replica,logical"), ("port", "5433", "InvalidParameterValue", "cannot be modified"),
+            ("wal_compression", "gzip", "InvalidParameterValue", "pglz,"), ("port", "5433", "InvalidParameterValue", "cannot be modified"),
             ("colour", "red", "InvalidParameterValue", "Could not find"),
             ("max_connections", "50", "InvalidParameterCombination", "immediate apply method")):
         refused(code, 400, words, rds.modify_db_cluster_parameter_group, **change(name, value))

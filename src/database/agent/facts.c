@@ -136,6 +136,7 @@ static void see_running(struct worker *worker, struct worker_sight *sight)
     facts->replayed = view->recovery ? view->replayed : view->flushed;
     facts->replayed_all = view->recovery && !view->replaying;
     facts->receiving = view->recovery && view->receiving;
+    facts->paused = view->recovery && view->paused;
     facts->lag_ms = view->recovery ? view->lag_ms : -1;
     if (!view->recovery) {
         see_followers(sight);
@@ -207,6 +208,7 @@ void worker_see(struct worker *worker, const struct view_group *group)
     facts->follower_count = 0;
     facts->lag_ms = -1;
     facts->receiving = false;
+    facts->paused = false;
     facts->clean = false;
     if (facts->process == DATABASE_PROCESS_READER || facts->process == DATABASE_PROCESS_WRITER) {
         see_running(worker, sight);

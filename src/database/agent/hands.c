@@ -172,6 +172,7 @@ static int managed_configure(struct hands *hands, const struct view_group *group
     }
     name_synchronous(settings, synchronous);
     struct postgres_config config = {.standby = settings->standby,
+                                     .plain = settings->plain,
                                      .synchronous = synchronous,
                                      .strict = synchronous[0] != '\0' &&
                                                group->group.mode == MODEL_DATABASE_SYNCHRONOUS,
@@ -179,7 +180,7 @@ static int managed_configure(struct hands *hands, const struct view_group *group
                                      .setting_count = member->setting_count};
     fill_upstream(hands, settings->upstream, &password, slot, &config.upstream);
     rc = postgres_configure(&hands->server, &config, &changed, err);
-    if (rc == 0 && changed && hands->process.pid != 0) {
+    if (rc == 0 && changed && hands->process.pid != 0 && !postgres_process_ended(&hands->process)) {
         struct postgres_limit limit = limit_of(hands, CALL_S);
         rc = postgres_apply(hands->link, &hands->process, &limit, err);
     }

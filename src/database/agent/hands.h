@@ -56,6 +56,7 @@ struct hands_settings {
     const struct model_database_member *upstream; /* NULL: nobody */
     const char *const *synchronous;               /* members that a writer's commits wait for */
     size_t synchronous_count;
+    bool plain; /* without what the parameter groups say: the server does not start with that */
 };
 /* Writes the configuration; a running server is told, and has heard when this returns. */
 int hands_configure(struct hands *hands, const struct view_group *group,

@@ -35,10 +35,11 @@ static void note_upstream(struct worker *worker, const char *upstream)
 }
 
 static int configure(struct worker *worker, const struct view_group *group,
-                     const struct database_order *order, bool standby, struct err *err)
+                     const struct database_order *order, bool standby, bool plain, struct err *err)
 {
     const struct model_database_member *self = member_of(group, worker->member);
     const struct hands_settings settings = {.standby = standby,
+                                            .plain = plain,
                                             .upstream =
                                                 standby ? member_of(group, order->upstream) : NULL,
                                             .synchronous = (const char *const *)order->synchronous,
@@ -68,7 +69,7 @@ static int clone_data(struct worker *worker, const struct view_group *group,
     }
     forget(worker);
     int rc = hands_copy(&worker->hands, group, upstream, NULL, err);
-    rc = rc != 0 ? rc : configure(worker, group, order, true, err);
+    rc = rc != 0 ? rc : configure(worker, group, order, true, false, err);
     if (rc == 0) {
         note_upstream(worker, order->upstream);
         worker->notes.rebuild = self->rebuild;
@@ -76,17 +77,47 @@ static int clone_data(struct worker *worker, const struct view_group *group,
     return rc;
 }
 
+/* Starts the server as it is configured. One that a parameter group keeps from starting starts
+ * without what the groups say, and is told that when it runs (CONFIGURE): what cannot be waits for
+ * a restart, or is refused, and the server serves. */
+static int start(struct worker *worker, const struct view_group *group,
+                 const struct database_order *order, bool standby, struct err *err)
+{
+    const struct model_database_member *self = member_of(group, worker->member);
+    const struct database_facts *facts = &worker->sight.facts;
+    bool old_writer = facts->data == DATABASE_DATA && !facts->standby;
+    int rc = configure(worker, group, order, standby, false, err);
+    if (rc != 0 || self == NULL) {
+        return rc;
+    }
+    if (standby && old_writer && order->upstream[0] != '\0') {
+        worker->notes.returned_whole = true; /* all that it has, the writer has */
+    }
+    if (!standby) {
+        note_synchronous(worker, order);
+        worker->notes.synchronous_since = 0;
+    }
+    rc = hands_start(&worker->hands, err);
+    bool ended = rc != 0 && err->kind == ERR_UNAVAILABLE && self->setting_count != 0;
+    if (!ended) {
+        return rc;
+    }
+    struct err why = *err;
+    err_clear(err);
+    worker->notes.configured = 0;
+    rc = configure(worker, group, order, standby, true, err);
+    rc = rc != 0 ? rc : hands_start(&worker->hands, err);
+    if (rc == 0) {
+        worker_tell_refusal(worker, self, &why);
+    }
+    return rc;
+}
+
 static int start_reader(struct worker *worker, const struct view_group *group,
                         const struct database_order *order, struct err *err)
 {
-    const struct database_facts *facts = &worker->sight.facts;
-    bool old_writer = facts->data == DATABASE_DATA && !facts->standby;
     note_upstream(worker, order->upstream);
-    int rc = configure(worker, group, order, true, err);
-    if (rc == 0 && old_writer && order->upstream[0] != '\0') {
-        worker->notes.returned_whole = true; /* all that it has, the writer has */
-    }
-    rc = rc != 0 ? rc : hands_start(&worker->hands, err);
+    int rc = start(worker, group, order, true, err);
     if (rc == 0) {
         worker->notes.cut = order->upstream[0] == '\0';
     }
@@ -97,18 +128,13 @@ static int start_writer(struct worker *worker, const struct view_group *group,
                         const struct database_order *order, struct err *err)
 {
     note_upstream(worker, "");
-    int rc = configure(worker, group, order, false, err);
-    if (rc == 0) {
-        note_synchronous(worker, order);
-        worker->notes.synchronous_since = 0;
-    }
-    return rc != 0 ? rc : hands_start(&worker->hands, err);
+    return start(worker, group, order, false, err);
 }
 
 static int follow(struct worker *worker, const struct view_group *group,
                   const struct database_order *order, struct err *err)
 {
-    int rc = configure(worker, group, order, true, err);
+    int rc = configure(worker, group, order, true, false, err);
     if (rc == 0) {
         note_upstream(worker, order->upstream);
     }
@@ -134,7 +160,7 @@ static int promote(struct worker *worker, const struct view_group *group,
                    const struct database_order *order, struct err *err)
 {
     const struct worker_sight *sight = &worker->sight;
-    int rc = order->synchronous_count != 0 ? configure(worker, group, order, true, err) : 0;
+    int rc = order->synchronous_count != 0 ? configure(worker, group, order, true, false, err) : 0;
     if (rc == 0) {
         note_synchronous(worker, order);
         worker->notes.synchronous_since = 0;
@@ -151,7 +177,7 @@ static int set_synchronous(struct worker *worker, const struct view_group *group
                            const struct database_order *order, struct err *err)
 {
     worker->notes.synchronous_known = false;
-    int rc = configure(worker, group, order, false, err);
+    int rc = configure(worker, group, order, false, false, err);
     if (rc == 0) {
         note_synchronous(worker, order);
         worker->sight.viewed = false; /* what is seen next is of after it */
@@ -215,7 +241,7 @@ static int rewind_data(struct worker *worker, const struct view_group *group,
         return rc;
     }
     forget(worker);
-    rc = configure(worker, group, order, true, err);
+    rc = configure(worker, group, order, true, false, err);
     if (rc == 0) {
         note_upstream(worker, order->upstream);
     }
@@ -238,7 +264,7 @@ static int configure_all(struct worker *worker, const struct view_group *group, 
                                          .synchronous = synchronous,
                                          .synchronous_count =
                                              writer ? notes->synchronous_count : 0};
-    int rc = configure(worker, group, &order, !writer, err);
+    int rc = configure(worker, group, &order, !writer, false, err);
     rc = rc != 0 ? rc : hands_roles(&worker->hands, group, worker->member, writer, err);
     if (rc == 0 && notes->returned_whole) {
         const struct postgres_lost nothing = {.total = 0};

@@ -115,6 +115,9 @@ void worker_update_for_busy(struct worker *worker, const struct view_group *grou
 /* Removes the member's own records. */
 int worker_remove_records(struct worker *worker, const struct view_group *group, struct err *err)
     MUST_CHECK;
+/* Log and event: the server runs without what its parameter groups say. */
+void worker_tell_refusal(struct worker *worker, const struct model_database_member *self,
+                         const struct err *why);
 /* Completes the record of what a failover lost by what this old writer has alone. No transaction,
  * and no end of the log: it has nothing alone. */
 int worker_complete_loss(struct worker *worker, const struct view_group *group,

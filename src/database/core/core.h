@@ -152,6 +152,8 @@ struct database_facts {
     bool rewind_failed;        /* it cannot be rewound (log is missing): it is made anew */
     int64_t reboot;            /* as in seen: done up to here */
     int64_t rebuild;
+    bool paused;       /* a reader that does not replay: its writer has more connections, locks,
+                        * .. now than it was started with */
     bool configured;   /* settings, slots, roles are as wanted, and applied as far as they can be */
     bool stopping;     /* the daemon ends and takes its servers with it */
     bool unfenced;     /* promise 9 */

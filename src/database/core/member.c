@@ -348,6 +348,13 @@ static bool is_to_reboot(struct core *core, struct database_order *order)
     return is_settled(core) && core->self->member->reboot > core->facts->reboot;
 }
 
+/* It is configured before it starts again, for as much as its writer has. */
+static bool is_held_up(struct core *core, struct database_order *order)
+{
+    (void)order;
+    return is_settled(core) && process_is(core, DATABASE_PROCESS_READER) && core->facts->paused;
+}
+
 static bool is_to_be_configured(struct core *core, struct database_order *order)
 {
     (void)order;
@@ -407,6 +414,7 @@ const struct core_duty core_duties[] = {
     DUTY(START_READER, is_to_start, "it is a reader of the writer"),
     DUTY(FOLLOW, is_to_follow, "the writer is another one"),
     DUTY(REBOOT, is_to_reboot, "a reboot was asked for"),
+    DUTY(REBOOT, is_held_up, "it cannot replay what its writer does with more connections, workers, prepared transactions or locks than it has"),
     DUTY(CONFIGURE, is_to_be_configured, "its settings are not as wanted"),
     DUTY(WAIT, is_well, "there is nothing to do"),
 };

@@ -5,6 +5,7 @@
 #include "database/postgres/internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,6 +102,14 @@ static const char *const others[] = {
     "allow_system_table_mods",
     "ignore_system_indexes",
     "ignore_checksum_failure",
+    /* These would lock Leeward out, or load and read what is the machine's. */
+    "db_user_namespace",
+    "exit_on_error",
+    "extension_destdir",
+    "jit_provider",
+    "output_plugin_libraries",
+    "log_file_mode",
+    "ssl_max_protocol_version",
     "zero_damaged_pages",
     "data_sync_retry",
 };
@@ -152,13 +161,20 @@ static const char *setting_of(const struct postgres_config *config, const char *
     return "";
 }
 
+/* A boolean parameter's. */
+static bool is_on(const char *value)
+{
+    return text_equal(value, "1") || text_equal(value, "on") || text_equal(value, "true") ||
+           text_equal(value, "yes");
+}
+
 static int put_settings(const struct postgres_config *config, struct buf *out, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
         put_setting(out, defaults[i].name, defaults[i].value);
     }
     buf_puts(out, "# parameter groups\n");
-    for (size_t i = 0; i < config->setting_count; i++) {
+    for (size_t i = 0; !config->plain && i < config->setting_count; i++) {
         const struct model_database_setting *setting = &config->settings[i];
         if (!postgres_setting_is_free(setting->name) ||
             text_equal_nocase(setting->name, "shared_preload_libraries")) {
@@ -171,6 +187,34 @@ static int put_settings(const struct postgres_config *config, struct buf *out, s
         put_setting(out, setting->name, setting->value);
     }
     return 0;
+}
+
+/* With less than the log's writer had, a standby does not start, or stops replaying; nor does a
+ * server end its recovery that has more prepared transactions. */
+static void put_limits(const struct postgres *server, const struct postgres_config *config,
+                       struct buf *out)
+{
+    static const struct fixed standard[] = {
+        {"max_connections", "200"}, /* ours */
+        {"max_worker_processes", "8"},
+        {"max_prepared_transactions", "0"},
+        {"max_locks_per_transaction", "64"},
+    };
+    struct control_limit limits[CONTROL_LIMITS];
+    struct err ignored = ERR_INIT; /* without data there is nothing to keep up with */
+    if ((!config->standby && !config->plain) || control_limits(server, limits, &ignored) < 0) {
+        return;
+    }
+    for (size_t i = 0; i < CONTROL_LIMITS; i++) {
+        const char *wanted = config->plain ? "" : setting_of(config, limits[i].name);
+        int64_t number = 0;
+        if (text_to_i64(wanted, 0, INT32_MAX, &number) < 0) {
+            IGNORE_RESULT(text_to_i64(standard[i].value, 0, INT32_MAX, &number)); /* it is one */
+        }
+        if (limits[i].value > number) {
+            buf_printf(out, "%s = %" PRId64 "\n", limits[i].name, limits[i].value);
+        }
+    }
 }
 
 /* The module first, then what the parameter group wants. */
@@ -246,8 +290,7 @@ static int put_ours(const struct postgres *server, const struct postgres_config 
     put_setting(out, "port", port);
     put_setting(out, "cluster_name", server->name);
     put_setting(out, "wal_level",
-                text_equal(setting_of(config, "rds.logical_replication"), "1") ? "logical"
-                                                                               : "replica");
+                is_on(setting_of(config, "rds.logical_replication")) ? "logical" : "replica");
     put_setting(out, "synchronous_standby_names",
                 config->synchronous != NULL ? config->synchronous : "");
     put_libraries(server, config, out);
@@ -284,6 +327,7 @@ static int write_settings(const struct postgres *server, const struct postgres_c
     int r = put_settings(config, &text, err);
     if (r == 0) {
         buf_puts(&text, "# Leeward\n");
+        put_limits(server, config, &text);
         r = put_ours(server, config, &text, err);
     }
     if (r == 0) {
@@ -308,7 +352,8 @@ static int write_access(const struct postgres *server, const struct postgres_con
                     "hostssl replication " POSTGRES_REPLICATION " all scram-sha-256\n"
                     "hostssl all " POSTGRES_REPLICATION " all scram-sha-256\n"
                     "host all " POSTGRES_ADMIN "," POSTGRES_REPLICATION " all reject\n");
-    buf_printf(&text, "%s all all all scram-sha-256\n", config->tls_only ? "hostssl" : "host");
+    bool tls_only = is_on(setting_of(config, "rds.force_ssl"));
+    buf_printf(&text, "%s all all all scram-sha-256\n", tls_only ? "hostssl" : "host");
     return write_below(server, "data/pg_hba.conf", &text, changed, err);
 }
 

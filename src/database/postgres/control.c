@@ -25,6 +25,10 @@ enum {
     AT_TIMELINE = 48,
     AT_MINIMUM = 136,
     AT_MINIMUM_TIMELINE = 144,
+    AT_CONNECTIONS = 180,
+    AT_WORKERS = 184,
+    AT_PREPARED = 192,
+    AT_LOCKS = 196,
     AT_SEGMENT = 228,
     AT_CHECKSUMS = 252,
     AT_CRC = 288,
@@ -132,6 +136,31 @@ int postgres_control(const struct postgres *server, struct postgres_control *ret
     }
     if (r == 0) {
         *ret_control = control;
+    }
+    return r;
+}
+
+int control_limits(const struct postgres *server, struct control_limit ret_limits[CONTROL_LIMITS],
+                   struct err *err)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } limits[CONTROL_LIMITS] = {
+        {"max_connections", AT_CONNECTIONS},
+        {"max_worker_processes", AT_WORKERS},
+        {"max_prepared_transactions", AT_PREPARED},
+        {"max_locks_per_transaction", AT_LOCKS},
+    };
+    char path[PATH_SIZE];
+    uint8_t data[CONTROL_SIZE] = {0};
+    int r = file_path(server, "data/global/pg_control", path, err);
+    if (r == 0) {
+        r = read_control(path, data, err);
+    }
+    for (size_t i = 0; r == 0 && i < CONTROL_LIMITS; i++) {
+        ret_limits[i] = (struct control_limit){.name = limits[i].name,
+                                               .value = (int32_t)u32_at(data, limits[i].at)};
     }
     return r;
 }

@@ -187,6 +187,17 @@ void quote_text(struct buf *out, const char *text);
 /* A parameter of a connection string: 'it\'s'. */
 void quote_conninfo(struct buf *out, const char *text);
 
+/* ---- control.c ---- */
+
+/* What the log's writer had when it last changed: a standby must not have less. */
+#define CONTROL_LIMITS 4U
+struct control_limit {
+    const char *name; /* of a setting */
+    int64_t value;
+};
+int control_limits(const struct postgres *server, struct control_limit ret_limits[CONTROL_LIMITS],
+                   struct err *err) MUST_CHECK;
+
 /* ---- wal.c ---- */
 
 /* The end of the record that starts at lsn, from the WAL file of a stopped server. */

@@ -9,9 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whatever parameter groups say for clients. (A standby refuses serializable transactions.) */
 static const char options[] =
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 "
+    "-c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off "
+    "-c default_transaction_deferrable=off -c default_transaction_isolation=read\\ committed "
     "-c synchronous_commit=local -c search_path=pg_catalog -c log_statement=none -c datestyle=ISO "
+    "-c intervalstyle=postgres -c bytea_output=hex -c client_encoding=UTF8 -c row_security=off "
+    "-c standard_conforming_strings=on -c session_replication_role=origin -c jit=off "
+    "-c log_min_duration_statement=-1 -c log_duration=off -c log_min_error_statement=panic "
     "-c plan_cache_mode=force_generic_plan";
 
 struct postgres_link {

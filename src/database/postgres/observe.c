@@ -25,6 +25,7 @@
     " case when p >= w.latest_end_lsn and w.status = 'streaming' then 0 else (extract(epoch from"  \
     "  clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint end,"                  \
     " (extract(epoch from clock_timestamp() - w.last_msg_receipt_time) * 1000)::bigint,"           \
+    " case when r then pg_is_wal_replay_paused() else false end,"                                  \
     " current_setting('leeward.lease_file', true) = $1,"                                           \
     " current_setting('leeward.strict', true) = 'on',"                                             \
     " current_setting('synchronous_standby_names'),"                                               \
@@ -68,6 +69,7 @@ static void read_view(const struct pg_result *result, struct postgres_view *view
     view->lag_bytes = lag_of(result, 0, at++);
     view->lag_ms = lag_of(result, 0, at++);
     view->silence_ms = lag_of(result, 0, at++);
+    view->paused = sql_bool(result, 0, at++);
     view->fenced_by_module = sql_bool(result, 0, at++);
     view->strict = sql_bool(result, 0, at++);
     copy_name(view->synchronous, sizeof(view->synchronous), sql_text(result, 0, at++));

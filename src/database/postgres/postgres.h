@@ -198,9 +198,12 @@ struct postgres_config {
      * the client set or cancelled. Turn it on once the standbys are there, off before
      * `synchronous` is emptied. */
     bool strict;
-    bool tls_only; /* rds.force_ssl */
-    /* Of the parameter groups. Those that Leeward itself sets, and unknown ones (rds.*), are left
-     * out; a value that PostgreSQL refuses is found by postgres_check. */
+    /* Without what the parameter groups set, as the server does not start with that; with as many
+     * connections, locks, .. as it had when it last ran. */
+    bool plain;
+    /* Of the parameter groups. Those that Leeward itself sets are left out; of rds.* it knows
+     * force_ssl (clients must use TLS) and logical_replication; a value that PostgreSQL refuses is
+     * found by postgres_check. */
     const struct model_database_setting *settings;
     size_t setting_count;
 };
@@ -335,10 +338,11 @@ struct postgres_view {
     int64_t lag_ms;               /* age of the last replayed commit while behind; 0: has all; -1 */
     int64_t silence_ms;           /* since the upstream last said something; -1: not known */
     bool pending_restart;         /* a setting waits for a restart */
-    bool fenced_by_module;        /* the module is loaded with this server's lease file */
-    bool strict;                  /* as configured, in force */
-    char synchronous[1024];       /* synchronous_standby_names in force */
-    struct wall loaded;           /* when the files were last read */
+    bool paused; /* a standby's replay: its writer has more connections, locks, .. now than it */
+    bool fenced_by_module;  /* the module is loaded with this server's lease file */
+    bool strict;            /* as configured, in force */
+    char synchronous[1024]; /* synchronous_standby_names in force */
+    struct wall loaded;     /* when the files were last read */
     struct wall started;
     int64_t sessions; /* of clients */
     struct postgres_replica replicas[POSTGRES_REPLICAS];

@@ -276,6 +276,7 @@ int sql_connect_upstream(const struct postgres *server, const struct postgres_up
                               "application_name",
                               "replication",
                               "passfile",
+                              "options",
                               NULL};
     const char *values[] = {upstream->address,
                             port,
@@ -287,6 +288,8 @@ int sql_connect_upstream(const struct postgres *server, const struct postgres_up
                             server->name,
                             text_empty(database) ? "true" : "false",
                             "/nonexistent",
+                            "-c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog "
+                            "-c default_transaction_isolation=read\\ committed",
                             NULL};
     int r = sql_connect(keywords, values, limit, ret_conn, err);
     return r < 0 ? err_wrap(err, "%s:%s", upstream->address, port) : 0;
