@@ -257,6 +257,11 @@ struct wall sql_wall_us(const struct pg_result *result, int row, int column)
     return (struct wall){.ns = sql_i64(result, row, column, 0) * TIME_US};
 }
 
+/* Whatever parameter groups say for clients. */
+static const char upstream_options[] =
+    "-c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog "
+    "-c default_transaction_isolation=read\\ committed";
+
 int sql_connect_upstream(const struct postgres *server, const struct postgres_upstream *upstream,
                          const char *database, const struct postgres_limit *limit,
                          struct pg_conn **ret_conn, struct err *err)
@@ -288,8 +293,7 @@ int sql_connect_upstream(const struct postgres *server, const struct postgres_up
                             server->name,
                             text_empty(database) ? "true" : "false",
                             "/nonexistent",
-                            "-c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog "
-                            "-c default_transaction_isolation=read\\ committed",
+                            upstream_options,
                             NULL};
     int r = sql_connect(keywords, values, limit, ret_conn, err);
     return r < 0 ? err_wrap(err, "%s:%s", upstream->address, port) : 0;
