@@ -22,6 +22,7 @@ import servers  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "serial: measures time; runs alone")
+    config.addinivalue_line("markers", "idle(milliseconds): when the daemon closes silent connections")
     config.addinivalue_line("markers", "sanitized: runs under the sanitizers too")
 
 

@@ -44,7 +44,7 @@ def call(daemon, method, path, body=None):
     prepared = request.prepare()
     wire = urllib.request.Request(url, data=prepared.body.encode() if isinstance(prepared.body, str) else prepared.body, method=method, headers=dict(prepared.headers))
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(wire, timeout=20) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(wire, timeout=120) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())

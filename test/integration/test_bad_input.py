@@ -21,7 +21,7 @@ from leeward import KEY_ID, REGION, SECRET, AwsError, record
 from process import SLOWER, wait_for
 from refusals import refused
 
-PATIENCE = 30 * SLOWER
+PATIENCE = 120 * SLOWER
 SPACE = "https://route53.amazonaws.com/doc/2013-04-01/"
 ZONES = "/2013-04-01/hostedzone"
 PRIVATE_FILE = "file:///etc/hostname"

@@ -11,14 +11,14 @@ import subprocess
 import pytest
 
 from leeward import KEY_ID, REGION, SECRET, record
-from process import BUILD, ROOT, SLOWER, clean_environment, wait_for
+from process import BUILD, PATIENCE, ROOT, clean_environment, wait_for
 
 FAILED, USAGE, UNREACHABLE = 1, 2, 3
 
 
 def run(program, *arguments, prefix=(), **environment):
     return subprocess.run([*prefix, BUILD / program, *map(str, arguments)], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=30 * SLOWER, env=clean_environment(**environment))
+                          stdin=subprocess.DEVNULL, timeout=30 * PATIENCE, env=clean_environment(**environment))
 
 
 def leeward(*arguments, **environment):

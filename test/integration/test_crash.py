@@ -21,7 +21,7 @@ import dns.rdatatype
 import pytest
 
 from leeward import AWS, aws_environment, record
-from process import BUILD, SLOWER, wait_for
+from process import BUILD, PATIENCE, SLOWER, wait_for
 
 ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or (15 if SLOWER == 1 else 5))
 SEED = int(os.environ.get("LEEWARD_SEED") or random.SystemRandom().randrange(1, 1 << 32))
@@ -396,7 +396,7 @@ class Campaign:
 
         def answer():
             try:
-                return dns.query.udp(query, address, port=port, timeout=2 * SLOWER)
+                return dns.query.udp(query, address, port=port, timeout=2 * PATIENCE)
             except dns.exception.Timeout as problem:
                 raise AssertionError(f"no answer about {name}") from problem
         found = [rrset for rrset in wait_for(answer, 10).answer if rrset.rdtype == dns.rdatatype.from_text(kind)]
@@ -465,7 +465,7 @@ def test_a_stop_loses_nothing_either(sandbox):
     campaign = Campaign(sandbox)
     for writer in campaign.writers:
         writer.begin()
-    time.sleep(1.2 * min(campaign.cli_seconds, 5))
+    wait_for(lambda: all(writer.acknowledged for writer in campaign.writers), 60, "everybody has written")
     code = campaign.daemon.stop()
     for writer in campaign.writers:
         writer.end()

@@ -17,7 +17,7 @@ ZONE = "db.example.com"
 def page(address, port, path):
     """Status and body."""
     try:
-        with urllib.request.urlopen(f"http://{address}:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{address}:{port}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

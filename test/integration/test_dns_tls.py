@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import socket
 import ssl
 import struct
@@ -27,11 +28,12 @@ def make_certificate(folder, name):
 
 
 @pytest.fixture
-def served(sandbox, tmp_path):
+def served(request, sandbox, tmp_path):
     folder = tmp_path / "tls"
+    idle = request.node.get_closest_marker("idle")
     make_certificate(folder, "dot.example.com")
     daemon = sandbox.daemon("--dns-tls", "127.0.0.1:0", "--dns-tls-certificate", folder / "cert.pem", "--dns-tls-key",
-                            folder / "key.pem", "--dns-tcp-idle-ms", "1500", "--metrics", "127.0.0.1:0",
+                            folder / "key.pem", "--dns-tcp-idle-ms", idle.args[0] if idle else 60000, "--metrics", "127.0.0.1:0",
                             workers=2).start()
     zone = daemon.create_zone("example.com")
     daemon.change(zone, record(NAME, "A", "192.0.2.1"),
@@ -53,7 +55,7 @@ def connect(daemon, **settings):
         context.set_alpn_protocols(settings["alpn"])
     if "version" in settings:
         context.minimum_version = context.maximum_version = settings["version"]
-    return context.wrap_socket(socket.create_connection(daemon.tls, timeout=10))
+    return context.wrap_socket(socket.create_connection(daemon.tls, timeout=120))
 
 
 def ask(stream, name=NAME, kind="A", **more):
@@ -74,7 +76,7 @@ def read(stream):
 
 def openssl(daemon, *options, send=b""):
     return subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % daemon.tls, *options], input=send, capture_output=True,
-                          timeout=20, env=clean_environment())
+                          timeout=120, env=clean_environment())
 
 
 def test_kdig_gets_answers_padded_and_with_the_name_checked(served):
@@ -89,14 +91,15 @@ def test_kdig_gets_answers_padded_and_with_the_name_checked(served):
     assert "PADDING" not in plain.text
 
 
+@pytest.mark.idle(1500)
 def test_keepalive_is_told_over_tcp_and_tls_only(served):
     option = [dns.edns.GenericOption(dns.edns.OptionType(11), b"")]
 
     def told(response):
         return [o.data for o in response.options if o.otype == 11]
     query = dns.message.make_query(NAME, "A", use_edns=0, options=option)
-    assert told(dns.query.tcp(query, served.dns[0], port=served.dns[1], timeout=5)) == [struct.pack(">H", 15)]
-    assert told(dns.query.udp(query, served.dns[0], port=served.dns[1], timeout=5)) == []
+    assert told(dns.query.tcp(query, served.dns[0], port=served.dns[1], timeout=60)) == [struct.pack(">H", 15)]
+    assert told(dns.query.udp(query, served.dns[0], port=served.dns[1], timeout=60)) == []
     with connect(served) as stream:
         assert told(ask(stream, use_edns=0, options=option)) == [struct.pack(">H", 15)]
 
@@ -119,9 +122,16 @@ def test_renegotiation_is_refused(served):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_environment())
     client.stdin.write(b"R\n")
     client.stdin.flush()
-    time.sleep(0.5)
-    out, _ = client.communicate(b"Q\n", timeout=20)
-    assert b"no renegotiation" in out or b"handshake failure" in out, out
+    out = b""
+    try:
+        while b"no renegotiation" not in out and b"handshake failure" not in out:
+            assert select.select([client.stdout], [], [], 120)[0], out
+            more = os.read(client.stdout.fileno(), 65536)
+            assert more, out
+            out += more
+    finally:
+        client.kill()
+        client.communicate()
     with connect(served) as stream:
         assert len(ask(stream).answer) == 1
 
@@ -153,7 +163,7 @@ def test_a_reload_changes_the_certificate_and_closes_nothing(served):
             with connect(served) as fresh:
                 return fresh.getpeercert(True) != before and len(ask(fresh).answer) == 1
         assert len(ask(stream).answer) == 1
-        wait_for(changed, 1.2)
+        wait_for(changed)
         assert len(ask(stream).answer) == 1
     (served.certificates / "key.pem").write_text("nonsense")
     served.reload()
@@ -162,6 +172,7 @@ def test_a_reload_changes_the_certificate_and_closes_nothing(served):
         assert len(ask(fresh).answer) == 1
 
 
+@pytest.mark.idle(1500)
 def test_hundreds_of_slow_and_half_handshakes_harm_nobody(served):
     rude = []
     hello = None
@@ -177,7 +188,7 @@ def test_hundreds_of_slow_and_half_handshakes_harm_nobody(served):
         client.wait()
     try:
         for number in range(300):
-            stream = socket.create_connection(served.tls, timeout=5)
+            stream = socket.create_connection(served.tls, timeout=60)
             stream.send([b"", hello[: len(hello) // 2], hello, os.urandom(200), b"GET / HTTP/1.1\r\n\r\n"][number % 5])
             rude.append(stream)
         for _ in range(20):
@@ -185,7 +196,7 @@ def test_hundreds_of_slow_and_half_handshakes_harm_nobody(served):
                 assert len(ask(stream).answer) == 1
             assert served.dig(NAME, "A").data == ["192.0.2.1"]
         # All of them are closed when the idle time is over.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         for stream in rude:
             stream.settimeout(max(0.1, deadline - time.monotonic()))
             try:

@@ -111,7 +111,7 @@ class Signed:
     def served(self, name="", kind="DNSKEY"):
         """{RDATA}, {key tags of its signatures}."""
         query = dns.message.make_query(full(name), kind, want_dnssec=True)
-        answer = dns.query.tcp(query, self.daemon.dns[0], port=self.daemon.dns[1], timeout=10).answer
+        answer = dns.query.tcp(query, self.daemon.dns[0], port=self.daemon.dns[1], timeout=60).answer
         data = {r for rrset in answer if rrset.rdtype == dns.rdatatype.from_text(kind) for r in rrset}
         tags = {r.key_tag for rrset in answer if rrset.rdtype == dns.rdatatype.RRSIG for r in rrset}
         return data, tags

@@ -65,7 +65,7 @@ def signed(sandbox):
 def ask(daemon, name, kind, subnet=None):
     options = [dns.edns.ECSOption(subnet.partition("/")[0], int(subnet.partition("/")[2]))] if subnet else []
     query = dns.message.make_query(name, kind, want_dnssec=True, payload=4096, options=options)
-    return dns.query.tcp(query, daemon.dns[0], port=daemon.dns[1], timeout=10)
+    return dns.query.tcp(query, daemon.dns[0], port=daemon.dns[1], timeout=60)
 
 
 def verify(section, keys):

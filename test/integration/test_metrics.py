@@ -29,7 +29,7 @@ def address(daemon):
 
 
 def page(daemon):
-    with urllib.request.urlopen(f"http://{address(daemon)}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{address(daemon)}/metrics", timeout=120) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         return answer.read().decode()
 
@@ -113,7 +113,7 @@ def test_only_the_page_itself_is_served(served):
     for method, path, status in (("GET", "/", 404), ("POST", "/metrics", 405), ("GET", "/metrics/x", 404)):
         request = urllib.request.Request(f"http://{address(served)}{path}", method=method, data=b"x" if method == "POST" else None)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=120)
         assert refused.value.code == status
 
 

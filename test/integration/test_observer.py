@@ -9,7 +9,7 @@ import dns.rrset
 import pytest
 
 import observer
-from process import SLOWER, wait_for
+from process import wait_for
 
 NAME = "www.example"
 ONE, TWO = "192.0.2.1", "192.0.2.2"
@@ -88,6 +88,6 @@ def test_a_question_without_an_answer_is_found_unless_the_site_was_dark(watching
     servers[0].address = None
     watching.dark(1)
     servers[1].address = None
-    time.sleep((observer.LOST_AFTER + 0.3) * SLOWER)
+    wait_for(lambda: watching.lost, 20, "a question is given up")
     found = watching.judge()
     assert found and all("site 0 did not answer" in sentence for sentence in found)

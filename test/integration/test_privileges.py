@@ -86,7 +86,7 @@ def located(daemon, subnet):
 def transferred(address):
     copy = dns.zone.Zone("example.com")
     with contextlib.suppress(dns.xfr.TransferError):  # not allowed yet
-        dns.query.inbound_xfr(address, copy, port=53, timeout=10)
+        dns.query.inbound_xfr(address, copy, port=53, timeout=60)
         return copy
 
 

@@ -38,7 +38,7 @@ def cookie_query(cookie, name=NAME):
     return dns.message.make_query(name, "A", use_edns=0, options=[dns.edns.GenericOption(dns.edns.OptionType.COOKIE, cookie)])
 
 
-def exchange(daemon, query, source="127.0.0.1", seconds=2.0):
+def exchange(daemon, query, source="127.0.0.1", seconds=60.0):
     """The response; None when there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.bind((source, 0))
@@ -170,25 +170,38 @@ def test_cookies_of_knot_and_nsd_with_the_same_secret_are_good_here_and_ours_the
 
 # The rate limit
 
+def all_come(daemon, count):
+    """Waits until so many queries have been received, or no more come because the kernel had no room for them."""
+    quiet_since, seen = time.monotonic(), 0
+    while seen < count and time.monotonic() < quiet_since + 20:
+        now = counter(daemon, "queries_udp")
+        if now != seen:
+            quiet_since, seen = time.monotonic(), now
+
+
 def flood(daemon, query, count, source="127.0.0.1"):
-    """Sends the query so many times from one socket; the responses, as bytes."""
+    """Sends the query so many times from one socket; the responses, as bytes, and how long that took in seconds."""
     wire = query if isinstance(query, bytes) else query.to_wire()
     got = []
+    before, began = counter(daemon, "queries_udp"), time.monotonic()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.bind((source, 0))
         client.connect(daemon.dns)
         client.settimeout(0.5)
         for _ in range(count):
             client.send(wire)
+        all_come(daemon, before + count)
+        took = time.monotonic() - began
         while True:
             try:
                 got.append(client.recv(65535))
             except socket.timeout:
-                return got
+                return got, took
 
 
 def test_beyond_the_limit_an_unverified_source_gets_nothing_larger_than_its_query(make_daemon):
     daemon = serve(make_daemon("--dns-rate-limit", "20", "--dns-rate-limit-slip", "2"))
+    slipped = 0
     for number, query in enumerate((
             dns.message.make_query("long.example.com", "TXT"),
             dns.message.make_query("long.example.com", "TXT", use_edns=0, payload=4096, want_dnssec=True),
@@ -196,16 +209,17 @@ def test_beyond_the_limit_an_unverified_source_gets_nothing_larger_than_its_quer
             dns.message.make_query("example.org", "A"),
             cookie_query(CLIENT, "long.example.com"))):
         wire = query.to_wire()
-        responses = flood(daemon, wire, 400, source=f"127.0.{number + 1}.1")
+        responses, took = flood(daemon, wire, 400, source=f"127.0.{number + 1}.1")
         whole = [got for got in responses if not dns.message.from_wire(got).flags & dns.flags.TC]
         cut = [got for got in responses if dns.message.from_wire(got).flags & dns.flags.TC]
-        assert 20 <= len(whole) <= 60, "a second's worth, and what the flood's own time gives"
-        assert 100 <= len(cut) <= 190, "every second one of the rest"
+        assert 20 <= len(whole) <= 21 + 20 * took, "a second's worth, and what the flood's own time gives"
+        assert (400 - len(whole)) / 2 - 90 <= len(cut) <= (400 - len(whole)) / 2 + 1, "every second one of the rest, less what is lost"
         for got in cut:
             assert len(got) <= len(wire)
             assert got[:2] == wire[:2] and not dns.message.from_wire(got).answer
-    assert counter(daemon, "limited_slipped") >= 500
-    assert counter(daemon, "limited_dropped") >= 500
+        slipped += len(cut)
+    assert counter(daemon, "limited_slipped") >= slipped
+    assert counter(daemon, "limited_dropped") >= slipped - 5
 
 
 def test_no_byte_is_gained_by_a_forged_source_beyond_the_limit(make_daemon):
@@ -219,22 +233,26 @@ def test_no_byte_is_gained_by_a_forged_source_beyond_the_limit(make_daemon):
     wires = [dns.message.make_query(f"x{number}.{zones[number % 30]}", kind, use_edns=0, want_dnssec=True).to_wire()
              for number in range(3000) for kind in ("A", "ANY")]
     sent = received = 0
+    before = counter(daemon, "queries_udp")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim:
         victim.bind(("127.77.1.1", 0))
         victim.connect(daemon.dns)
         victim.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         victim.settimeout(0.5)
+        began = time.monotonic()
         for wire in wires:
             victim.send(wire)
             sent += len(wire)
+        all_come(daemon, before + len(wires))
+        took = time.monotonic() - began
         while True:
             try:
                 received += len(victim.recv(65535))
             except socket.timeout:
                 break
-    burst = 5 * 4 * 1232 * 2  # what the limit itself lets through: four classes at most, in a flood of under two seconds
+    burst = 5 * 4 * 1232 * (1 + took)  # what the limit itself lets through: four classes at most
     assert received - burst < sent / 2, f"{sent} bytes sent, {received} received"
-    assert counter(daemon, "limited_dropped") > 2000
+    assert counter(daemon, "limited_dropped") > 2000 - 5 * 4 * took
     assert client.get_hosted_zone_count()["HostedZoneCount"] == 30
 
 
@@ -242,9 +260,10 @@ def test_neighbours_cookies_tcp_and_exempt_networks_have_no_limit(make_daemon):
     daemon = serve(make_daemon("--dns-rate-limit", "10", "--dns-rate-limit-exempt", "127.9.0.0/16"))
     query = dns.message.make_query(NAME, "A")
     learned = cookie_of(exchange(daemon, cookie_query(CLIENT), source="127.1.1.1"))
-    assert len(flood(daemon, query, 200, source="127.1.1.1")) < 200
-    assert len(flood(daemon, cookie_query(learned), 200, source="127.1.1.1")) == 200
-    assert len(flood(daemon, query, 200, source="127.9.1.1")) == 200
+    responses, took = flood(daemon, query, 200, source="127.1.1.1")
+    assert len(responses) < 200 or took > 15  # 10 a second, and every second one beyond
+    assert len(flood(daemon, cookie_query(learned), 200, source="127.1.1.1")[0]) == 200
+    assert len(flood(daemon, query, 200, source="127.9.1.1")[0]) == 200
     assert len(exchange(daemon, query, source="127.1.2.1").answer) == 1
     for _ in range(30):
         assert daemon.dig(NAME, "A", "+tcp").data == ["192.0.2.1"]

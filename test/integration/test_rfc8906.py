@@ -11,7 +11,7 @@ import pytest
 
 from conftest import Sandbox
 from leeward import record
-from process import SLOWER, clean_environment, wait_for
+from process import PATIENCE, clean_environment, wait_for
 
 DIG = "/usr/bin/dig"
 ZONE = "example.com"
@@ -57,7 +57,7 @@ def served(tmp_path_factory):
 
 
 def dig(daemon, words):
-    command = [DIG, f"@{daemon.dns[0]}", "-p", str(daemon.dns[1]), "+tries=1", f"+timeout={3 * SLOWER}", "+qr",
+    command = [DIG, f"@{daemon.dns[0]}", "-p", str(daemon.dns[1]), "+tries=1", f"+timeout={3 * PATIENCE}", "+qr",
                *words.replace("ZONE", ZONE).split()]
     run = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), stdin=subprocess.DEVNULL)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -368,7 +368,7 @@ def test_500_slow_connections_do_not_stop_a_good_client():
         for _ in range(20):
             start = time.monotonic()
             assert server.client().get_hosted_zone_count()["HostedZoneCount"] == 3
-            assert time.monotonic() - start < 5
+            assert time.monotonic() - start < PATIENCE
         for peer in peers:
             peer.close()
 
@@ -385,7 +385,7 @@ def test_an_idle_connection_is_closed():
     with serving(1000, 60000) as server, server.connect() as peer:
         start = time.monotonic()
         assert read_all(peer) == b""
-        assert 0.5 < time.monotonic() - start < 20
+        assert 0.5 < time.monotonic() - start < PATIENCE
 
 
 def test_a_trickling_request_meets_its_deadline():
@@ -393,7 +393,7 @@ def test_a_trickling_request_meets_its_deadline():
         start = time.monotonic()
         peer.settimeout(0.2)
         data = None
-        while data is None and time.monotonic() - start < 20:
+        while data is None and time.monotonic() - start < PATIENCE:
             with contextlib.suppress(TimeoutError):
                 try:
                     peer.sendall(b"G")
@@ -401,7 +401,7 @@ def test_a_trickling_request_meets_its_deadline():
                 except (ConnectionResetError, BrokenPipeError):
                     data = b""
         assert data == b""
-        assert 0.9 < time.monotonic() - start < 15
+        assert 0.9 < time.monotonic() - start < PATIENCE
 
 
 def test_many_clients_at_once_are_served(server):
@@ -471,7 +471,7 @@ def test_a_client_that_takes_nothing_does_not_hold_the_end_up():
     with serving() as server, half_taken(server):
         start = time.monotonic()
         assert server.stop() == 0
-        assert 1.5 < time.monotonic() - start < 8
+        assert 1.5 < time.monotonic() - start < PATIENCE
 
 
 def test_a_client_that_takes_its_time_gets_all_before_the_end():

@@ -27,7 +27,7 @@ import network
 import questions
 from fleet import TAGS, WEB_PORT, ZONE, Fleet
 from leeward import record
-from process import SLOWER, wait_for
+from process import PATIENCE, SLOWER, wait_for
 from switches import Board, Hand, show
 
 SEED = int(os.environ.get("LEEWARD_SEED") or 20261121)
@@ -35,7 +35,7 @@ ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or 3)
 ONLY = os.environ.get("LEEWARD_ROUND")
 WWW, PAIR, STILL, SHOP = (f"{name}.{ZONE}" for name in ("www", "pair", "still", "shop"))
 A, B, X, Y, OPEN, CLOSED = (f"192.0.2.{number}" for number in (11, 12, 13, 14, 15, 16))
-FAILOVER_SECONDS = 2.0 * SLOWER  # from the death of an endpoint to the answers of sites that hear a majority
+FAILOVER_SECONDS = 10.0 * SLOWER  # from the death of an endpoint to the answers of sites that hear a majority
 QUIET_SECONDS = 20
 LONG = 0.08  # of the rounds last longer than a vote counts
 RSS_LIMIT = 120 << 20
@@ -152,7 +152,7 @@ class Campaign:
             for hand in hands:
                 hand.stop.set()
             for thread in threads:
-                thread.join(30 * SLOWER)
+                thread.join(30 * PATIENCE)
         problems += [f"{thread.name} is stuck" for thread in threads if thread.is_alive()]
         problems += [problem for hand in [*hands, self.first] for problem in hand.unexpected
                      if not ("InvalidSignature" in problem and any(one.kind == "clock" for one in plan))]
@@ -192,7 +192,7 @@ class Campaign:
             mishap.begin(self.fleet)
         if any(mishap.kind == "endpoint" for mishap in plan) and len(whole) > 2:
             try:
-                self.fleet.observer.wait(SHOP, CLOSED, whole, max(0.0, down + FAILOVER_SECONDS - time.monotonic()) / SLOWER)
+                self.fleet.observer.wait(SHOP, CLOSED, whole, max(0.0, down + FAILOVER_SECONDS - time.monotonic()) / PATIENCE)
                 self.totals["failovers"] += len(whole)
             except AssertionError as problem:
                 problems.append(f"sites {sorted(whole)} hear each other, and do not fail over: {problem}")

@@ -20,7 +20,7 @@ import endpoints
 import network
 from fleet import ARC, CLOCK, CONSTANT, EAST, PLAIN, TAGS, WEST, ZONE, Fleet, NotSent, Refused, Unknown
 from leeward import record
-from process import SLOWER, wait_for
+from process import PATIENCE, wait_for
 
 pytestmark = pytest.mark.serial
 
@@ -78,7 +78,7 @@ def move(fleet, number, target, seconds=10):
             client.close()
             return time.monotonic() - began
         except (Unknown, NotSent):
-            assert time.monotonic() < began + seconds * SLOWER, f"site {number} still cannot change a routing control"
+            assert time.monotonic() < began + seconds * PATIENCE, f"site {number} still cannot change a routing control"
             time.sleep(0.02)
 
 
@@ -88,7 +88,7 @@ def refuses(fleet, number, work):
     with pytest.raises((Unknown, Refused)) as caught:
         work()
     took = time.monotonic() - began
-    assert took < 2.5 * SLOWER, f"site {number} took {took:.1f} s to say that it cannot"
+    assert took < 2.5 * PATIENCE, f"site {number} took {took:.1f} s to say that it cannot"
     return caught.value
 
 
@@ -362,7 +362,7 @@ def clock_seen(fleet, seconds):
     """What site 0 says of the sites, once it has noticed."""
     seen = fleet.daemons[0].sites()
     told = next(site for site in seen["Sites"] if site["Name"] == fleet.network.sites[MOVED].name)
-    assert abs(told["ClockMilliseconds"] - seconds * 1000) < 2000, told
+    assert abs(told["ClockMilliseconds"] - seconds * 1000) < 5000, told
     return seen
 
 

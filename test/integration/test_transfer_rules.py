@@ -270,7 +270,7 @@ def test_a_signed_query_gets_a_signed_answer(daemon, open_zone, key):
     wire, mac = sign(question(ZONE, "SOA"), key)
     tsig, answer = read_tsig(exchanged(daemon.dns, wire))
     assert (tsig.error, tsig.other, tsig.fudge) == (0, b"", 300)
-    assert abs(tsig.time - time.time()) < 5
+    assert abs(tsig.time - time.time()) < 120
     digest = getattr(hashlib, key["algorithm"].removeprefix("hmac-"))
     covered = struct.pack("!H", len(mac)) + mac + answer + variables(key["name"], key["algorithm"], tsig.time, tsig.fudge)
     assert tsig.mac == hmac.new(base64.b64decode(key["secret"]), covered, digest).digest()
@@ -330,7 +330,7 @@ def test_a_clock_that_is_off_is_badtime(daemon, open_zone, key, late):
     received = exchanged(daemon.dns, wire)
     tsig, answer = read_tsig(received)
     assert (tsig.error, received[3] & 15, tsig.time) == (dns.rcode.BADTIME, 9, moment)
-    assert len(tsig.other) == 6 and abs(int.from_bytes(tsig.other, "big") - time.time()) < 5
+    assert len(tsig.other) == 6 and abs(int.from_bytes(tsig.other, "big") - time.time()) < 120
     digest = getattr(hashlib, key["algorithm"].removeprefix("hmac-"))
     covered = struct.pack("!H", len(mac)) + mac + answer + variables(
         key["name"], key["algorithm"], tsig.time, tsig.fudge, tsig.error, tsig.other)

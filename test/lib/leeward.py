@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import boto3
 import botocore.config
 
-from process import BUILD, SLOWER, Process, clean_environment, wait_for
+from process import BUILD, PATIENCE, Process, clean_environment, wait_for
 
 AWS = "/usr/bin/aws"
 KDIG = "/usr/bin/kdig"
@@ -90,7 +90,7 @@ def parse_dig(text):
 
 def dig(server, name, kind="A", *options, seconds=2):
     """Asks `server` (address, port) through kdig, once: no retry hides a lost answer. DigError when there is none."""
-    command = [KDIG, f"@{server[0]}", "-p", str(server[1]), "+norec", "+retry=0", f"+timeout={seconds * SLOWER}", *options,
+    command = [KDIG, f"@{server[0]}", "-p", str(server[1]), "+norec", "+retry=0", f"+timeout={seconds * PATIENCE}", *options,
                "-q", name, "-t", kind]
     run = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), stdin=subprocess.DEVNULL)
     if run.returncode != 0 or "status:" not in run.stdout:
@@ -161,7 +161,7 @@ class Daemon(Process):
     def client(self, service, key=None, region=REGION, **settings):
         """A boto3 client. It does not retry, so that a test sees every error; settings go to botocore's Config."""
         access, secret = key or self.key
-        settings = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10 * SLOWER, "read_timeout": 30 * SLOWER,
+        settings = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10 * PATIENCE, "read_timeout": 30 * PATIENCE,
                     "proxies": {}, **settings}
         with _session_lock:
             return _session.client(service, region_name=region, endpoint_url=self.endpoint, aws_access_key_id=access,

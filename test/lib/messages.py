@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-from process import SLOWER
+from process import PATIENCE
 
 TC = 0x0200
 # Names in RDATA, which may be compressed: bytes before the first, and how many.
@@ -130,7 +130,7 @@ class Asker:
                 self.socket.send(questions[sent].packet(sent))
                 waiting[sent] = 0
                 sent += 1
-            if not select.select([self.socket], [], [], 0.5 * SLOWER)[0]:
+            if not select.select([self.socket], [], [], 0.5 * PATIENCE)[0]:
                 for number in waiting:
                     waiting[number] += 1
                     assert waiting[number] < 5, f"no answer to {questions[number]}"
@@ -147,7 +147,7 @@ class Asker:
         for last in (False, True):
             try:
                 if self.stream is None:
-                    self.stream = socket.create_connection(self.server, timeout=seconds * SLOWER)
+                    self.stream = socket.create_connection(self.server, timeout=seconds * PATIENCE)
                 packet = question.packet(1)
                 self.stream.sendall(struct.pack("!H", len(packet)) + packet)
                 return self._read(struct.unpack("!H", self._read(2, seconds))[0], seconds)
@@ -159,7 +159,7 @@ class Asker:
         return None
 
     def _read(self, size, seconds):
-        read, deadline = b"", time.monotonic() + seconds * SLOWER
+        read, deadline = b"", time.monotonic() + seconds * PATIENCE
         while len(read) < size:
             part = self.stream.recv(size - len(read))
             if not part or time.monotonic() > deadline:

@@ -12,7 +12,7 @@ never came.
     observer.check()                                                   an AssertionError that names what had no reason
 
 An answer is its values as text ("192.0.2.1"; several in order, with commas between them), or its RCODE when there are none. One
-thread asks; a question that is not answered within a second was lost, unless its site was dark in that second.
+thread asks; a question that is not answered within LOST_AFTER was lost, unless its site was dark in that time.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from questions import question
 
 SO_RCVBUFFORCE = 33
 RCODES = {0: "EMPTY", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"}
-LOST_AFTER = 1.0 * SLOWER
+LOST_AFTER = 4.0 * SLOWER  # a busy machine may put a daemon aside for longer than a second
 
 
 @dataclasses.dataclass

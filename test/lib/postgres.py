@@ -67,14 +67,14 @@ def own_folder(folder):
 
 
 def environment(folder):
-    return clean_environment(HOME=str(folder), PATH=f"{binaries()}:/usr/sbin:/usr/bin:/sbin:/bin", PGCONNECT_TIMEOUT="5",
+    return clean_environment(HOME=str(folder), PATH=f"{binaries()}:/usr/sbin:/usr/bin:/sbin:/bin", PGCONNECT_TIMEOUT="30",
                              USER=ROLE, LOGNAME=ROLE)
 
 
-def query(conninfo, sql, timeout=30):
+def query(conninfo, sql, timeout=120):
     """The rows of the answer, each a list of text; what psql said is an AssertionError."""
     run = subprocess.run(["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", conninfo, "-c", sql],
-                         capture_output=True, text=True, timeout=timeout, env=clean_environment(PGCONNECT_TIMEOUT="5"),
+                         capture_output=True, text=True, timeout=timeout, env=clean_environment(PGCONNECT_TIMEOUT="30"),
                          stdin=subprocess.DEVNULL)
     assert run.returncode == 0, f"{sql}: {run.stderr.strip()}"
     return [line.split("\t") for line in run.stdout.splitlines()]

@@ -17,7 +17,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
-from process import SLOWER
+from process import PATIENCE
 
 
 def question(name, kind="A", edns=True, payload=1232, recurse=False, **more):
@@ -32,10 +32,10 @@ def ask(server, name, kind="A", tcp=False, query=None, seconds=2, tries=3, **mor
     """The parsed answer to one question. Over TCP once; over UDP up to `tries` times."""
     query = query or question(name, kind, **more)
     if tcp:
-        return dns.query.tcp(query, server[0], port=server[1], timeout=seconds * SLOWER)
+        return dns.query.tcp(query, server[0], port=server[1], timeout=seconds * PATIENCE)
     for left in range(tries, 0, -1):
         try:
-            return dns.query.udp(query, server[0], port=server[1], timeout=seconds * SLOWER, ignore_unexpected=True)
+            return dns.query.udp(query, server[0], port=server[1], timeout=seconds * PATIENCE, ignore_unexpected=True)
         except dns.exception.Timeout:
             if left == 1:
                 raise
@@ -61,7 +61,7 @@ def records(section):
 def exchange(server, packet, seconds=2):
     """Sends these bytes in one datagram and returns the bytes that come back."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.settimeout(seconds * SLOWER)
+        udp.settimeout(seconds * PATIENCE)
         udp.connect(server)
         udp.send(packet)
         return udp.recv(65535)
@@ -72,7 +72,7 @@ def tally(server, name, kind="A", count=2000):
     seen = collections.Counter()
     packet = bytearray(question(name, kind).to_wire())
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.settimeout(1.0 * SLOWER)
+        udp.settimeout(1.0 * PATIENCE)
         udp.connect(server)
         for number in range(count):
             struct.pack_into("!H", packet, 0, number & 0xffff)
@@ -115,8 +115,8 @@ class Stream:
     """One TCP connection to a DNS server, byte by byte."""
 
     def __init__(self, server, seconds=5):
-        self.deadline = time.monotonic() + seconds * SLOWER
-        self.socket = socket.create_connection(server, timeout=seconds * SLOWER)
+        self.deadline = time.monotonic() + seconds * PATIENCE
+        self.socket = socket.create_connection(server, timeout=seconds * PATIENCE)
 
     def __enter__(self):
         return self

@@ -165,7 +165,7 @@ def transfer(server, zone=ZONE, have=None, key=None):
                                        keyalgorithm=key["algorithm"] if key else None)
     kind = "AXFR" if have is None else "IXFR"
     assert dns.rdatatype.to_text(query.question[0].rdtype) == kind
-    dns.query.inbound_xfr(server[0], copy, query, port=server[1], timeout=10, lifetime=60)
+    dns.query.inbound_xfr(server[0], copy, query, port=server[1], timeout=60, lifetime=300)
     return copy
 
 

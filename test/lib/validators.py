@@ -37,7 +37,7 @@ class ZoneServer:
 
     def ask(self, name, kind, want_dnssec=True, tcp=False):
         query = dns.message.make_query(name, kind, want_dnssec=want_dnssec, payload=1232)
-        return (dns.query.tcp if tcp else dns.query.udp)(query, "127.0.0.1", port=self.port, timeout=5)
+        return (dns.query.tcp if tcp else dns.query.udp)(query, "127.0.0.1", port=self.port, timeout=60)
 
     def stop(self):
         self.popen.stdin.close()
@@ -74,9 +74,9 @@ class Validator(Unbound):
     def ask(self, name, kind):
         """(RCODE, whether it was validated, RDATA of that type)."""
         query = dns.message.make_query(name, kind, want_dnssec=True)
-        answer = dns.query.udp(query, self.address, port=self.port, timeout=10)
+        answer = dns.query.udp(query, self.address, port=self.port, timeout=60)
         if answer.flags & dns.flags.TC:
-            answer = dns.query.tcp(query, self.address, port=self.port, timeout=10)
+            answer = dns.query.tcp(query, self.address, port=self.port, timeout=60)
         wanted = dns.rdatatype.from_text(kind)
         values = sorted(r.to_text() for rrset in answer.answer if rrset.rdtype == wanted for r in rrset)
         return dns.rcode.to_text(answer.rcode()), bool(answer.flags & dns.flags.AD), values
@@ -92,6 +92,6 @@ def delv(server, anchor, zone, name, kind):
     """What delv says of the server's answer, for instance "fully validated" or "negative response, fully validated"."""
     address, port = server.dns
     done = subprocess.run([DELV, "-4", f"@{address}", "-p", str(port), "-a", str(anchor), f"+root={zone}",
-                           "-q", name, "-t", kind], capture_output=True, text=True, timeout=30,
+                           "-q", name, "-t", kind], capture_output=True, text=True, timeout=120,
                           env=clean_environment(), stdin=subprocess.DEVNULL)
     return done.stdout + done.stderr
