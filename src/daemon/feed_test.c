@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 120000
 
 struct fixture {
     struct store *store;

@@ -20,8 +20,8 @@
 struct crowd {
     uv_loop_t loop;
     uv_timer_t tick;
-    struct mono tick_due;
-    int64_t worst_ns; /* how late the tick was */
+    int64_t used_ns;  /* by this thread, until the last tick */
+    int64_t worst_ns; /* from one tick to the next */
     struct probe_engine *engine;
     struct probe *probes[PROBES];
     bool cancels; /* each result cancels the probe started last that is still there */
@@ -35,11 +35,19 @@ struct member {
     unsigned number;
 };
 
+/* The thread's own time: a busy machine that puts it aside does not count. */
+static int64_t thread_ns(void)
+{
+    struct timespec used;
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used), 0);
+    return used.tv_sec * TIME_S + used.tv_nsec;
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct crowd *crowd = tick->data;
-    crowd->worst_ns = MAX(crowd->worst_ns, mono_since(mono_now(), crowd->tick_due));
-    crowd->tick_due = (struct mono){mono_now().ns + TIME_MS};
+    crowd->worst_ns = MAX(crowd->worst_ns, thread_ns() - crowd->used_ns);
+    crowd->used_ns = thread_ns();
     uv_update_time(&crowd->loop);
     assert_int_equal(uv_timer_start(tick, on_tick, 1, 0), 0);
 }
@@ -61,7 +69,7 @@ static void take_result(void *context, const struct probe_result *result)
 {
     struct member *member = context;
     struct crowd *crowd = member->crowd;
-    struct mono until = {mono_now().ns + WORK};
+    int64_t until = thread_ns() + WORK;
     crowd->probes[member->number] = NULL;
     if (result->passed) {
         crowd->passed++;
@@ -75,11 +83,11 @@ static void take_result(void *context, const struct probe_result *result)
     if (crowd->passed + crowd->failed == 1) {
         /* Meanwhile all the others are answered; the loop's lag counts from here. */
         (void)poll(NULL, 0, 100);
-        crowd->tick_due = mono_now();
+        crowd->used_ns = thread_ns();
         crowd->worst_ns = 0;
         return;
     }
-    while (mono_now().ns < until.ns) {
+    while (thread_ns() < until) {
         /* busy */
     }
 }
@@ -89,7 +97,7 @@ static void run_crowd(struct crowd *crowd)
     struct err err = ERR_INIT;
     struct member members[PROBES];
     struct probe_settings settings = {
-        .limits = {.tcp_ms = 5000, .connect_ms = 5000, .status_ms = 5000, .body_ms = 5000}};
+        .limits = {.tcp_ms = 120000, .connect_ms = 120000, .status_ms = 120000, .body_ms = 120000}};
     struct test_server *server = test_server_new(SERVER_ANSWER, ANSWER_OK, strlen(ANSWER_OK));
     struct model_check check = {.id = "crowd",
                                 .type = MODEL_CHECK_HTTP,
@@ -106,7 +114,7 @@ static void run_crowd(struct crowd *crowd)
         crowd->probes[i] = probe_start(crowd->engine, &check, NULL, take_result, &members[i]);
     }
     crowd->tick.data = crowd;
-    crowd->tick_due = mono_now();
+    crowd->used_ns = thread_ns();
     on_tick(&crowd->tick);
     while (crowd->passed + crowd->failed + crowd->cancelled < PROBES) {
         (void)uv_run(&crowd->loop, UV_RUN_ONCE); /* whether there is more is seen above */
@@ -123,7 +131,8 @@ static void a_crowd_of_results_does_not_hold_up_the_loop(void **state)
     (void)state;
     struct crowd crowd = {.cancels = false};
     run_crowd(&crowd);
-    print_message("# a timer was late by %lld us at worst\n", (long long)(crowd.worst_ns / 1000));
+    print_message("# a timer waited for %lld us of work at worst\n",
+                  (long long)(crowd.worst_ns / 1000));
     assert_int_equal(crowd.passed, PROBES);
     /* In one go it would be 300 ms. */
     assert_in_range(crowd.worst_ns, 0, 200 * TIME_MS);

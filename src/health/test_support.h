@@ -1,5 +1,5 @@
 /* For the tests of this room: a scripted TCP server, checks in a memory store, and waiting for a
- * condition with a deadline (5 s, or 30 s under a sanitizer). Linked into tests only. */
+ * condition with a deadline of two minutes. Linked into tests only. */
 #ifndef HEALTH_TEST_SUPPORT_H
 #define HEALTH_TEST_SUPPORT_H
 

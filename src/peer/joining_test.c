@@ -147,7 +147,7 @@ static void a_request_that_takes_too_long_is_given_up(void **state)
             test_nap();
         }
     }
-    assert_true(mono_since(mono_now(), since) < 4 * REQUEST_MS / TEST_HURRY * TIME_MS);
+    assert_true(mono_since(mono_now(), since) < 18 * TIME_S /* all of it would take 20 */);
     assert_int_equal(test_asked(&peer), 0);
     test_hang_up(&line);
     still_answers();
@@ -164,7 +164,7 @@ static void who_dawdles_keeps_nobody_from_joining(void **state)
     }
     struct mono since = mono_now();
     still_answers();
-    assert_true(mono_since(mono_now(), since) < 2 * TIME_S);
+    assert_true(mono_since(mono_now(), since) < 20 * REQUEST_MS * TIME_MS / 2);
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
         test_hang_up(&lines[i]);
     }
@@ -220,7 +220,7 @@ static void who_does_not_take_its_answer_is_left(void **state)
         TEST_WAIT(test_asked(&peer) == 1 + 2 * i);
         struct mono since = mono_now();
         still_answers();
-        assert_true(mono_since(mono_now(), since) < 2 * REQUEST_MS / TEST_HURRY * TIME_MS);
+        assert_true(mono_since(mono_now(), since) < 60 * TIME_S);
         test_hang_up(&line);
     }
 }
@@ -239,7 +239,7 @@ static void a_peer_that_ends_waits_for_nobody(void **state)
     struct test_line waiting = ask("{}");
     struct mono since = mono_now();
     test_peer_stop(&peer);
-    assert_true(mono_since(mono_now(), since) < TIME_S);
+    assert_true(mono_since(mono_now(), since) < (REQUEST_MS - 200) * TIME_MS);
     test_peer_start(&peer, ca, "a", &a, 1); /* for tear_down */
     test_hang_up(&silent);
     test_hang_up(&deaf);

@@ -290,7 +290,7 @@ static const char peers_alpn[] = "\014leeward-peer";
 
 static void set_limits(int fd)
 {
-    const struct timeval limit = {.tv_sec = 5};
+    const struct timeval limit = {.tv_sec = 60};
     TEST_REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
     TEST_REQUIRE(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0);
 }
@@ -438,7 +438,7 @@ bool test_is_ended(struct test_line *line)
     }
     while (recv(line->fd, &byte, 1, 0) > 0) {
     }
-    return mono_since(mono_now(), since) < 4900 * TIME_MS;
+    return mono_since(mono_now(), since) < 59 * TIME_S;
 }
 
 bool test_is_welcome(struct test_line *line)

@@ -10,7 +10,7 @@
 #include "store/sqlite/folder.h"
 
 #define PULSE_MS 20U
-#define PATIENCE_S 10
+#define PATIENCE_S 120
 
 struct fixture {
     char folder[FOLDER_TEXT];

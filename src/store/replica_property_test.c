@@ -24,7 +24,7 @@
 
 #define KEYS 40U
 #define PULSE_MS 10U
-#define PATIENCE_S 20
+#define PATIENCE_S 120
 #define STATES_LIMIT 200000U
 #define ROUNDS 60
 #define LIVES_LIMIT 512U

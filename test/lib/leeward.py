@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import boto3
 import botocore.config
 
-from process import BUILD, PATIENCE, Process, clean_environment, wait_for
+from process import BUILD, PATIENCE, Port, Process, clean_environment, wait_for
 
 AWS = "/usr/bin/aws"
 KDIG = "/usr/bin/kdig"
@@ -99,7 +99,7 @@ def dig(server, name, kind="A", *options, seconds=2):
 
 
 class Daemon(Process):
-    """leewardd in a folder of its own, with ports that the kernel chose and a known admin key."""
+    """leewardd in a folder of its own, with ports of its own and a known admin key."""
 
     prefix = ()  # what stands before its command (test/lib/network.py)
 
@@ -111,6 +111,7 @@ class Daemon(Process):
         self.options = list(options)
         self.regions = list(regions)
         self.listen = {"api": [api], "dns": list(dns)}
+        self.ports = []  # kept until the test is over: a restart uses the same
         self.workers = workers
         self.key = (KEY_ID, SECRET)
         self.api = None
@@ -124,7 +125,7 @@ class Daemon(Process):
         for region in self.regions:
             self.command += ["--region", region]
         for kind, addresses in self.listen.items():
-            for address in addresses:
+            for address in map(self.with_port, addresses):
                 self.command += [f"--{kind}", address]
         self.command += [str(option) for option in self.options]
         self.spawn()
@@ -138,6 +139,17 @@ class Daemon(Process):
         self.api = heard["api"][0]
         self.dns_servers = [(a.rpartition(":")[0].strip("[]"), int(a.rpartition(":")[2])) for a in heard["dns"]]
         return self
+
+    def with_port(self, address):
+        """A kernel's choice would be anybody's again while the daemon is restarted."""
+        host, _, port = address.rpartition(":")
+        if port != "0":
+            return address
+        try:
+            self.ports.append(Port(host.strip("[]")))
+        except OSError:  # an address of another network
+            return address
+        return f"{host}:{self.ports[-1].number}"
 
     def restart(self, seconds=20):
         """Starts it again on the same data and ports, whether it was stopped or killed."""

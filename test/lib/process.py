@@ -6,6 +6,7 @@ stops and continues as a whole. Where the test run itself is killed, a keeper ki
 
 import atexit
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -80,18 +81,38 @@ class Addresses:
         self.locks = []
 
 
-def free_port(address="127.0.0.1"):
-    """A port that is free for TCP and UDP at the address, now. Prefer port 0 where a program says what it got."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, \
-                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind((address, 0))
-            port = tcp.getsockname()[1]
+class Port:
+    """A port that is free for TCP and UDP at the address, and that no other test takes while this object is there: not even
+    while the program that uses it is being restarted. The kernel gives it to nobody's connection either, as it would one of
+    those that it chooses from itself (net.ipv4.ip_local_port_range)."""
+
+    def __init__(self, address="127.0.0.1"):
+        while True:
+            self.number = random.randint(10000, 32000)
+            self.lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
-                udp.bind((address, port))
-            except OSError:
-                continue
-            return port
+                self.lock.bind(f"\0leeward-test-port-{self.number}")
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as one:
+                        one.bind((address, self.number))
+                return
+            except OSError as problem:
+                self.lock.close()
+                if problem.errno != errno.EADDRINUSE:  # no address of this network
+                    raise
+
+
+_given = {}
+
+
+def free_port(address="127.0.0.1"):
+    """The number of a port that is free at the address. Port 0 is better where a program says what it got and keeps it. An
+    address of Addresses.take() is nobody else's; for others the port is kept until the end of the test run."""
+    while True:
+        port = Port(address)
+        if (address, port.number) not in _given:
+            _given[address, port.number] = port if address == "127.0.0.1" else port.lock.close()
+            return port.number
 
 
 _started = []

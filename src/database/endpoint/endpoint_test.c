@@ -20,7 +20,7 @@
 #define GROUP "grp-1"
 #define ZONE "db.example.com"
 #define ZONE_ID "Z1"
-#define WAIT_MS 10000
+#define WAIT_MS 120000
 
 struct fixture {
     struct store *store;

@@ -213,7 +213,7 @@ static void a_server_is_made_once(void **state)
 {
     (void)state;
     need_postgres();
-    const struct postgres_limit limit = limit_of(60);
+    const struct postgres_limit limit = limit_of(300);
     const struct postgres_birth birth = {.icu = "",
                                          .master = "mas\"ter",
                                          .verifier = "SCRAM-SHA-256$4096:AAAA$AAAA:AAAA",
@@ -266,7 +266,7 @@ static void another_one_copies_and_follows_it(void **state)
 {
     (void)state;
     need_postgres();
-    const struct postgres_limit limit = limit_of(30);
+    const struct postgres_limit limit = limit_of(120);
     char slot[POSTGRES_NAME];
     postgres_slot_name(west.server.name, slot);
     const struct postgres_upstream upstream = upstream_of(&east, slot);
@@ -294,7 +294,7 @@ static void a_switchover_loses_nothing(void **state)
 {
     (void)state;
     need_postgres();
-    const struct postgres_limit limit = limit_of(30);
+    const struct postgres_limit limit = limit_of(120);
     run(&east, "insert into public.t select i, 'y' from generate_series(101, 200) i");
     ASSERT_FINE(postgres_checkpoint(east.link, &limit, &err));
     struct mono began = mono_now();
@@ -327,7 +327,7 @@ static void the_old_one_returns_without_a_rewind(void **state)
 {
     (void)state;
     need_postgres();
-    const struct postgres_limit limit = limit_of(30);
+    const struct postgres_limit limit = limit_of(120);
     const char *const members[] = {"db-east"};
     ASSERT_FINE(postgres_slots(west.link, members, 1, &limit, &err));
     configure(&east, &west, true);
@@ -345,7 +345,7 @@ static void a_cut_receiver_stays_cut(void **state)
 {
     (void)state;
     need_postgres();
-    const struct postgres_limit limit = limit_of(30);
+    const struct postgres_limit limit = limit_of(120);
     model_lsn received = 0;
     configure(&east, NULL, true);
     ASSERT_FINE(postgres_cut(east.link, &east.process, &limit, &received, &err));
@@ -407,7 +407,7 @@ static void what_the_old_writer_had_alone_is_listed_and_put_aside(void **state)
 {
     (void)state;
     need_postgres();
-    const struct postgres_limit limit = limit_of(60);
+    const struct postgres_limit limit = limit_of(300);
     model_lsn received = 0;
     model_lsn fork = 0;
     ASSERT_FINE(postgres_wait_received(east.link, view_of(&west).flushed, &limit, &err));
@@ -459,7 +459,7 @@ static void it_is_rewound_and_follows_the_new_writer(void **state)
 {
     (void)state;
     need_postgres();
-    const struct postgres_limit limit = limit_of(60);
+    const struct postgres_limit limit = limit_of(300);
     struct postgres_upstream nobody = upstream_of(&east, "leeward_db_west");
     enum postgres_data data = POSTGRES_NO_DATA;
     nobody.port = 1;

@@ -24,7 +24,7 @@
 
 #include <cmocka.h>
 
-#define WAIT_MS 10000
+#define WAIT_MS 120000
 #define NOBODY 65534
 
 struct ends {
@@ -626,7 +626,7 @@ static void a_server_that_hangs_is_waited_for_so_long(void **state)
     failed(ends, store_watch_open(store, "", 0, &one, &ends->err), ERR_TIMEOUT);
     assert_true(mono_since(mono_now(), start) >=
                 147 * TIME_MS /* three times 50, less what rounding takes */);
-    assert_true(mono_since(mono_now(), start) < 2000 * TIME_MS);
+    assert_true(mono_since(mono_now(), start) < 60 * TIME_S);
     store_close(store);
     stop_liar(ends, &liar);
     buf_done(&hello);
