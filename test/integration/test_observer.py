@@ -28,9 +28,10 @@ class Server(threading.Thread):
     def run(self):
         while True:
             packet, client = self.socket.recvfrom(4096)
-            if self.address is not None:
+            address = self.address  # may change meanwhile
+            if address is not None:
                 response = dns.message.make_response(dns.message.from_wire(packet))
-                response.answer.append(dns.rrset.from_text(NAME + ".", 1, "IN", "A", self.address))
+                response.answer.append(dns.rrset.from_text(NAME + ".", 1, "IN", "A", address))
                 self.socket.sendto(response.to_wire(), client)
 
 
