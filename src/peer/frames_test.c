@@ -363,7 +363,10 @@ static void who_never_reads_costs_one_table_and_holds_up_nobody(void **state)
         assert_true(mono_since(mono_now(), since) < 120 * TIME_S);
     }
     assert_true(test_counters(&peer).tables_replaced > 0);
-    TEST_WAIT(test_heard(&honest) > before);
+    while (test_heard(&honest) <= before) { /* it may be given up for a moment, too */
+        test_cast(&peer, 1);
+        test_nap();
+    }
     TEST_WAIT(test_seen(&peer, "d").reached);
     test_hang_up(&hearing); /* and when it is back, the newest table goes to it */
     hearing = test_answer(listener, &b);

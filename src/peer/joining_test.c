@@ -164,7 +164,7 @@ static void who_dawdles_keeps_nobody_from_joining(void **state)
     }
     struct mono since = mono_now();
     still_answers();
-    assert_true(mono_since(mono_now(), since) < 20 * REQUEST_MS * TIME_MS / 2);
+    assert_true(mono_since(mono_now(), since) < 40 * TIME_S); /* one after the other: 100 */
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
         test_hang_up(&lines[i]);
     }
