@@ -216,6 +216,31 @@ int wal_record_end(const struct postgres *server, uint32_t timeline, uint32_t se
     return 0;
 }
 
+/* Where the first WAL file from there on begins that is not there; `from`: none is, or pg_control
+ * is damaged. pg_waldump is told to stop there, because it would wait for that file for five
+ * seconds. */
+static model_lsn end_of_files(const struct postgres *server, const struct postgres_control *control,
+                              model_lsn from)
+{
+    struct err ignored = ERR_INIT;
+    model_lsn end = from;
+    uint32_t segment = control->segment;
+    if (segment < (1U << 20U) || (segment & (segment - 1)) != 0) {
+        return from;
+    }
+    for (;;) {
+        char name[WAL_NAME];
+        char below[64];
+        char path[PATH_SIZE];
+        wal_file_name(control->timeline, segment, end, name);
+        (void)snprintf(below, sizeof(below), "data/pg_wal/%s", name); /* it fits */
+        if (file_path(server, below, path, &ignored) < 0 || !file_exists(path)) {
+            return end;
+        }
+        end += segment - end % segment;
+    }
+}
+
 /* pg_waldump's last words: "first record after 0/3000028" or "error in WAL record at 0/301A0B0:
  * .."; its lines: "rmgr: .. lsn: 0/03012340, prev ..". */
 struct end_search {
@@ -257,15 +282,19 @@ int postgres_end_of_log(const struct postgres *server, const struct postgres_lim
         from -= from % MAX(control.segment, 1U);
     }
     char start[MODEL_LSN_TEXT];
+    char stop[MODEL_LSN_TEXT];
     char folder[PATH_SIZE];
     char timeline[16];
+    model_lsn end = end_of_files(server, &control, from);
     model_lsn_format(from, start);
+    model_lsn_format(end, stop);
     (void)snprintf(timeline, sizeof(timeline), "%u", control.timeline);
     r = file_path(server, "data/pg_wal", folder, err);
     if (r < 0) {
         return r;
     }
-    const char *const arguments[] = {"-p", folder, "-t", timeline, "-s", start, NULL};
+    const char *const arguments[] = {
+        "-p", folder, "-t", timeline, "-s", start, end > from ? "-e" : NULL, stop, NULL};
     struct end_search search = {.last = moved ? 0 : control.checkpoint};
     struct err ended = ERR_INIT; /* it always ends with an error: there is no next record */
     const struct child child = {
