@@ -17,6 +17,8 @@
 #define PASSWORD_MOST 99U /* Aurora's; 128 elsewhere */
 #define REPLICATION_LENGTH 40U
 #define NAME_MOST 63U
+#define KEPT_TEXT 2048U /* bytes: longer than any ARN */
+#define KEPT_ITEMS 50U
 
 /* ---- engines, classes, names ---- */
 
@@ -254,6 +256,31 @@ void rds_keep(const json_t *in, const struct rds_kept *kept, size_t count, json_
     }
 }
 
+/* What is kept has a size: a text, or each of a list's. */
+static int judge_size(struct aws_call *call, const json_t *in, const char *member, struct err *err)
+{
+    const json_t *value = json_object_get(in, member);
+    bool fits = json_string_length(value) <= KEPT_TEXT && json_array_size(value) <= KEPT_ITEMS;
+    for (size_t i = 0; fits && i < json_array_size(value); i++) {
+        fits = json_string_length(json_array_get(value, i)) <= KEPT_TEXT;
+    }
+    return fits ? 0
+                : rds_invalid(call, err,
+                              "The parameter %s is too long: texts have up to %u bytes, lists up "
+                              "to %u items.",
+                              member, KEPT_TEXT, KEPT_ITEMS);
+}
+
+static int judge_sizes(struct aws_call *call, const json_t *in, const struct rds_kept *kept,
+                       size_t count, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = judge_size(call, in, kept[i].from, err);
+    }
+    return rc;
+}
+
 int rds_judge_kept(struct aws_call *call, const json_t *in, struct err *err)
 {
     static const struct {
@@ -266,7 +293,9 @@ int rds_judge_kept(struct aws_call *call, const json_t *in, struct err *err)
         {"AllocatedStorage", 1, 65536},   {"MonitoringInterval", 0, 60},
     };
     int64_t ignored = 0;
-    int rc = 0;
+    int rc = judge_sizes(call, in, rds_kept_cluster, rds_kept_cluster_count, err);
+    rc = rc == 0 ? judge_sizes(call, in, rds_kept_instance, rds_kept_instance_count, err) : rc;
+    rc = rc == 0 ? judge_size(call, in, "VpcSecurityGroupIds", err) : rc;
     for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(bounds); i++) {
         rc = rds_integer(call, in, bounds[i].member, bounds[i].low, bounds[i].high, 0, &ignored,
                          err);

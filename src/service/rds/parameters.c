@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define STRING_LIMIT 1024U /* bytes; all of a server's fit into its configuration */
+
 /* ---- the table ---- */
 
 const struct rds_parameter *rds_find_parameter(const char *name)
@@ -68,7 +70,15 @@ const char *rds_judge_parameter(struct arena *arena, const struct rds_parameter 
     case RDS_STRING:
         break;
     }
-    return strpbrk(value, "\r\n") == NULL ? NULL : "it may not have line breaks";
+    if (strlen(value) > STRING_LIMIT) {
+        return "it is too long";
+    }
+    for (const char *c = value; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            return "it may not have line breaks or other control characters";
+        }
+    }
+    return NULL;
 }
 
 /* ---- groups ---- */

@@ -52,12 +52,22 @@ const char *rds_judge_setting(const char *key, const char *value)
 
 /* ---- what is set ---- */
 
+/* Of UTF-8 text: limits of tags are in characters. */
+static size_t characters(const char *text)
+{
+    size_t count = 0;
+    for (; *text != '\0'; text++) {
+        count += ((unsigned char)*text & 0xC0U) != 0x80U ? 1 : 0;
+    }
+    return count;
+}
+
 static int judge(struct rds_world *world, enum rds_kind kind, const char *key, const char *value,
                  struct err *err)
 {
-    size_t length = strlen(key);
+    size_t length = characters(key);
     if (length == 0 || length > KEY_LIMIT || strncasecmp(key, "aws:", 4) == 0 ||
-        strlen(value) > VALUE_LIMIT) {
+        characters(value) > VALUE_LIMIT) {
         return rds_invalid(world->call, err,
                            "A tag's key has 1 to %u characters and does not begin with aws:, its "
                            "value has up to %u, unlike '%.64s'.",
