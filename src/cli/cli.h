@@ -190,6 +190,7 @@ enum cli_exit cli_arc_explain(struct cli *cli);
 enum cli_exit cli_db_list(struct cli *cli);
 enum cli_exit cli_db_explain(struct cli *cli);
 enum cli_exit cli_db_lost(struct cli *cli);
+enum cli_exit cli_db_confirm(struct cli *cli);
 enum cli_exit cli_sites(struct cli *cli);
 enum cli_exit cli_site_init(struct cli *cli);
 enum cli_exit cli_site_token(struct cli *cli);

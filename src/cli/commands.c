@@ -96,6 +96,13 @@ const struct cli_command cli_commands[] = {
      .summary = "what failovers lost: how much, since when, and where it is kept",
      .options = {{"name", "NAME", "as above"}, JSON_OPTION},
      .run = cli_db_lost},
+    {.noun = "db",
+     .verb = "confirm-fenced",
+     .summary = "say that a writer which does not end by itself does not write: it was stopped by "
+                "hand, and nothing starts it; waits for the length of its lease first",
+     .arguments = {{"NAME",
+                    "the global cluster, cluster or instance, as `leeward db list` has it"}},
+     .run = cli_db_confirm},
     {.noun = "sites",
      .summary = "the sites of the cluster: where they are, what they serve, who hears whom",
      .options = {JSON_OPTION},

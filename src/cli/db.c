@@ -1,8 +1,12 @@
-/* `leeward db list|explain|lost-writes`: see cli.h. All three ask the same operation of a running
- * daemon and show another part of its answer. */
+/* `leeward db list|explain|lost-writes|confirm-fenced`: see cli.h. The first three ask the same
+ * operation of a running daemon and show another part of its answer. Invariant: nothing is
+ * confirmed of a lease that did not stand still for its length. */
 #include "base/text.h"
+#include "base/time.h"
 #include "cli/cli.h"
 #include "cli/table.h"
+
+#include <time.h>
 
 /* The databases, all or the one that is named; *ret_code says what went wrong when it is NULL. */
 static json_t *ask(struct cli *cli, enum cli_exit *ret_code)
@@ -183,5 +187,67 @@ enum cli_exit cli_db_lost(struct cli *cli)
         return cli_print(cli, &out);
     }
     table_write(&table, &out);
+    return cli_print(cli, &out);
+}
+
+/* ---- confirm-fenced ---- */
+
+static const json_t *find(const json_t *answer, const char *name)
+{
+    const json_t *databases = json_object_get(answer, "Databases");
+    for (size_t i = 0; i < json_array_size(databases); i++) {
+        const json_t *database = json_array_get(databases, i);
+        if (text_equal_nocase(name, cli_text(database, "Name")) ||
+            text_equal(name, cli_text(database, "Id"))) {
+            return database;
+        }
+    }
+    return NULL;
+}
+
+/* A tenth longer, for clocks that run at different speeds. */
+static void wait_for_lease(int64_t length_ms)
+{
+    struct mono until = mono_from_now(length_ms * 11 / 10 * TIME_MS);
+    for (int64_t left = mono_since(until, mono_now()); left > 0;
+         left = mono_since(until, mono_now())) {
+        const struct timespec pause = {.tv_sec = left / TIME_S, .tv_nsec = left % TIME_S};
+        (void)nanosleep(&pause, NULL); /* early: again */
+    }
+}
+
+enum cli_exit cli_db_confirm(struct cli *cli)
+{
+    const char *name = cli->line.arguments[0];
+    enum cli_exit code = CLI_EXIT_OK;
+    json_t *answer = ask(cli, &code);
+    if (answer == NULL) {
+        return code;
+    }
+    const json_t *database = find(answer, name);
+    if (database == NULL) {
+        cli_complain(cli, "there is no database of the name %s", name);
+        return CLI_EXIT_FAILED;
+    }
+    if (!cli_truth(database, "Unfenced")) {
+        cli_complain(cli, "nobody waits for it: the writer of %s ends by itself, or has ended",
+                     name);
+        return CLI_EXIT_FAILED;
+    }
+    wait_for_lease(cli_number(database, "LeaseMilliseconds"));
+    const char *target =
+        arena_printf(cli->arena, "/leeward/database/%s/confirm-fenced", cli_text(database, "Id"));
+    json_t *body =
+        json_pack("{s:I}", "LeaseRevision", (json_int_t)cli_number(database, "LeaseRevision"));
+    code = cli_call(cli, "POST", target, body, NULL);
+    json_decref(body);
+    if (code != CLI_EXIT_OK) {
+        return code;
+    }
+    struct buf out CLEANUP(buf_done);
+    buf_init(&out, 0);
+    buf_printf(&out,
+               "It is recorded that the server of %s does not write: another one is sought.\n",
+               cli_text(database, "Writer"));
     return cli_print(cli, &out);
 }

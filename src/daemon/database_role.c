@@ -135,6 +135,7 @@ static int run(void *argument)
                                              .bin = config->database_bin,
                                              .site = config->site,
                                              .zone = config->database_zone,
+                                             .attach = config->database_attach,
                                              .stop_servers = config->database_stop_servers};
     gather_regions(config, &arena, &settings);
     int rc = open_seal(config, &seal, &err);

@@ -70,6 +70,9 @@
     TEXT(database_zone, "database.zone", "database-zone", "NAME", "", false,                       \
          "hosted zone of Leeward's in which the endpoints of databases are named; default: they "  \
          "are plain addresses")                                                                    \
+    TEXT(database_attach, "database.attach-directory", "database-attach", "DIR", "", false,        \
+         "directory with a file NAME.conf for each database server that somebody else runs; "      \
+         "default: there are none")                                                                \
     FLAG(database_stop_servers, "database.stop-servers", "database-stop-servers", true, true,      \
          "a clean stop of the daemon stops the database servers too; no: they go on, writers "     \
          "until their lease runs out, as for an upgrade of Leeward")                               \

@@ -4,9 +4,11 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "database/agent/internal.h"
+#include "database/fence/lease_file.h"
 #include "database/postgres/postgres.h"
 
 #include <errno.h>
@@ -39,6 +41,38 @@ static int lock_directory(const char *directory, int *ret_lock, struct err *err)
     }
     *ret_lock = lock;
     return 0;
+}
+
+static bool is_region(const struct database_agent *agent, const char *name)
+{
+    for (size_t i = 0; i < agent->config.region_count; i++) {
+        if (text_equal(agent->config.regions[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Their lease files are there before they are started: their module wants that. */
+static int load_attachments(struct database_agent *agent, struct err *err)
+{
+    int rc = attach_load(agent->config.attach, agent->config.directory, &agent->arena,
+                         &agent->attachments, err);
+    for (size_t i = 0; rc == 0 && i < agent->attachments.count; i++) {
+        const struct attachment *attachment = &agent->attachments.list[i];
+        struct fence_lease *file = NULL;
+        if (text_empty(attachment->connection) || !is_region(agent, attachment->region)) {
+            continue;
+        }
+        int code = fence_lease_open(attachment->lease_file, true, &file);
+        if (code != 0) {
+            return err_set_errno(err, -code, "the lease file %s", attachment->lease_file);
+        }
+        fence_lease_close(file);
+        log_info("database.attachment", F("name", attachment->name),
+                 F("region", attachment->region), F("lease_file", attachment->lease_file));
+    }
+    return rc;
 }
 
 static void wake(void *context)
@@ -80,7 +114,9 @@ int database_agent_start(const struct database_agent_config *config,
              ? rc
              : postgres_find(config->bin, &agent->arena, &agent->binaries, &agent->version, err);
     rc = rc != 0 ? rc : postgres_find_module("", &agent->arena, &agent->module, err);
+    rc = rc != 0 ? rc : load_attachments(agent, err);
     rc = rc != 0 ? rc : leases_start(&leases, &agent->leases, err);
+    rc = rc != 0 ? rc : fencer_start(agent, &agent->fencer, err);
     rc = rc != 0 ? rc : publisher_start(config->store, &agent->publisher, err);
     rc = rc != 0 ? rc : view_start(config->store, wake, agent, &agent->view, err);
     rc = rc != 0 ? rc : start_snapshots(agent, err);
@@ -102,6 +138,7 @@ void database_agent_stop(struct database_agent *take_agent)
     }
     stop_snapshots(take_agent); /* before the servers that they are taken of */
     groups_stop(take_agent);
+    fencer_stop(take_agent->fencer);
     publisher_stop(take_agent->publisher);
     leases_stop(take_agent->leases);
     view_stop(take_agent->view);

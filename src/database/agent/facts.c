@@ -120,13 +120,18 @@ static void see_running(struct worker *worker, struct worker_sight *sight)
     struct err err = ERR_INIT;
     const struct postgres_limit limit = {.until = mono_from_now(OBSERVE_MS * TIME_MS),
                                          .interrupt = worker->hands.interrupt};
-    struct database_facts *facts = &sight->facts;
     if (postgres_observe(worker->hands.link, &limit, &sight->view, &err) == 0) {
         sight->viewed = true;
     }
-    if (!sight->viewed) {
-        return;
+    if (sight->viewed) {
+        worker_take_view(worker);
     }
+}
+
+void worker_take_view(struct worker *worker)
+{
+    struct worker_sight *sight = &worker->sight;
+    struct database_facts *facts = &sight->facts;
     const struct postgres_view *view = &sight->view;
     facts->process = view->recovery ? DATABASE_PROCESS_READER : DATABASE_PROCESS_WRITER;
     facts->system_id = view->system_id;
@@ -185,15 +190,13 @@ static const struct model_database_member *self_of(const struct view_group *grou
     return found != NULL ? &found->member : NULL;
 }
 
-void worker_see(struct worker *worker, const struct view_group *group)
+/* A server of our own. */
+static void see_own(struct worker *worker)
 {
     struct err err = ERR_INIT;
     bool running = false;
     struct worker_sight *sight = &worker->sight;
     struct database_facts *facts = &sight->facts;
-    const struct worker_notes *notes = &worker->notes;
-    const struct model_database_member *member = self_of(group, worker->member);
-    struct database_facts before = *facts;
     IGNORE_RESULT(hands_look(&worker->hands, &running, &err)); /* not running is what we see then */
     if (worker->hands.process.pid != sight->pid) {
         sight->pid = worker->hands.process.pid;
@@ -204,16 +207,10 @@ void worker_see(struct worker *worker, const struct view_group *group)
     facts->data = data_of(worker);
     facts->process = process_of(worker, sight);
     facts->standby = has_signal(worker);
-    facts->followers = NULL;
-    facts->follower_count = 0;
-    facts->lag_ms = -1;
-    facts->receiving = false;
-    facts->paused = false;
-    facts->clean = false;
     if (facts->process == DATABASE_PROCESS_READER || facts->process == DATABASE_PROCESS_WRITER) {
         see_running(worker, sight);
     } else if (facts->process == DATABASE_PROCESS_DOWN ||
-               (facts->process == DATABASE_PROCESS_STOPPING && notes->closed != 0)) {
+               (facts->process == DATABASE_PROCESS_STOPPING && worker->notes.closed != 0)) {
         see_files(worker, sight);
         facts->clean = sight->controlled && sight->control.clean;
         facts->end = sight->controlled ? sight->end : 0;
@@ -221,6 +218,27 @@ void worker_see(struct worker *worker, const struct view_group *group)
             sight->controlled ? MAX(sight->control.timeline, worker->notes.timeline) : 0;
         facts->system_id = sight->controlled ? sight->control.system_id : 0;
         facts->replayed_all = false;
+    }
+}
+
+void worker_see(struct worker *worker, const struct view_group *group)
+{
+    struct worker_sight *sight = &worker->sight;
+    struct database_facts *facts = &sight->facts;
+    const struct worker_notes *notes = &worker->notes;
+    const struct model_database_member *member = self_of(group, worker->member);
+    bool own = worker->hands.kind == &hands_managed;
+    struct database_facts before = *facts;
+    facts->followers = NULL;
+    facts->follower_count = 0;
+    facts->lag_ms = -1;
+    facts->receiving = false;
+    facts->paused = false;
+    facts->clean = false;
+    if (own) {
+        see_own(worker);
+    } else {
+        worker_see_attached(worker, group);
     }
     if (facts->process != before.process || before.since.ns == 0) {
         facts->since = boot_now();
@@ -245,8 +263,9 @@ void worker_see(struct worker *worker, const struct view_group *group)
         member != NULL && notes->configured != 0 &&
         notes->configured ==
             worker_fingerprint(group, member, facts->process == DATABASE_PROCESS_WRITER);
-    facts->stopping = atomic_load(&worker->ending) && atomic_load(&worker->stop_server);
-    facts->stuck = notes->stuck;
+    facts->stopping = atomic_load(&worker->ending) && atomic_load(&worker->stop_server) &&
+                      (own || facts->process == DATABASE_PROCESS_WRITER || before.stopping);
+    facts->stuck = own || notes->stuck[0] != '\0' ? notes->stuck : worker->hands.attached.trouble;
 }
 
 void worker_fill_view(const struct view_group *group, const char *self, struct arena *arena,
@@ -315,7 +334,7 @@ void worker_publish(struct worker *worker, const struct view_group *group,
     struct model_database_seen seen = {
         .site = worker->agent->config.site,
         .condition = database_condition(view, facts),
-        .message = waits ? "" : order->sentence,
+        .message = waits ? worker->hands.attached.trouble : order->sentence,
         .action = waits ? "" : database_action_name(order->action),
         .system_id = facts->system_id,
         .timeline = facts->timeline,

@@ -31,6 +31,37 @@ void groups_wake(struct database_agent *agent)
 
 /* ---- what regions offer ---- */
 
+static struct model_database_attachment *attachments_of(const struct database_agent *agent,
+                                                        const char *region, struct arena *arena,
+                                                        size_t *ret_count)
+{
+    const struct attachments *all = &agent->attachments;
+    struct model_database_attachment *list = arena_array(arena, all->count + 1, sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct attachment *one = &all->list[i];
+        if (text_equal(one->region, region) && !text_empty(one->connection)) {
+            list[count++] = (struct model_database_attachment){
+                .name = one->name, .address = one->address, .port = one->port};
+        }
+    }
+    *ret_count = count;
+    return list;
+}
+
+/* It has servers: its own, or attached ones. */
+static bool is_served(const struct database_agent *agent,
+                      const struct database_agent_region *region)
+{
+    for (size_t i = 0; i < agent->attachments.count; i++) {
+        const struct attachment *one = &agent->attachments.list[i];
+        if (text_equal(one->region, region->name) && !text_empty(one->connection)) {
+            return true;
+        }
+    }
+    return region->address_count != 0;
+}
+
 static int put_regions(struct database_agent *agent, struct err *err)
 {
     struct arena arena CLEANUP(arena_done);
@@ -39,15 +70,20 @@ static int put_regions(struct database_agent *agent, struct err *err)
     struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
     for (size_t i = 0; i < agent->config.region_count; i++) {
         const struct database_agent_region *region = &agent->config.regions[i];
+        size_t attached = 0;
+        struct model_database_attachment *attachments =
+            attachments_of(agent, region->name, &arena, &attached);
         const struct model_database_region record = {.region = region->name,
                                                      .site = agent->config.site,
                                                      .engine_version = agent->version,
                                                      .addresses = region->addresses,
                                                      .address_count = region->address_count,
-                                                     .zone = agent->config.zone};
+                                                     .zone = agent->config.zone,
+                                                     .attachments = attachments,
+                                                     .attachment_count = attached};
         const char *value = model_database_region_encode(
             &arena, &record, &(const struct model_stored){.value = NULL});
-        if (region->address_count != 0) {
+        if (is_served(agent, region)) {
             store_txn_put(txn, model_database_region_key(&arena, region->name), value,
                           strlen(value));
         }
@@ -61,7 +97,7 @@ static bool is_ours(const struct database_agent *agent, const struct model_datab
 {
     for (size_t i = 0; i < agent->config.region_count; i++) {
         if (text_equal(agent->config.regions[i].name, member->region) &&
-            agent->config.regions[i].address_count != 0) {
+            is_served(agent, &agent->config.regions[i])) {
             return true;
         }
     }

@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "database/agent/attach.h"
 #include "database/fence/lease_file.h"
 
 #include <errno.h>
@@ -26,7 +27,6 @@
 #define CALL_S 10
 #define PROMOTE_S 300
 #define CHECKPOINT_S 600
-#define SYNCHRONOUS_TEXT 2048U
 
 static struct postgres_limit limit_of(const struct hands *hands, int64_t seconds)
 {
@@ -49,9 +49,9 @@ int hands_password(const struct seal *seal, const struct view_group *group,
     return rc != 0 ? err_wrap(err, "the password of the replication role") : 0;
 }
 
-static void fill_upstream(const struct hands *hands, const struct model_database_member *member,
-                          const struct secret *password, char slot[POSTGRES_NAME],
-                          struct postgres_upstream *ret_upstream)
+void hands_fill_upstream(const struct hands *hands, const struct model_database_member *member,
+                         const struct secret *password, char slot[POSTGRES_NAME],
+                         struct postgres_upstream *ret_upstream)
 {
     *ret_upstream = (struct postgres_upstream){.address = ""};
     if (member != NULL) {
@@ -88,7 +88,9 @@ int hands_open_lease(struct hands *hands, struct err *err)
         return 0;
     }
     char *run CLEANUP(memory_cleanup) = memory_printf("%s/run", hands->server.directory);
-    char *path CLEANUP(memory_cleanup) = memory_printf("%s/lease", run);
+    char *path CLEANUP(memory_cleanup) = hands->attachment != NULL
+                                             ? memory_strdup(hands->attachment->lease_file)
+                                             : memory_printf("%s/lease", run);
     int rc = make_folder(hands->server.directory, err);
     rc = rc != 0 ? rc : make_folder(run, err);
     if (rc != 0) {
@@ -140,20 +142,19 @@ static int managed_copy(struct hands *hands, const struct view_group *group,
     if (rc != 0) {
         return rc;
     }
-    fill_upstream(hands, upstream, &password, slot, &from);
+    hands_fill_upstream(hands, upstream, &password, slot, &from);
     return postgres_copy(&hands->server, &from, &limit, ret_bytes, err);
 }
 
-/* synchronous_standby_names: one of these. */
-static void name_synchronous(const struct hands_settings *settings, char out[SYNCHRONOUS_TEXT])
+void hands_name_synchronous(const struct hands_settings *settings, char out[HANDS_SYNCHRONOUS])
 {
     struct buf text;
-    buf_init(&text, SYNCHRONOUS_TEXT - 1);
+    buf_init(&text, HANDS_SYNCHRONOUS - 1);
     for (size_t i = 0; i < settings->synchronous_count; i++) {
         buf_printf(&text, "%s\"%s\"", i == 0 ? "ANY 1 (" : ", ", settings->synchronous[i]);
     }
     buf_puts(&text, settings->synchronous_count != 0 ? ")" : "");
-    IGNORE_RESULT(text_copy(out, SYNCHRONOUS_TEXT, buf_failed(&text) ? "" : buf_text(&text)));
+    IGNORE_RESULT(text_copy(out, HANDS_SYNCHRONOUS, buf_failed(&text) ? "" : buf_text(&text)));
     buf_done(&text);
 }
 
@@ -163,14 +164,14 @@ static int managed_configure(struct hands *hands, const struct view_group *group
 {
     struct secret password CLEANUP(secret_wipe);
     char slot[POSTGRES_NAME];
-    char synchronous[SYNCHRONOUS_TEXT];
+    char synchronous[HANDS_SYNCHRONOUS];
     bool changed = false;
     password.length = 0;
     int rc = settings->upstream != NULL ? hands_password(hands->seal, group, &password, err) : 0;
     if (rc != 0) {
         return rc;
     }
-    name_synchronous(settings, synchronous);
+    hands_name_synchronous(settings, synchronous);
     struct postgres_config config = {.standby = settings->standby,
                                      .plain = settings->plain,
                                      .synchronous = synchronous,
@@ -178,7 +179,7 @@ static int managed_configure(struct hands *hands, const struct view_group *group
                                                group->group.mode == MODEL_DATABASE_SYNCHRONOUS,
                                      .settings = member->settings,
                                      .setting_count = member->setting_count};
-    fill_upstream(hands, settings->upstream, &password, slot, &config.upstream);
+    hands_fill_upstream(hands, settings->upstream, &password, slot, &config.upstream);
     rc = postgres_configure(&hands->server, &config, &changed, err);
     if (rc == 0 && changed && hands->process.pid != 0 && !postgres_process_ended(&hands->process)) {
         struct postgres_limit limit = limit_of(hands, CALL_S);
@@ -299,7 +300,7 @@ static int managed_fork(struct hands *hands, const struct view_group *group,
     if (rc != 0) {
         return rc;
     }
-    fill_upstream(hands, upstream, &password, slot, &from);
+    hands_fill_upstream(hands, upstream, &password, slot, &from);
     return postgres_fork(&hands->server, &from, &limit, ret_fork, err);
 }
 
@@ -317,7 +318,7 @@ static int managed_put_aside(struct hands *hands, const struct view_group *group
     if (rc != 0) {
         return rc;
     }
-    fill_upstream(hands, upstream, &password, slot, &from);
+    hands_fill_upstream(hands, upstream, &password, slot, &from);
     rc = postgres_fork(&hands->server, &from, &limit, &fork, err);
     rc = rc != 0 ? rc
                  : postgres_lost_writes(&hands->server, fork, &from, &limit, arena, ret_lost, err);
@@ -337,25 +338,15 @@ static int managed_rewind(struct hands *hands, const struct view_group *group,
     if (rc != 0) {
         return rc;
     }
-    fill_upstream(hands, upstream, &password, slot, &from);
+    hands_fill_upstream(hands, upstream, &password, slot, &from);
     return postgres_rewind(&hands->server, &from, &limit, err);
 }
 
 /* A line is "parent<tab>16/B374D848<tab>reason"; the last one is the timeline's own. */
-static void managed_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_parent,
-                           model_lsn *ret_fork)
+void hands_parse_history(char *text, uint32_t *ret_parent, model_lsn *ret_fork)
 {
-    char text[HISTORY_LIMIT + 1];
-    char *path CLEANUP(memory_cleanup) =
-        memory_printf("%s/data/pg_wal/%08X.history", hands->server.directory, timeline);
     *ret_parent = 0;
     *ret_fork = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = file >= 0 ? read(file, text, HISTORY_LIMIT) : 0;
-    if (file >= 0) {
-        (void)close(file); /* only read */
-    }
-    text[MAX(size, 0)] = '\0';
     for (char *line = text; line != NULL;) { /* PostgreSQL leaves lines empty */
         char *next = strchr(line, '\n');
         if (next != NULL) {
@@ -376,6 +367,21 @@ static void managed_parent(const struct hands *hands, uint32_t timeline, uint32_
         }
         line = next;
     }
+}
+
+static void managed_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_parent,
+                           model_lsn *ret_fork)
+{
+    char text[HISTORY_LIMIT + 1];
+    char *path CLEANUP(memory_cleanup) =
+        memory_printf("%s/data/pg_wal/%08X.history", hands->server.directory, timeline);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file >= 0 ? read(file, text, HISTORY_LIMIT) : 0;
+    if (file >= 0) {
+        (void)close(file); /* only read */
+    }
+    text[MAX(size, 0)] = '\0';
+    hands_parse_history(text, ret_parent, ret_fork);
 }
 
 static int managed_discard(struct hands *hands, struct err *err)

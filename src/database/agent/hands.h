@@ -18,9 +18,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define HANDS_SYNCHRONOUS 2048U /* bytes of a server's synchronous_standby_names */
+
+struct attachment;
 struct fence_lease;
 
 struct hands_kind;
+
+/* What is known of a server that somebody else runs, besides facts. */
+struct hands_attached {
+    bool running;        /* it answered when it was looked at last */
+    bool module;         /* loaded, with our lease file, by the process that began at `started` */
+    struct wall started; /* 0: of none */
+    struct mono heard;   /* when it answered last */
+    struct mono asked;   /* when its status was asked for; 0: it must be asked again */
+    bool down;           /* what its status said */
+    bool known;          /* it said something */
+    bool has_data;       /* down: it has, and `control` is of them */
+    bool discarded;      /* its data are to be replaced */
+    struct postgres_control control;
+    model_lsn end; /* of its log, as far as known */
+    uint32_t timeline;
+    uint64_t system_id;
+    bool standby; /* as it was configured last */
+    char synchronous[HANDS_SYNCHRONOUS];
+    int64_t epoch;     /* of the group's lease */
+    char trouble[256]; /* why nothing is done to it; "" */
+};
 
 /* A server as its worker has it. */
 struct hands {
@@ -29,8 +53,10 @@ struct hands {
     struct postgres server;
     struct postgres_process process;
     struct postgres_link *link;
-    struct fence_lease *file; /* NULL until there is a directory */
-    int interrupt;            /* readable: what is under way is to end */
+    struct fence_lease *file;            /* NULL until there is a directory */
+    const struct attachment *attachment; /* NULL: ours, or it is not known here */
+    struct hands_attached attached;
+    int interrupt; /* readable: what is under way is to end */
 };
 
 /* The password of the group's replication role. The caller wipes it. */
@@ -101,6 +127,17 @@ int hands_remove(struct hands *hands, struct err *err) MUST_CHECK;
 void hands_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_parent,
                   model_lsn *ret_fork);
 
+/* ---- for both kinds ---- */
+
+/* member NULL: nobody. */
+void hands_fill_upstream(const struct hands *hands, const struct model_database_member *member,
+                         const struct secret *password, char slot[POSTGRES_NAME],
+                         struct postgres_upstream *ret_upstream);
+/* synchronous_standby_names: one of these. */
+void hands_name_synchronous(const struct hands_settings *settings, char out[HANDS_SYNCHRONOUS]);
+/* Of a history file's text, which is changed: whose timeline forked, and where; 0 and 0. */
+void hands_parse_history(char *text, uint32_t *ret_parent, model_lsn *ret_fork);
+
 /* ---- kinds ---- */
 
 /* The functions above that are not the same for all servers. */
@@ -133,6 +170,11 @@ struct hands_kind {
                    model_lsn *ret_fork);
 };
 
-extern const struct hands_kind hands_managed;
+extern const struct hands_kind hands_managed;  /* hands.c */
+extern const struct hands_kind hands_attached; /* attached.c */
+
+/* attached.c: asks how an attached server is that does not answer: hands.attached.known and below.
+ * Not more often than every now and then, unless something was done to it. */
+void attached_ask(struct hands *hands);
 
 #endif

@@ -5,6 +5,8 @@
 #include "base/arena.h"
 #include "base/macro.h"
 #include "database/agent/agent.h"
+#include "database/agent/attach.h"
+#include "database/agent/fencer.h"
 #include "database/agent/leases.h"
 #include "database/agent/publisher.h"
 #include "database/agent/snapshots.h"
@@ -25,6 +27,8 @@ struct database_agent {
     const char *binaries;
     const char *version;
     const char *module;
+    struct attachments attachments;
+    struct fencer *fencer;
     int lock; /* on the directory */
     struct view *view;
     struct leases *leases;

@@ -220,7 +220,9 @@ static int keep_aside(struct worker *worker, const struct view_group *group,
     const char *name = arena_printf(&arena, "epoch-%lld", (long long)group->group.epoch);
     int rc = hands_put_aside(&worker->hands, group, upstream, name, &arena, &lost, err);
     const char *aside = arena_printf(&arena, "%s/aside/%s", worker->hands.server.directory, name);
-    rc = rc != 0 ? rc : worker_complete_loss(worker, group, &lost, aside, err);
+    if (rc == 0 && lost.total >= 0) { /* else it is not known, and stays so */
+        rc = worker_complete_loss(worker, group, &lost, aside, err);
+    }
     if (rc == 0) {
         worker->notes.aside = true;
     }

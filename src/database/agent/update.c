@@ -18,6 +18,19 @@ static void freshen(const struct worker *worker, struct database_view *view)
     if (worker->renewing && held.standing == LEASE_HELD && held.revision > view->lease_revision) {
         view->lease_revision = held.revision;
     }
+    view->fenced = fencer_done(worker->agent->fencer, worker->group, view->lease_revision);
+}
+
+/* Asks for the fence of a writer that does not end by itself, where this agent can. */
+static void want_fence(const struct worker *worker, const struct view_group *group,
+                       const struct database_view *view, struct mono *again)
+{
+    struct mono due = {.ns = INT64_MAX};
+    const struct view_member *self = view_member_find(group, worker->member);
+    if (database_wants_fence(view, &due) && self != NULL) {
+        fencer_ask(worker->agent->fencer, group, self->member.region);
+    }
+    again->ns = MIN(again->ns, due.ns);
 }
 
 static void put_event(struct store_txn *txn, struct arena *arena,
@@ -188,6 +201,7 @@ void worker_update(struct worker *worker, const struct view_group *group, struct
         lease_note(worker->agent->leases, worker->hold, group->group.lease_ms,
                    worker->sight.facts.end, worker->sight.facts.timeline);
     }
+    want_fence(worker, group, &view, ret_again);
     if (update.transition == DATABASE_TRANSITION_NONE) {
         return;
     }
@@ -217,6 +231,7 @@ void worker_update_for_busy(struct worker *worker, const struct view_group *grou
         return;
     }
     worker_fill_view(group, worker->member, &arena, &view);
+    view.fenced = fencer_done(worker->agent->fencer, worker->group, view.lease_revision);
     database_group_next(&view, facts, &arena, &update);
     if (update.transition != DATABASE_TRANSITION_NONE && !update.holds &&
         commit(worker, group, &view, &update, &arena, &revision, &err) == 0) {

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "base/time.h"
+#include "database/agent/attach.h"
 #include "database/agent/notes.h"
 #include "database/agent/worker_internal.h"
 #include "database/fence/lease_file.h"
@@ -55,7 +56,16 @@ static void describe(struct worker *worker, const struct model_database_member *
         .address = arena_strdup(arena, member->address),
         .port = member->port};
     postgres_link_free(worker->hands.link);
-    worker->hands.link = postgres_link_new(&worker->hands.server);
+    if (text_empty(member->attached)) {
+        worker->hands.link = postgres_link_new(&worker->hands.server);
+    } else {
+        const struct attachment *known = attach_find(&agent->attachments, member->attached);
+        bool usable = known != NULL && !text_empty(known->connection);
+        worker->hands.kind = &hands_attached;
+        worker->hands.attachment = usable ? known : NULL;
+        worker->hands.link = usable ? postgres_link_new_to(known->connection, known->lease_file)
+                                    : postgres_link_new_to("", "");
+    }
     worker->described = true;
 }
 
@@ -92,7 +102,8 @@ static void open_lease(struct worker *worker)
 {
     char *run CLEANUP(memory_cleanup) = memory_printf("%s/run", worker->hands.server.directory);
     struct err err = ERR_INIT;
-    if (worker->hands.file == NULL && access(run, F_OK) == 0) {
+    bool there = worker->hands.attachment != NULL || access(run, F_OK) == 0;
+    if (worker->hands.file == NULL && there) {
         IGNORE_RESULT(hands_open_lease(&worker->hands, &err)); /* said where it is needed */
     }
 }
@@ -250,7 +261,9 @@ static void turn(struct worker *worker, const struct view_group *group)
     arena_init(&arena, 0);
     open_lease(worker);
     worker_see(worker, group);
-    notes_keep(worker, group);
+    if (worker->hands.kind == &hands_managed) {
+        notes_keep(worker, group);
+    }
     worker_update(worker, group, &again, &committed);
     if (committed) {
         return; /* the picture is another one */
@@ -336,7 +349,9 @@ void worker_look(struct worker *worker, const struct view_group *group)
     thread_lock(&worker->mutex);
     bool busy = worker->busy;
     if (busy && view_member_find(group, worker->member) != NULL) {
-        worker->facts.stopping = atomic_load(&worker->ending) && atomic_load(&worker->stop_server);
+        worker->facts.stopping = atomic_load(&worker->ending) &&
+                                 atomic_load(&worker->stop_server) &&
+                                 (worker->hands.kind == &hands_managed || worker->facts.stopping);
         decide_for_busy(worker, group, &worker->facts, worker->action, worker->action_upstream);
         worker_update_for_busy(worker, group, &worker->facts);
     }

@@ -94,6 +94,10 @@ struct worker {
 
 /* facts.c: looks at the server. Fills worker->sight. */
 void worker_see(struct worker *worker, const struct view_group *group);
+/* Takes over what was observed of a server that runs (sight.view). */
+void worker_take_view(struct worker *worker);
+/* attached_facts.c: the same as worker_see does of a server of our own. */
+void worker_see_attached(struct worker *worker, const struct view_group *group);
 /* What the records and times are to core. The arrays live in the arena. */
 void worker_fill_view(const struct view_group *group, const char *self, struct arena *arena,
                       struct database_view *ret_view);

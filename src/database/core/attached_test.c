@@ -238,7 +238,7 @@ static void explain_says_what_hands_must_do(void **state)
     const char *text = database_explain(&view, NULL, &arena);
     assert_non_null(strstr(text, "does not end by itself, so nobody takes over"));
     assert_non_null(strstr(text, "attachment site"));
-    assert_non_null(strstr(text, "leeward db confirm-fenced --name orders"));
+    assert_non_null(strstr(text, "leeward db confirm-fenced orders"));
     /* Who has not watched the lease goes by what is written in it. */
     view.lease_since = view.now;
     view.wall.ns = 100 * TIME_S;

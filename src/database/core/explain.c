@@ -58,7 +58,7 @@ static void say_unfenced(const struct core *core, struct buf *out)
                "The server of %s does not end by itself, so nobody takes over before it is certain "
                "that it does not write. The fence command of its attachment %s makes that certain, "
                "where a region's agent has one; else stop the server by hand, make sure that "
-               "nothing starts it, and say so: leeward db confirm-fenced --name %s\n",
+               "nothing starts it, and say so: leeward db confirm-fenced %s\n",
                core_name(core, core->lease->holder), text_empty(attached) ? "" : attached,
                core->group->name);
 }

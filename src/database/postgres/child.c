@@ -53,8 +53,10 @@ static int plan_make(const struct postgres *server, const struct child *child, s
                      struct err *err)
 {
     *plan = (struct plan){.input = -1, .output = -1, .errors = -1, .failure = -1};
-    int length =
-        snprintf(plan->program, sizeof(plan->program), "%s/%s", server->binaries, child->program);
+    int length = child->program[0] == '/'
+                     ? snprintf(plan->program, sizeof(plan->program), "%s", child->program)
+                     : snprintf(plan->program, sizeof(plan->program), "%s/%s", server->binaries,
+                                child->program);
     if (length < 0 || (size_t)length >= sizeof(plan->program)) {
         return err_set(err, ERR_LIMIT, "the path of %s is too long", child->program);
     }
@@ -241,6 +243,7 @@ struct run {
     struct buf *text;   /* all that it says; or NULL */
     child_line on_line; /* or NULL */
     void *context;
+    bool leaves;
     struct buf line;
     struct buf last; /* the last line with something in it */
 };
@@ -321,6 +324,18 @@ static void give_input(struct run *run)
     }
 }
 
+/* What it said before it ended, when others may have its output open. */
+static int take_rest(struct run *run, bool *ret_over, struct err *err)
+{
+    int r = 0;
+    struct pollfd fd = {.fd = run->output, .events = POLLIN};
+    while (r == 0 && !*ret_over && poll(&fd, 1, 0) == 1) {
+        r = take_output(run, ret_over, err);
+    }
+    *ret_over = true;
+    return r == 0 ? take_line(run, err) : r;
+}
+
 /* Until it has ended and everything that it said was read. */
 static int run_serve(struct run *run, const struct postgres_limit *limit, const char *name,
                      int *ret_status, struct err *err)
@@ -340,6 +355,10 @@ static int run_serve(struct run *run, const struct postgres_limit *limit, const 
         }
         if (fds[1].revents != 0) {
             ended = true;
+            r = run->leaves && !over ? take_rest(run, &over, err) : 0;
+            if (r < 0) {
+                return r;
+            }
         }
         if (fds[2].revents != 0) {
             give_input(run);
@@ -415,6 +434,7 @@ static int run_child(const struct postgres *server, const struct child *child,
     run->input_fd = -1;
     run->process = POSTGRES_PROCESS_NONE;
     run->input = child->input;
+    run->leaves = child->leaves;
     run->input_left = child->input != NULL ? strlen(child->input) : 0;
     buf_init(&run->line, LINE_LIMIT + 1);
     buf_init(&run->last, LINE_LIMIT + 1);

@@ -57,12 +57,13 @@ int limit_check(const struct postgres_limit *limit, const char *what, struct err
 /* ---- child.c ---- */
 
 struct child {
-    const char *program;          /* name below server->binaries */
+    const char *program;          /* name below server->binaries, or a whole path */
     const char *const *arguments; /* without the name; ended by NULL */
     const char *const *settings;  /* "NAME=value" for its environment; NULL: none */
     const char *input;            /* what it reads from its standard input; NULL: nothing */
     bool keep_errors;             /* its standard error goes to the output, not to the log */
     bool no_log;                  /* there is no folder for a log */
+    bool leaves; /* what it started may go on, with its output open: its own end is enough */
 };
 
 /* Runs the program to its end as the server's user, in a session of its own; what it says goes to
@@ -120,6 +121,10 @@ struct pg_result; /* PGresult */
 int sql_connect(const char *const *keywords, const char *const *values,
                 const struct postgres_limit *limit, struct pg_conn **ret_conn, struct err *err)
     MUST_CHECK;
+/* By a connection string of the operator's, with these options of the server's. */
+int sql_connect_string(const char *conninfo, const char *options,
+                       const struct postgres_limit *limit, struct pg_conn **ret_conn,
+                       struct err *err) MUST_CHECK;
 void sql_close(struct pg_conn *take_conn);
 /* One statement; parameters as text, may be NULL when count is 0. Any error of the server is
  * ERR_UNAVAILABLE with its message; sqlstate (6 bytes) may be NULL. The connection is of no use

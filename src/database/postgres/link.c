@@ -22,6 +22,7 @@ static const char options[] =
 
 struct postgres_link {
     struct pg_conn *conn; /* NULL: none */
+    char *conninfo;       /* of a server that somebody else runs; else NULL */
     char socket[PATH_SIZE];
     char lease[PATH_SIZE];
     char port[8];
@@ -42,6 +43,18 @@ struct postgres_link *postgres_link_new(const struct postgres *server)
     return link;
 }
 
+struct postgres_link *postgres_link_new_to(const char *conninfo, const char *lease)
+{
+    struct postgres_link *link = calloc(1, sizeof(*link));
+    char *copy = strdup(conninfo);
+    if (link == NULL || copy == NULL) {
+        abort(); /* a size of ours */
+    }
+    link->conninfo = copy;
+    (void)snprintf(link->lease, sizeof(link->lease), "%s", lease); /* one too long fits no server */
+    return link;
+}
+
 void postgres_link_drop(struct postgres_link *link)
 {
     sql_close(link->conn);
@@ -59,6 +72,7 @@ void postgres_link_free(struct postgres_link *take_link)
 {
     if (take_link != NULL) {
         postgres_link_drop(take_link);
+        free(take_link->conninfo);
         free(take_link);
     }
 }
@@ -75,6 +89,9 @@ int postgres_link_ready(struct postgres_link *link, const struct postgres_limit 
         return 0;
     }
     postgres_link_drop(link);
+    if (link->conninfo != NULL) {
+        return sql_connect_string(link->conninfo, options, limit, &link->conn, err);
+    }
     const char *keywords[] = {"host",     "port",    "user",    "dbname", "application_name",
                               "passfile", "sslmode", "options", NULL};
     const char *values[] = {link->socket,   link->port, POSTGRES_ADMIN,

@@ -99,7 +99,8 @@ int postgres_apply(struct postgres_link *link, const struct postgres_process *pr
     char now[64];
     int r = load_time(link, limit, before, err);
     if (r == 0) {
-        r = postgres_reload(process, err);
+        r = process != NULL ? postgres_reload(process, err)
+                            : run_command(link, "select pg_reload_conf()", limit, err);
     }
     while (r == 0) { /* our own backend reads the files between two statements, like all */
         r = load_time(link, limit, now, err);

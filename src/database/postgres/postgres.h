@@ -364,7 +364,8 @@ int postgres_wait_received(struct postgres_link *link, model_lsn lsn,
 int postgres_cut(struct postgres_link *link, const struct postgres_process *process,
                  const struct postgres_limit *limit, model_lsn *ret_received, struct err *err)
     MUST_CHECK;
-/* After postgres_configure: reloads and waits until the files were read. */
+/* After postgres_configure: reloads and waits until the files were read. Here and in postgres_cut,
+ * process NULL: it is told by a statement. */
 int postgres_apply(struct postgres_link *link, const struct postgres_process *process,
                    const struct postgres_limit *limit, struct err *err) MUST_CHECK;
 
@@ -386,6 +387,58 @@ int postgres_set_passwords(struct postgres_link *link, const char *master, const
 int postgres_setting_errors(struct postgres_link *link, const struct postgres_limit *limit,
                             struct arena *arena, const char **ret_errors, struct err *err)
     MUST_CHECK;
+
+/* ---- servers that somebody else runs: foreign.c ----
+ *
+ * They are reached by a connection string, as a superuser; programs of their owner's do what no
+ * statement can. Of `struct postgres` only directory (for a log), binaries and name count. */
+
+/* As postgres_link_new. lease: the path of the lease file that its module is to have. */
+struct postgres_link *postgres_link_new_to(const char *conninfo, const char *lease);
+/* Whether the server has loaded the module, with the link's lease file. */
+int postgres_module(struct postgres_link *link, const struct postgres_limit *limit,
+                    bool *ret_loaded, struct err *err) MUST_CHECK;
+/* ALTER SYSTEM, where the setting is another one: *changed becomes true; then postgres_apply. */
+int postgres_alter(struct postgres_link *link, const char *name, const char *value,
+                   const struct postgres_limit *limit, bool *changed, struct err *err) MUST_CHECK;
+/* What primary_conninfo is to be: with the password in it, since there is no file of ours there.
+ * An upstream without an address: "". The buffer keeps a secret. */
+void postgres_upstream_string(const struct postgres *server,
+                              const struct postgres_upstream *upstream, struct buf *out);
+/* Makes the timelines between taken, so that a promotion chooses `timeline`. */
+int postgres_reserve(struct postgres_link *link, uint32_t from, uint32_t timeline,
+                     const struct postgres_limit *limit, struct err *err) MUST_CHECK;
+/* pg_promote, and waits until it accepts writes. Done already: 0. */
+int postgres_promote_by_statement(struct postgres_link *link, const struct postgres_limit *limit,
+                                  struct err *err) MUST_CHECK;
+/* Until it does, after a promotion by other means. */
+int postgres_wait_promoted(struct postgres_link *link, const struct postgres_limit *limit,
+                           struct err *err) MUST_CHECK;
+/* The text of a timeline's history file. */
+int postgres_history(struct postgres_link *link, uint32_t timeline,
+                     const struct postgres_limit *limit, struct buf *ret_text, struct err *err)
+    MUST_CHECK;
+/* What pg_controldata said, in English; with a line "standby.signal: present" the data are a
+ * standby's, whatever they were when they were copied. ERR_INVALID says what is missing. */
+int postgres_control_parse(const char *text, struct postgres_control *ret_control, struct err *err)
+    MUST_CHECK;
+/* postgres_fork for a server whose log ends there, on this timeline, by what is known of it. */
+int postgres_fork_at(const struct postgres *server, const struct postgres_control *control,
+                     model_lsn end, const struct postgres_upstream *upstream,
+                     const struct postgres_limit *limit, model_lsn *ret_fork, struct err *err)
+    MUST_CHECK;
+
+/* A program of the owner's. words: its path and arguments, NULL-ended; at most 32. settings:
+ * "NAME=value", NULL-ended; at most 16. */
+struct postgres_hook {
+    const char *const *words;
+    const char *const *settings;
+};
+/* Runs it to its end; what it leaves running goes on. output: what it said, at most its limit; may
+ * be NULL. *ret_status: its exit status (128 and more: a signal). */
+int postgres_hook_run(const struct postgres *server, const struct postgres_hook *hook,
+                      const struct postgres_limit *limit, struct buf *output, int *ret_status,
+                      struct err *err) MUST_CHECK;
 
 /* ---- the return of an old writer ---- */
 

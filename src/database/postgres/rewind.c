@@ -68,18 +68,15 @@ static int own_history(const struct postgres *server, uint32_t timeline, struct 
     return parse_history(text.data, timeline, history, err);
 }
 
-static int upstream_history(const struct postgres *server, const struct postgres_upstream *upstream,
+static int upstream_history(const struct postgres *server, uint64_t system_id,
+                            const struct postgres_upstream *upstream,
                             const struct postgres_limit *limit, struct history *history,
                             struct err *err)
 {
     struct pg_conn *conn CLEANUP(sql_conn_cleanup) = NULL;
     struct pg_result *identity CLEANUP(sql_result_cleanup) = NULL;
     struct pg_result *file CLEANUP(sql_result_cleanup) = NULL;
-    struct postgres_control control = {.system_id = 0};
-    int r = postgres_control(server, &control, err);
-    if (r == 0) {
-        r = sql_connect_upstream(server, upstream, "", limit, &conn, err);
-    }
+    int r = sql_connect_upstream(server, upstream, "", limit, &conn, err);
     if (r == 0) {
         r = sql_run(conn, "IDENTIFY_SYSTEM", NULL, 0, limit, NULL, &identity, err);
     }
@@ -87,7 +84,7 @@ static int upstream_history(const struct postgres *server, const struct postgres
         return r;
     }
     char own[32];
-    (void)snprintf(own, sizeof(own), "%llu", (unsigned long long)control.system_id);
+    (void)snprintf(own, sizeof(own), "%llu", (unsigned long long)system_id);
     uint32_t timeline = (uint32_t)sql_i64(identity, 0, 1, 0);
     if (!text_equal(own, sql_text(identity, 0, 0)) || timeline == 0) {
         return err_set(err, ERR_UNSUPPORTED,
@@ -140,7 +137,7 @@ int postgres_fork(const struct postgres *server, const struct postgres_upstream 
         r = own_history(server, control.timeline, &own, err);
     }
     if (r == 0) {
-        r = upstream_history(server, upstream, limit, &other, err);
+        r = upstream_history(server, control.system_id, upstream, limit, &other, err);
     }
     if (r == 0) {
         r = postgres_end_of_log(server, limit, &end, err);
@@ -149,6 +146,26 @@ int postgres_fork(const struct postgres *server, const struct postgres_upstream 
         *ret_fork = MIN(common_end(&own, &other), end);
     }
     return r;
+}
+
+/* Timelines have a number of their own each, in all of the group: so the number tells where it is
+ * in the other's history. */
+int postgres_fork_at(const struct postgres *server, const struct postgres_control *control,
+                     model_lsn end, const struct postgres_upstream *upstream,
+                     const struct postgres_limit *limit, model_lsn *ret_fork, struct err *err)
+{
+    struct history other = {.count = 0};
+    int r = upstream_history(server, control->system_id, upstream, limit, &other, err);
+    if (r < 0) {
+        return r;
+    }
+    *ret_fork = 0;
+    for (size_t i = 0; i < other.count; i++) {
+        if (other.turns[i].timeline == control->timeline) {
+            *ret_fork = MIN(other.turns[i].end, end);
+        }
+    }
+    return 0;
 }
 
 /* ---- aside ---- */

@@ -64,10 +64,11 @@ static int finish_connecting(PGconn *conn, const struct postgres_limit *limit, s
     return 0;
 }
 
-int sql_connect(const char *const *keywords, const char *const *values,
-                const struct postgres_limit *limit, struct pg_conn **ret_conn, struct err *err)
+static int connect_with(const char *const *keywords, const char *const *values, bool expand,
+                        const struct postgres_limit *limit, struct pg_conn **ret_conn,
+                        struct err *err)
 {
-    PGconn *conn = PQconnectStartParams(keywords, values, 0);
+    PGconn *conn = PQconnectStartParams(keywords, values, expand ? 1 : 0);
     if (conn == NULL) {
         return err_set(err, ERR_MEMORY, "connecting to PostgreSQL");
     }
@@ -84,6 +85,22 @@ int sql_connect(const char *const *keywords, const char *const *values,
     }
     *ret_conn = conn;
     return 0;
+}
+
+int sql_connect(const char *const *keywords, const char *const *values,
+                const struct postgres_limit *limit, struct pg_conn **ret_conn, struct err *err)
+{
+    return connect_with(keywords, values, false, limit, ret_conn, err);
+}
+
+int sql_connect_string(const char *conninfo, const char *options,
+                       const struct postgres_limit *limit, struct pg_conn **ret_conn,
+                       struct err *err)
+{
+    /* What comes after dbname has the last word. */
+    const char *keywords[] = {"dbname", "application_name", "options", NULL};
+    const char *values[] = {conninfo, "leeward", options, NULL};
+    return connect_with(keywords, values, true, limit, ret_conn, err);
 }
 
 void sql_close(struct pg_conn *take_conn)

@@ -15,6 +15,7 @@ struct group {
     struct model_database_group group;
     struct model_database_lease lease;
     bool leased;
+    int64_t lease_revision;
     struct database_sight sights[MODEL_DATABASE_MEMBERS];
     size_t count;
 };
@@ -83,6 +84,7 @@ static void read_entry(struct arena *arena, const struct store_entry *entry, str
         struct group *group =
             group_of(arena, groups, *count, entry->key, PATH_DATABASE_LEASES, &rest);
         if (group != NULL) {
+            group->lease_revision = entry->changed_revision;
             group->leased = model_database_lease_decode(entry->value, entry->size, arena,
                                                         &group->lease, &ignored) == 0;
         }
@@ -180,14 +182,20 @@ static json_t *show_group(struct aws_call *call, const struct store_list *list,
                                        .self = "",
                                        .now = now,
                                        .wall = call->now};
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o, s:s, s:s, s:o, s:o}", "Id",
-                     g->id, "Name", g->name, "Region", g->region, "Phase",
+    bool unfenced = group->leased && group->lease.state == MODEL_DATABASE_LEASE_HELD &&
+                    group->lease.unfenced && !group->lease.confirmed;
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:o, s:s, s:s, s:o, s:o, s:I, s:I, "
+                     "s:b}",
+                     "Id", g->id, "Name", g->name, "Region", g->region, "Phase",
                      model_database_phase_name(g->phase), "Operation",
                      model_database_operation_name(g->operation), "Mode",
                      model_database_mode_name(g->mode), "Epoch", (json_int_t)g->epoch, "Writer",
                      name_of(group, g->writer), "Since", show_time(g->since), "Reason", g->reason,
                      "Explanation", database_explain(&view, NULL, call->arena), "Members",
-                     show_members(group), "Losses", show_losses(call->arena, list, group));
+                     show_members(group), "Losses", show_losses(call->arena, list, group),
+                     "LeaseRevision", (json_int_t)group->lease_revision, "LeaseMilliseconds",
+                     (json_int_t)(group->leased ? group->lease.length_ms : g->lease_ms), "Unfenced",
+                     unfenced ? 1 : 0);
 }
 
 int leeward_list_databases(struct aws_call *call, const json_t *in, json_t **ret_out,

@@ -26,6 +26,8 @@ int leeward_list_tsig_keys(struct aws_call *call, const json_t *in, json_t **ret
                            struct err *err);
 int leeward_delete_tsig_key(struct aws_call *call, const json_t *in, json_t **ret_out,
                             struct err *err);
+int leeward_confirm_fenced(struct aws_call *call, const json_t *in, json_t **ret_out,
+                           struct err *err) MUST_CHECK;
 int leeward_list_databases(struct aws_call *call, const json_t *in, json_t **ret_out,
                            struct err *err);
 int leeward_list_sites(struct aws_call *call, const json_t *in, json_t **ret_out, struct err *err);

@@ -18,6 +18,7 @@ static const struct aws_binding bindings[] = {
     {"ListTsigKeys", leeward_list_tsig_keys},
     {"DeleteTsigKey", leeward_delete_tsig_key},
     {"ListDatabases", leeward_list_databases},
+    {"ConfirmFenced", leeward_confirm_fenced},
     {"ListSites", leeward_list_sites},
     {"InitSite", leeward_init_site},
     {"CreateSiteToken", leeward_create_site_token},

@@ -123,9 +123,16 @@ static struct rds_member *find_keeper(struct rds_group *group, const struct rds_
     return NULL;
 }
 
+/* The server that somebody else runs, which it is to be; "": one of ours. */
+static const char *attachment_of(const struct rds_item *instance)
+{
+    return tree_text(json_object_get(instance->tree, "Tags"), "leeward:attach");
+}
+
 static int place(struct rds_world *world, struct rds_item *instance, struct rds_group *group,
                  struct rds_member *member, const json_t *in, struct err *err)
 {
+    const char *attachment = attachment_of(instance);
     const json_t *tier = json_object_get(in, "PromotionTier");
     member->m.region = instance->region;
     member->m.cluster = tree_text(instance->tree, "Cluster");
@@ -136,7 +143,12 @@ static int place(struct rds_world *world, struct rds_item *instance, struct rds_
     (void)json_object_set_new(instance->tree, "ResourceId",
                               json_string(member->m.id)); /* memory: writing finds it */
     (void)json_object_set_new(instance->tree, "Group", json_string(group->g.id)); /* as above */
-    int rc = text_empty(member->m.address) ? rds_place_member(world, member, err) : 0;
+    int rc = 0;
+    if (attachment[0] != '\0') {
+        rc = rds_attach_member(world, group, member, attachment, err);
+    } else if (text_empty(member->m.address)) {
+        rc = rds_place_member(world, member, err);
+    }
     return rc == 0 ? rds_settle_member(world, instance, true, err) : rc;
 }
 
@@ -156,7 +168,8 @@ static int join_cluster(struct rds_world *world, struct rds_item *instance, cons
         return rds_combination(call, err, "The engine of the cluster %s is %s.", cluster->id,
                                tree_text(cluster->tree, "Engine"));
     }
-    struct rds_member *member = find_keeper(group, cluster);
+    struct rds_member *member =
+        attachment_of(instance)[0] == '\0' ? find_keeper(group, cluster) : NULL;
     if (member != NULL) {
         return place(world, instance, group, member, in, err);
     }

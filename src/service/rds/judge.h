@@ -62,6 +62,13 @@ int rds_place_member(struct rds_world *world, struct rds_member *member, struct 
 /* Another port: the server restarts for it, as on AWS. */
 void rds_set_port(struct rds_member *member, const json_t *port);
 
+/* attach.c: makes the member one that somebody else runs, by the tag leeward:attach: where it is
+ * reached comes from what its region's agent says. */
+int rds_attach_member(struct rds_world *world, const struct rds_group *group,
+                      struct rds_member *member, const char *name, struct err *err) MUST_CHECK;
+/* What is wrong with such a name; NULL: nothing. */
+const char *rds_judge_attachment(const char *name) PURE;
+
 /* ---- orders ---- */
 
 /* What the group's agents are to do next (database/core carries it out, or refuses it): another

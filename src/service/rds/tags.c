@@ -5,6 +5,7 @@
  * TAGS_LIMIT. */
 #include "base/text.h"
 #include "service/rds/handlers.h"
+#include "service/rds/judge.h"
 #include "service/rds/parameters.h"
 #include "service/rds/show.h"
 
@@ -47,7 +48,7 @@ const char *rds_judge_setting(const char *key, const char *value)
                    : "it is a number of milliseconds from 1000 to 300000";
     }
     return "there is no such setting: those that are there are leeward:mode, leeward:rpo-ms, "
-           "leeward:lease-ms and leeward:failover";
+           "leeward:lease-ms, leeward:failover and leeward:attach";
 }
 
 /* ---- what is set ---- */
@@ -82,7 +83,11 @@ static int judge(struct rds_world *world, enum rds_kind kind, const char *key, c
                            "in none.",
                            key);
     }
-    const char *wrong = rds_judge_setting(key, value);
+    bool attaches = text_equal(key, OURS "attach");
+    if (attaches && kind != RDS_INSTANCE) {
+        return rds_invalid(world->call, err, "The tag " OURS "attach belongs to a DB instance.");
+    }
+    const char *wrong = attaches ? rds_judge_attachment(value) : rds_judge_setting(key, value);
     return wrong != NULL ? rds_invalid(world->call, err, "The tag %.64s=%.64s is not valid: %s.",
                                        key, value, wrong)
                          : 0;
@@ -168,6 +173,7 @@ static int change(struct rds_world *world, const json_t *in, void *state, struct
     const json_t *added = json_object_get(in, "Tags");
     const json_t *keys = json_object_get(in, "TagKeys");
     bool ours = false;
+    bool attaches = false;
     (void)state; /* there is no answer */
     int rc = find(world, in, &item, err);
     if (rc != 0 || item == NULL) {
@@ -177,10 +183,17 @@ static int change(struct rds_world *world, const json_t *in, void *state, struct
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const char *key = json_string_value(json_array_get(keys, i));
         ours = ours || text_starts(key, OURS);
+        attaches = attaches || text_equal(key, OURS "attach");
         (void)json_object_del(tags, key); /* what is not there is as wanted */
     }
     for (size_t i = 0; i < json_array_size(added); i++) {
         ours = ours || text_starts(tree_text(json_array_get(added, i), "Key"), OURS);
+        attaches =
+            attaches || text_equal(tree_text(json_array_get(added, i), "Key"), OURS "attach");
+    }
+    if (attaches) {
+        return rds_invalid(world->call, err,
+                           "The tag " OURS "attach is given with CreateDBInstance, and stays.");
     }
     rc = add(world, item->kind, added, tags, err);
     item->mark = RDS_WRITE;
