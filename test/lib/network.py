@@ -37,7 +37,10 @@ def missing():
     if os.getuid() != 0:
         return "network namespaces need root"
     absent = [tool for tool in TOOLS if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
-    return f"{', '.join(absent)} not installed" if absent else None
+    if absent:
+        return f"{', '.join(absent)} not installed"
+    tried = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True)
+    return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode != 0 else None  # in a chroot, for instance
 
 
 def _enter(path):
