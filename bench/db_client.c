@@ -36,6 +36,10 @@
 #define NUMBER_MOST INT64_C(1000000000000)
 #define SIZE_MOST 1000000
 #define MS_MOST 3600000
+/* No two writers of a group have one timeline, so this names a transaction for good. */
+#define RETURNING                                                                                  \
+    " RETURNING substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '.' || "             \
+    "pg_current_xact_id()"
 
 static const char help[] =
     "usage: bench_db_client [OPTION...] CONNINFO\n"
@@ -45,6 +49,7 @@ static const char help[] =
     "writes is taken, and looked for anew when it does not any more.\n"
     "\n"
     "  --table NAME      to write into (rows)\n"
+    "  --transactions    WHY of an acknowledged row says which transaction it is\n"
     "  --create          makes the table, once, when it is not there:\n"
     "                    (client integer, number bigint, at timestamptz, filler text)\n"
     "  --client N        value of its column `client`, to tell several apart (1)\n"
@@ -66,7 +71,8 @@ static const char help[] =
     "  end TIME                           the last line, unless the client was killed\n"
     "OUTCOME is `acknowledged`; `refused`: the server answered with an error, so the row is not\n"
     "there; or `unknown`: the answer did not come, the row may be there. WHY is SQLSTATE, a word\n"
-    "(ended, timeout, stopped), or \"-\".\n";
+    "(ended, timeout, stopped), or \"-\"; with --transactions, of an acknowledged row, TIMELINE.NUMBER\n"
+    "of its transaction, the timeline with eight hexadecimal digits.\n";
 
 enum outcome {
     ACKNOWLEDGED,
@@ -85,6 +91,7 @@ struct client {
     /* as the command line has it */
     const char *table;
     bool create;
+    bool transactions;
     int64_t client;
     int64_t first;
     int64_t rows; /* 0: no end */
@@ -100,7 +107,7 @@ struct client {
     int signals;        /* signalfd: readable when it is to end */
     bool stopped;       /* it was */
     PGconn *connection; /* NULL: none */
-    char insert[256];   /* the statement */
+    char insert[384];   /* the statement */
     char *filler;       /* size bytes */
     char why[WORD];     /* what ended the last row or attempt: one word */
 };
@@ -189,6 +196,8 @@ static enum outcome results(struct client *client, struct mono deadline)
             const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
             set_why(client, text_empty(state) ? "ended" : state);
             failed = true;
+        } else if (PQntuples(result) == 1) {
+            set_why(client, PQgetvalue(result, 0, 0));
         }
         PQclear(result);
     }
@@ -454,6 +463,7 @@ enum {
     OPTION_HELP = 1,
     OPTION_TABLE,
     OPTION_CREATE,
+    OPTION_TRANSACTIONS,
     OPTION_LOG,
     OTHERS,
     OPTION_NUMBERS = 256,
@@ -482,6 +492,9 @@ static void take_option(struct client *client, int value)
     case OPTION_CREATE:
         client->create = true;
         break;
+    case OPTION_TRANSACTIONS:
+        client->transactions = true;
+        break;
     case OPTION_LOG:
         client->log = open_log(optarg);
         break;
@@ -500,6 +513,7 @@ static const char *read_arguments(struct client *client, int argc, char **argv)
         {"help", no_argument, NULL, OPTION_HELP},
         {"table", required_argument, NULL, OPTION_TABLE},
         {"create", no_argument, NULL, OPTION_CREATE},
+        {"transactions", no_argument, NULL, OPTION_TRANSACTIONS},
         {"log", required_argument, NULL, OPTION_LOG},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++) {
@@ -545,7 +559,8 @@ int main(int argc, char **argv)
     client.filler = memory_array((size_t)client.size + 1, 1);
     (void)memset(client.filler, 'x', (size_t)client.size);
     (void)snprintf(client.insert, sizeof client.insert,
-                   "INSERT INTO %s (client, number, filler) VALUES ($1, $2, $3)", client.table);
+                   "INSERT INTO %s (client, number, filler) VALUES ($1, $2, $3)%s", client.table,
+                   client.transactions ? RETURNING : "");
     (void)setvbuf(client.log, NULL, _IOLBF, BUFSIZ); /* a judge may read along */
     (void)fprintf(client.log, "begin %" PRId64 " %" PRId64 " %s\n", mono_now().ns, client.client,
                   client.table);

@@ -150,10 +150,6 @@ class SiteDaemon(Daemon):
         super().__init__(fleet.folder / f"daemon-{number}", *options, api=f"{site.address}:{API_PORT}",
                          dns=(f"{site.address}:{DNS_PORT}",), environment=environment, name=f"leewardd-{number}")
 
-    def spawn(self):
-        self.command = [*self.prefix, *self.command]
-        return super().spawn()
-
     def start(self, seconds=20):
         super().start(seconds)
         self.fleet.observer.light(self.number)

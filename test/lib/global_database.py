@@ -1,4 +1,4 @@
-"""A global database of Leeward's: a region's daemon, agent and server at each of two places, and etcd of three members for both.
+"""A global database of Leeward's: a region's daemon, agent and server at each of two or three places, and etcd of three members for all.
 
     database = GlobalDatabase(folder, places, lease_ms=2000)
     database.start()                                  by the API, as an operator does
@@ -19,7 +19,7 @@ from leeward import Daemon
 from postgres import kill_family, own_folder, postmaster_pid, query
 from process import wait_for
 
-REGIONS = ("us-east-1", "eu-west-1")
+REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-2")
 GLOBAL, ENGINE, CLASS = "orders", "aurora-postgresql", "db.r6g.large"
 USER, PASSWORD, DATABASE = "clerk", "written-down-nowhere-else", "orders"
 SEAL_KEY = base64.b64encode(bytes(range(32))).decode()  # regions share what seals secrets in the store
@@ -67,13 +67,15 @@ class Region(Node):
 
 
 class GlobalDatabase(Pair):
-    def __init__(self, folder, places, lease_ms=None, name="Leeward", tags=()):
+    """count: of regions, the first of the places."""
+
+    def __init__(self, folder, places, lease_ms=None, name="Leeward", tags=(), count=2, make=Region):
         self.name = name
         self.lease_ms = lease_ms or LEASE_MS
         self.tags = {**({"leeward:lease-ms": str(lease_ms)} if lease_ms else {}), **dict(tags)}
         sites = [place.site for place in places] if places[0].site else None
         self.etcd = Cluster(folder / "etcd", 3, sites=sites)
-        self.nodes = [Region(number, places[number], folder / f"region-{number}", self.etcd) for number in (0, 1)]
+        self.nodes = [make(number, places[number], folder / f"region-{number}", self.etcd) for number in range(count)]
 
     def rds(self, number):
         return self.nodes[number].keeper.client("rds", region=self.nodes[number].region)
@@ -92,7 +94,8 @@ class GlobalDatabase(Pair):
         if self.tags:
             self.rds(0).add_tags_to_resource(ResourceName=made["GlobalCluster"]["GlobalClusterArn"],
                                              Tags=[{"Key": key, "Value": value} for key, value in self.tags.items()])
-        self.make_cluster(1, GlobalClusterIdentifier=GLOBAL)
+        for number in range(1, len(self.nodes)):
+            self.make_cluster(number, GlobalClusterIdentifier=GLOBAL)
         self.wait_healthy()
 
     def make_cluster(self, number, **more):

@@ -152,12 +152,12 @@ def judge(log, there, since=0, until=None):
 
 
 class Writer(Process):
-    """The client as a program under test. options: of bench_db_client, with "_" for "-": answer_ms=100."""
+    """The client as a program under test. options: of bench_db_client, with "_" for "-": answer_ms=100, transactions=True."""
 
     def __init__(self, folder, conninfo, name="writer", prefix=(), **options):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
+        words = [f"--{key.replace('_', '-')}" + ("" if value is True else f"={value}") for key, value in options.items()]
         super().__init__(name, [*prefix, CLIENT, "--create", *words, conninfo], folder)
 
     def start(self):

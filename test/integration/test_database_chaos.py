@@ -1,0 +1,218 @@
+"""Faults by lot on a global database of three regions, while a client in each of them writes: what must hold all the same.
+
+Each round draws an operator's switchover or none, and one or two mishaps (test/lib/database_mishaps.py), holds them for a time that is
+mostly longer than the lease, undoes them, waits for one writer and readers that have all, and asks (test/lib/database_history.py): were
+there ever two writers, was an acknowledged row lost by anything but a failover in asynchronous mode, and are the lost rows those that
+are reported? No hand touches anything: what does not come back by itself within a minute and a half is a fault.
+
+Each round has a table of its own. Some rounds are in synchronous mode.
+LEEWARD_SEED and LEEWARD_ROUNDS say which and how many (`make chaos-db`), LEEWARD_ROUND one of them alone.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+import network
+import postgres
+import rows
+from database_history import History, Listed, Loss, Turn, Written, judge
+from database_mishaps import draw, holding
+from database_sites import DatabaseSites
+from mishaps import wait_until
+
+SEED = int(os.environ.get("LEEWARD_SEED") or 20261122)
+ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or 2)
+ONLY = os.environ.get("LEEWARD_ROUND")
+LEASE_MS = 1500
+SYNCHRONOUS = 0.35  # of the rounds
+MODES = ("asynchronous", "synchronous")
+WRITING_SECONDS = 60
+
+pytestmark = [pytest.mark.serial, pytest.mark.skipif(network.missing() or postgres.missing(),
+                                                     reason=str(network.missing() or postgres.missing()))]
+
+
+class Round:
+    def __init__(self, campaign, number):
+        self.campaign, self.number = campaign, number
+        self.sites, self.totals = campaign.sites, campaign.totals
+        self.source = random.Random(f"{SEED}/{number}")
+        self.mode = MODES[self.source.random() < SYNCHRONOUS]
+        self.plan = draw(self.source, len(self.sites.nodes), LEASE_MS / 1000)
+        self.hold = holding(self.source, self.plan, LEASE_MS / 1000)
+        self.table = f"round_{number}"
+        self.problems = []
+        self.writers = []
+        self.logged = self.sites.log_lengths()
+        self.known_losses = set()
+
+    def __str__(self):
+        return f"{self.mode}, " + "; ".join(map(str, self.plan))
+
+    def run(self):
+        sites = self.sites
+        began = time.monotonic()
+        try:
+            self.prepare()
+            ready = time.monotonic()
+            self.befall(ready)
+            healed = time.monotonic()
+            sites.heal()
+            sites.wait_settled()
+            settled = time.monotonic()
+            self.wait_for_rows()
+            self.end_writers()
+            self.judge()
+        except (AssertionError, RuntimeError) as problem:
+            self.problems.append(str(problem))
+            self.fail()
+        if self.problems:
+            self.fail()
+        print(f"round {self.number}: {self}: {ready - began:.1f} s to begin, healed after {healed - ready:.1f} s, well "
+              f"{settled - healed:.1f} s later, {self.counted}, judged after {time.monotonic() - settled:.1f} s", flush=True)
+
+    def prepare(self):
+        sites = self.sites
+        if sites.mode != self.mode:
+            sites.set_mode(self.mode)
+        else:
+            sites.wait_settled()
+        self.known_losses = set(sites.losses())
+        writer = sites.nodes[sites.writer()]
+        writer.ask(f"CREATE TABLE {self.table} (client integer, number bigint, at timestamptz DEFAULT clock_timestamp(), filler text)")
+        for table in self.campaign.tables[:-1]:
+            writer.ask(f"DROP TABLE {table}")
+        self.campaign.tables = [*self.campaign.tables[-1:], self.table]
+        sites.wait_settled()
+        self.writers = [rows.Writer(self.campaign.folder / self.table, sites.conninfo_from(node.number), name=f"client-{node.number}",
+                                    prefix=node.site.prefix, client=node.number, table=self.table, pause_us=2000, answer_ms=1500,
+                                    connect_ms=500, transactions=True).start() for node in sites.nodes]
+        for writer in self.writers:
+            writer.wait_for_rows(5, seconds=WRITING_SECONDS)
+
+    def befall(self, began):
+        for mishap in self.plan:
+            wait_until(began + mishap.at)
+            mishap.begin(self.sites)
+        wait_until(began + self.hold)
+
+    def wait_for_rows(self):
+        moment = time.monotonic_ns()
+        for writer in self.writers:
+            writer.wait_for_rows(5, after=moment, seconds=WRITING_SECONDS)
+
+    def end_writers(self):
+        for writer in self.writers:
+            writer.stop()
+
+    # What became of it
+
+    def written(self):
+        found = []
+        for writer in self.writers:
+            log = writer.rows_log()
+            sessions = iter([*log.sessions, None])
+            server, coming = "", next(sessions)
+            for row in log.rows:
+                while coming is not None and coming.moment <= row.sent:
+                    server, coming = coming.server, next(sessions)
+                timeline, _, transaction = row.why.partition(".") if row.outcome == "acknowledged" else ("0", "", "0")
+                found.append(Written(log.client, row.number, row.sent, row.ended, row.outcome, int(timeline, 16), int(transaction),
+                                     server))
+        return found
+
+    def judge(self):
+        sites = self.sites
+        group = sites.group()
+        lease, = sites.records("lease").values()
+        writer = sites.number_of(group["Writer"])
+        present = {(client, number): count for client, number, count in sites.nodes[writer].ask(
+            f"SELECT client, number, count(*) FROM {self.table} GROUP BY 1, 2")}
+        written = self.written()
+        losses = [self.loss(record) for key, record in sites.losses().items() if key not in self.known_losses]
+        turns = [Turn(turn["Epoch"], turn["Timeline"], turn["Parent"], turn["Operation"]) for turn in group["History"]]
+        self.problems += judge(History(written, present, turns, losses, lease["Timeline"], self.mode == "synchronous"))
+        self.problems += self.same_everywhere(writer, len(present))
+        self.problems += [fault for node in sites.nodes for process in (node.keeper, node.member) for fault in process.faults]
+        outcomes = collections.Counter(row.outcome for row in written)
+        lost = sum(row.outcome == "acknowledged" and row.key not in present for row in written)
+        new = [turn for turn in turns if turn.timeline not in self.campaign.timelines]
+        self.campaign.timelines |= {turn.timeline for turn in turns}
+        self.totals.update(outcomes)
+        self.totals.update(turn.operation for turn in new)
+        self.totals["lost and reported"] += lost
+        self.counted = (f"{', '.join(f'{count} {what}' for what, count in sorted(outcomes.items()))}, {lost} lost, "
+                        f"{', '.join(turn.operation for turn in new) or 'no turn'}")
+
+    def same_everywhere(self, writer, count):
+        """Readers have what the writer has."""
+        self.sites.wait_settled()
+        for node in self.sites.nodes:
+            (there,), = node.ask(f"SELECT count(DISTINCT (client, number)) FROM {self.table}")
+            if there != count:
+                return [f"the server of {node.region} has {there} of {count} rows"]
+        return []
+
+    def loss(self, record):
+        """A loss record with its list. Times of commits are turned into those of rows."""
+        loss = Loss(record["Epoch"], record.get("Exact", False), record.get("Transactions", 0))
+        if not record.get("Aside"):
+            return loss
+        node = self.sites.nodes[self.sites.number_of(record["Writer"])]
+        kept = json.loads((node.site.seen_here(record["Aside"]) / "lost-writes.json").read_text())
+        wall_minus_monotonic = time.time_ns() - time.monotonic_ns()
+        loss.total = kept["Total"]
+        for one in kept["Transactions"]:
+            if any(table["Table"].endswith(self.table) for table in one["Tables"]):
+                committed = datetime.fromisoformat(one["Committed"].replace("Z", "+00:00"))
+                loss.listed.append(Listed(one["Transaction"], int(committed.timestamp() * 1e9) - wall_minus_monotonic))
+        return loss
+
+    def fail(self):
+        story = "(no story)"
+        with contextlib.suppress(OSError):
+            story = self.sites.story(self.logged)
+        pytest.fail(f"seed {SEED}, round {self.number}: {self}\n" + "\n".join(self.problems) +
+                    f"\n\nleeward db explain:\n{self.sites.explain()}\n\nlogs:\n{story}\n\n"
+                    f"again: make chaos-db SEED={SEED} ROUND={self.number}", pytrace=False)
+
+
+class Campaign:
+    def __init__(self, sites, folder):
+        self.sites, self.folder = sites, folder
+        self.totals = collections.Counter()
+        self.tables = []
+        self.timelines = {turn["Timeline"] for turn in sites.group()["History"]}
+
+    def run(self):
+        for number in [int(ONLY)] if ONLY else range(ROUNDS):
+            Round(self, number).run()
+        print(f"{ROUNDS} rounds: {', '.join(f'{count} {what}' for what, count in sorted(self.totals.items()))}", flush=True)
+
+
+def test_a_database_survives_whatever_befalls_it(tmp_path):
+    print(f"\nLEEWARD_SEED={SEED} LEEWARD_ROUNDS={ROUNDS}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="lwc", dir="/tmp"))  # sockets have short paths
+    folder.chmod(0o755)
+    sites = None
+    try:
+        sites = DatabaseSites(folder, LEASE_MS)
+        with sites.entered():
+            began = time.monotonic()
+            sites.start()
+            print(f"the database is there after {time.monotonic() - began:.1f} s", flush=True)
+            Campaign(sites, tmp_path).run()
+    finally:
+        if sites is not None:
+            sites.close()
+        shutil.rmtree(folder, ignore_errors=True)
