@@ -13,9 +13,11 @@ agent, a server, and a disk that can be full. All of it can be killed, stopped, 
 """
 
 import base64
+import collections
 import contextlib
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -35,6 +37,7 @@ STORE_PORTS = "2379, 2380"
 AGENT = "leeward-db"
 OF_STORE = "leeward/db/"
 SETTLED_SECONDS = 90
+REPEATED = 4
 
 
 class SiteRegion(Region):
@@ -337,11 +340,24 @@ class DatabaseSites(GlobalDatabase):
                 f"user={USER} password={PASSWORD} dbname={DATABASE}")
 
     def story(self, since):
-        """What daemons and agents logged since that line count of each, in the order of time."""
+        """What agents logged since that line count of each, and the servers' logs of that time, in the order of time. Of a line that
+        comes again and again, the first few."""
         lines = []
         for node in self.nodes:
-            lines += [f"{line[:24]} [{node.number}] {line[24:400]}" for line in list(node.log_lines())[since.get(node.number, 0):]]
-        return "\n".join(sorted(lines))
+            own = [f"{line[:24]} [{node.number}] {line[24:500]}" for line in list(node.log_lines())[since.get(node.number, 0):]
+                   if "event=database" in line or "level=info" not in line]
+            lines += own
+            begin = min((line[:23] for line in own), default="")
+            for path in node.servers.glob("*/log/*"):
+                lines += [f"{line[:10]}T{line[11:23]}Z [{node.number}] {line[24:300]}" for line in
+                          path.read_text(errors="replace").splitlines() if line[:10] + "T" + line[11:23] >= begin and line[4:5] == "-"]
+        counted = collections.Counter()
+        told = []
+        for line in sorted(lines):
+            what = re.sub(r"[0-9A-F/]*[0-9][0-9A-F/]*", "#", line[24:])
+            counted[what] += 1
+            told += [line] if counted[what] <= REPEATED else []
+        return "\n".join(told)
 
     def log_lengths(self):
         return {node.number: len(list(node.log_lines())) for node in self.nodes}

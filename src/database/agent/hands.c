@@ -238,26 +238,10 @@ static int managed_cut(struct hands *hands, const struct view_group *group,
     return rc != 0 ? rc : postgres_cut(hands->link, &hands->process, &limit, ret_received, err);
 }
 
-/* PostgreSQL takes the first number that has no history file. */
-static int reserve_timelines(const struct hands *hands, uint32_t from, uint32_t timeline,
-                             struct err *err)
-{
-    for (uint32_t number = from + 1; number < timeline; number++) {
-        char *path CLEANUP(memory_cleanup) =
-            memory_printf("%s/data/pg_wal/%08X.history", hands->server.directory, number);
-        int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        if (file < 0) {
-            return err_set_errno(err, errno, "%s", path);
-        }
-        (void)close(file); /* nothing was written */
-    }
-    return 0;
-}
-
 static int managed_promote(struct hands *hands, uint32_t from, uint32_t timeline, struct err *err)
 {
     struct postgres_limit limit = limit_of(hands, PROMOTE_S);
-    int rc = from != 0 ? reserve_timelines(hands, from, timeline, err) : 0;
+    int rc = from != 0 ? hands_reserve_timelines(hands, from, timeline, err) : 0;
     return rc != 0 ? rc : postgres_promote(&hands->server, &hands->process, &limit, err);
 }
 

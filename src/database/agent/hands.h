@@ -100,8 +100,15 @@ int hands_close(struct hands *hands, struct postgres_control *ret_control, struc
 int hands_cut(struct hands *hands, const struct view_group *group,
               const struct model_database_member *member, model_lsn *ret_received, struct err *err)
     MUST_CHECK;
-/* To this timeline: history files of those in between are made, so that it is the one PostgreSQL
- * chooses. */
+/* Makes history files of the timelines between the two, so that PostgreSQL chooses the second. */
+int hands_reserve_timelines(const struct hands *hands, uint32_t from, uint32_t timeline,
+                            struct err *err) MUST_CHECK;
+/* Before the server starts as a reader: removes what is left in its log of timelines that never
+ * began, or are not of the writer's line, and which its data are not on: it would look there for
+ * more. begun: that one and all after it, unless 0. */
+int hands_drop_timelines(const struct hands *hands, const struct model_database_group *group,
+                         uint32_t begun, struct err *err) MUST_CHECK;
+/* To this timeline: those in between are reserved. */
 int hands_promote(struct hands *hands, uint32_t from, uint32_t timeline, struct err *err)
     MUST_CHECK;
 int hands_checkpoint(struct hands *hands, struct err *err) MUST_CHECK;

@@ -34,9 +34,12 @@ static void note_upstream(struct worker *worker, const char *upstream)
     worker->notes.cut = false;
 }
 
+/* What is a reader stays one, whatever is set: only its promotion makes it a writer. */
 static int configure(struct worker *worker, const struct view_group *group,
-                     const struct database_order *order, bool standby, bool plain, struct err *err)
+                     const struct database_order *order, bool as_standby, bool plain,
+                     struct err *err)
 {
+    bool standby = as_standby || worker->sight.facts.standby;
     const struct model_database_member *self = member_of(group, worker->member);
     const struct hands_settings settings = {.standby = standby,
                                             .plain = plain,
@@ -117,7 +120,8 @@ static int start_reader(struct worker *worker, const struct view_group *group,
                         const struct database_order *order, struct err *err)
 {
     note_upstream(worker, order->upstream);
-    int rc = start(worker, group, order, true, err);
+    int rc = hands_drop_timelines(&worker->hands, &group->group, order->timeline, err);
+    rc = rc != 0 ? rc : start(worker, group, order, true, err);
     if (rc == 0) {
         worker->notes.cut = order->upstream[0] == '\0';
     }

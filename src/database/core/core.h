@@ -278,7 +278,9 @@ struct database_order {
     enum database_action action;
     const char *sentence; /* what is done and why, or what is waited for; never "" */
     const char *upstream; /* START_READER, FOLLOW, CLONE, REWIND, COMPARE, KEEP_ASIDE; "": nobody */
-    uint32_t timeline;    /* PROMOTE: the new one's number; see promise 7 */
+    /* PROMOTE: the new one's number; see promise 7. START_READER, unless 0: the server has begun to
+     * make this one, and nothing of it may be left */
+    uint32_t timeline;
     const char **synchronous; /* SET_SYNCHRONOUS; what PROMOTE and START_WRITER are to find set */
     size_t synchronous_count;
     struct mono again; /* look again then at the latest; INT64_MAX: when something changes */

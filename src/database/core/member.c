@@ -197,11 +197,20 @@ static bool may_begin_to_write(struct core *core)
     return !next.record && !next.set;
 }
 
+/* Its promotion was broken off when the server had forgotten that it is a reader, and had not begun
+ * the timeline that it was to write on. Started as a writer, it would go on with the old one. */
+static bool is_half_promoted(const struct core *core)
+{
+    const struct model_database_turn *turn = core_turn(core->group);
+    return turn != NULL && text_equal(turn->writer, core->view->self) && !core->facts->standby &&
+           core->facts->timeline != 0 && core->facts->timeline < turn->timeline;
+}
+
 static bool is_to_write(struct core *core, struct database_order *order)
 {
     (void)order;
     return process_is(core, DATABASE_PROCESS_DOWN) && !core->facts->standby &&
-           may_begin_to_write(core);
+           !is_half_promoted(core) && may_begin_to_write(core);
 }
 
 static bool is_to_be_promoted(struct core *core, struct database_order *order)
@@ -215,6 +224,14 @@ static bool is_to_run_before_promotion(struct core *core, struct database_order 
 {
     (void)order;
     return core->is_writer && core->holds && has_data(core) && core->facts->standby &&
+           process_is(core, DATABASE_PROCESS_DOWN);
+}
+
+static bool is_to_begin_promotion_again(struct core *core, struct database_order *order)
+{
+    const struct model_database_turn *turn = core_turn(core->group);
+    order->timeline = turn != NULL ? turn->timeline : 0;
+    return core->is_writer && core->holds && has_data(core) && is_half_promoted(core) &&
            process_is(core, DATABASE_PROCESS_DOWN);
 }
 
@@ -403,6 +420,7 @@ const struct core_duty core_duties[] = {
     DUTY(SET_SYNCHRONOUS, changes_synchronous, "the members that commits wait for change"),
     DUTY(START_WRITER, is_to_write, "it holds the lease"),
     DUTY(START_READER, is_to_run_before_promotion, "it holds the lease, and is promoted once it runs"),
+    DUTY(START_READER, is_to_begin_promotion_again, "its promotion was broken off half-way, and begins again"),
     DUTY(PROMOTE, is_to_be_promoted, "it holds the lease"),
     DUTY(CHECKPOINT, is_to_write_down, "a switchover is being prepared: its stop is to be short"),
     DUTY(STOP_FAST, cannot_follow, "it has something that the writer has not"),

@@ -224,7 +224,7 @@ int64_t sim_local(const struct sim *sim, int agent); /* its clock */
 /* ---- sim_server.c ---- */
 
 uint32_t sim_timeline(const struct sim_server *server);
-void sim_crash(struct sim_server *server);
+void sim_crash(struct sim *sim, struct sim_server *server);
 void sim_stop(struct sim *sim, int member, bool fast);
 void sim_start(struct sim *sim, int member, bool standby);
 /* The end of what both have, by their timelines. */

@@ -17,14 +17,23 @@ bool sim_reaches(const struct sim *sim, int from, int to)
     return from == to || !sim->link_cut[from][to];
 }
 
-void sim_crash(struct sim_server *server)
+/* A server that is promoted forgets that it is a reader before it begins its new timeline. */
+static void break_promotion(struct sim *sim, struct sim_server *server)
+{
+    if (server->promoting && sim_chance(sim, 2)) {
+        server->standby = false;
+    }
+    server->promoting = false;
+}
+
+void sim_crash(struct sim *sim, struct sim_server *server)
 {
     if (server->process != DATABASE_PROCESS_DOWN) {
         /* One whose log is closed has said so. */
         server->clean = server->clean && server->process == DATABASE_PROCESS_STOPPING;
         server->process = DATABASE_PROCESS_DOWN;
         server->receiving = false;
-        server->promoting = false;
+        break_promotion(sim, server);
         server->acknowledged = server->end;
     }
 }
@@ -42,12 +51,12 @@ void sim_stop(struct sim *sim, int member, bool fast)
 {
     struct sim_server *server = &sim->servers[member];
     if (!fast) {
-        sim_crash(server);
+        sim_crash(sim, server);
     } else if (server->process != DATABASE_PROCESS_DOWN &&
                server->process != DATABASE_PROCESS_STOPPING) {
         server->process = DATABASE_PROCESS_STOPPING;
         server->clean = false;
-        server->promoting = false;
+        break_promotion(sim, server);
         server->acknowledged = server->end; /* who waits is told nothing */
         int64_t most = sim_chance(sim, 30) && !sim->quiet ? 15 * TIME_S : 60 * TIME_MS;
         server->changes_at = sim->now + sim_below(sim, most);
@@ -254,7 +263,7 @@ static void process_step(struct sim *sim, int member)
     }
     if (server->process == DATABASE_PROCESS_STARTING && sim->now >= server->changes_at) {
         if (server->broken) {
-            sim_crash(server);
+            sim_crash(sim, server);
         } else {
             server->process = server->standby ? DATABASE_PROCESS_READER : DATABASE_PROCESS_WRITER;
         }

@@ -297,11 +297,11 @@ static void break_something(struct sim *sim)
         break;
     case 0:
         sim_note(sim, "fault: server %s crashes", sim_ids[member]);
-        sim_crash(&sim->servers[member]);
+        sim_crash(sim, &sim->servers[member]);
         break;
     case 1:
         sim_note(sim, "fault: host %s is lost", sim_ids[member]);
-        sim_crash(&sim->servers[member]);
+        sim_crash(sim, &sim->servers[member]);
         agent->alive = false;
         break;
     case 2:
