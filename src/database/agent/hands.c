@@ -181,9 +181,14 @@ static int managed_configure(struct hands *hands, const struct view_group *group
                                      .setting_count = member->setting_count};
     hands_fill_upstream(hands, settings->upstream, &password, slot, &config.upstream);
     rc = postgres_configure(&hands->server, &config, &changed, err);
-    if (rc == 0 && changed && hands->process.pid != 0 && !postgres_process_ended(&hands->process)) {
+    if (rc != 0 || changed) {
+        hands->told = 0;
+    }
+    if (rc == 0 && hands->process.pid != 0 && hands->told != hands->process.pid &&
+        !postgres_process_ended(&hands->process)) {
         struct postgres_limit limit = limit_of(hands, CALL_S);
         rc = postgres_apply(hands->link, &hands->process, &limit, err);
+        hands->told = rc == 0 ? hands->process.pid : 0;
     }
     return rc;
 }
@@ -196,6 +201,7 @@ static int managed_start(struct hands *hands, struct err *err)
     if (rc == 0 && (hands->process.pid == 0 || postgres_process_ended(&hands->process))) {
         postgres_process_done(&hands->process);
         rc = postgres_start(&hands->server, &hands->process, err);
+        hands->told = rc == 0 ? hands->process.pid : 0;
     }
     rc = rc != 0 ? rc : postgres_wait_ready(&hands->server, &hands->process, &limit, &ready, err);
     return rc;
@@ -234,8 +240,11 @@ static int managed_cut(struct hands *hands, const struct view_group *group,
                                      .settings = member->settings,
                                      .setting_count = member->setting_count};
     (void)group;
+    hands->told = 0;
     int rc = postgres_configure(&hands->server, &config, &changed, err);
-    return rc != 0 ? rc : postgres_cut(hands->link, &hands->process, &limit, ret_received, err);
+    rc = rc != 0 ? rc : postgres_cut(hands->link, &hands->process, &limit, ret_received, err);
+    hands->told = rc == 0 ? hands->process.pid : 0;
+    return rc;
 }
 
 static int managed_promote(struct hands *hands, uint32_t from, uint32_t timeline, struct err *err)

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define HANDS_SYNCHRONOUS 2048U /* bytes of a server's synchronous_standby_names */
 
@@ -52,6 +53,7 @@ struct hands {
     const struct seal *seal;
     struct postgres server;
     struct postgres_process process;
+    pid_t told; /* the process that has its settings as they are in its files; 0: none is known */
     struct postgres_link *link;
     struct fence_lease *file;            /* NULL until there is a directory */
     const struct attachment *attachment; /* NULL: ours, or it is not known here */

@@ -135,9 +135,11 @@ static int start_writer(struct worker *worker, const struct view_group *group,
     return start(worker, group, order, false, err);
 }
 
+/* Broken off half-way, a reader follows neither the one nor the other for certain. */
 static int follow(struct worker *worker, const struct view_group *group,
                   const struct database_order *order, struct err *err)
 {
+    note_upstream(worker, "");
     int rc = configure(worker, group, order, true, false, err);
     if (rc == 0) {
         note_upstream(worker, order->upstream);
@@ -152,6 +154,7 @@ static int cut(struct worker *worker, const struct view_group *group, struct err
     if (self == NULL) {
         return err_set(err, ERR_NOT_FOUND, "the member's record is gone");
     }
+    note_upstream(worker, ""); /* broken off half-way, it follows nobody for certain */
     int rc = hands_cut(&worker->hands, group, self, &received, err);
     if (rc == 0) {
         note_upstream(worker, "");

@@ -343,7 +343,7 @@ static void fence(struct sim *sim, int agent, const struct database_view *view)
     self->wakes_at = MIN(self->wakes_at, sim_local(sim, agent) + 100 * TIME_MS);
     if (sim_chance(sim, 10)) {
         sim_note(sim, "%s fences %s", sim_ids[agent], view->lease->holder);
-        sim_crash(&sim->servers[sim_index(view->lease->holder)]);
+        sim_crash(sim, &sim->servers[sim_index(view->lease->holder)]);
         self->fenced = view->lease_revision;
         self->dirty = true;
         sim->fences++;

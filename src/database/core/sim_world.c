@@ -271,7 +271,7 @@ static void confirm_by_hand(struct sim *sim)
         return;
     }
     sim_note(sim, "operator: makes certain that %s does not write", store->lease.holder);
-    sim_crash(&sim->servers[sim_index(store->lease.holder)]);
+    sim_crash(sim, &sim->servers[sim_index(store->lease.holder)]);
     store->lease.confirmed = true;
     store->lease_revision = store->revision + 1;
     sim_store_changed(sim);
