@@ -11,7 +11,7 @@ PACKAGES = tools/install-packages
 MAKEFLAGS += --no-print-directory
 export NO_INSTALL
 
-.PHONY: help build demo demo-sites demo-db test check unit integration crash chaos sim test-upgrade differential format check-format lint tidy tidy-deep asan tsan fuzz bench \
+.PHONY: help build demo demo-sites demo-db test check unit integration crash chaos chaos-db sim test-upgrade differential format check-format lint tidy tidy-deep asan tsan fuzz bench \
 	bench-failover bench-health bench-arc bench-db bench-start bench-dns soak docs install clean
 
 build: ## build build/leewardd and build/leeward
@@ -58,6 +58,12 @@ chaos: build ## ROUNDS rounds (200) of faults by lot on five sites while clients
 	@LEEWARD_ROUNDS=$(or $(ROUNDS),200) LEEWARD_ROUND=$(ROUND) \
 		LEEWARD_SEED=$(or $(SEED),$(strip $(shell od -An -N4 -tu4 /dev/urandom))) \
 		$(PYTHON) -m pytest -q -s -rs -p no:cacheprovider test/integration/test_site_chaos.py
+
+chaos-db: build ## ROUNDS rounds (200) of faults by lot on a global database of three regions while clients write; SEED repeats them, ROUND one alone
+	@$(PACKAGES) test
+	@LEEWARD_ROUNDS=$(or $(ROUNDS),200) LEEWARD_ROUND=$(ROUND) \
+		LEEWARD_SEED=$(or $(SEED),$(strip $(shell od -An -N4 -tu4 /dev/urandom))) \
+		$(PYTHON) -m pytest -q -s -rs -p no:cacheprovider test/integration/test_database_chaos.py
 
 sim: build ## SEEDS seeds (3,000) of the simulator of databases, 10,000 steps each before faults end; FIRST repeats a run, SEED one seed with its story
 	@seed=$(or $(FIRST),$(strip $(shell od -An -N4 -tu4 /dev/urandom))); echo "FIRST=$$seed"; \

@@ -27,8 +27,9 @@ import postgres
 import rows
 from database_history import History, Listed, Loss, Turn, Written, judge
 from database_mishaps import draw, holding
-from database_sites import DatabaseSites
+from database_sites import SETTLED_SECONDS, DatabaseSites
 from mishaps import wait_until
+from process import wait_for
 
 SEED = int(os.environ.get("LEEWARD_SEED") or 20261122)
 ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or 2)
@@ -87,18 +88,24 @@ class Round:
             sites.set_mode(self.mode)
         else:
             sites.wait_settled()
+        wait_for(self.make_table, SETTLED_SECONDS, f"{self.table} is everywhere", every=0.1)
         self.known_losses = set(sites.losses())
-        writer = sites.nodes[sites.writer()]
-        writer.ask(f"CREATE TABLE {self.table} (client integer, number bigint, at timestamptz DEFAULT clock_timestamp(), filler text)")
-        for table in self.campaign.tables[:-1]:
-            writer.ask(f"DROP TABLE {table}")
-        self.campaign.tables = [*self.campaign.tables[-1:], self.table]
-        sites.wait_settled()
         self.writers = [rows.Writer(self.campaign.folder / self.table, sites.conninfo_from(node.number), name=f"client-{node.number}",
                                     prefix=node.site.prefix, client=node.number, table=self.table, pause_us=2000, answer_ms=1500,
                                     connect_ms=500, transactions=True).start() for node in sites.nodes]
         for writer in self.writers:
             writer.wait_for_rows(5, seconds=WRITING_SECONDS)
+
+    def make_table(self):
+        sites = self.sites
+        writer = sites.nodes[sites.writer()]
+        for table in self.campaign.tables[:-1]:
+            writer.ask(f"DROP TABLE IF EXISTS {table}")
+        writer.ask(f"CREATE TABLE IF NOT EXISTS {self.table} "
+                   "(client integer, number bigint, at timestamptz DEFAULT clock_timestamp(), filler text)")
+        self.campaign.tables = [*self.campaign.tables[-1:], self.table]
+        assert sites.unsettled() is None
+        return [node.ask(f"SELECT count(*) FROM {self.table}") for node in sites.nodes]
 
     def befall(self, began):
         for mishap in self.plan:
@@ -133,16 +140,13 @@ class Round:
 
     def judge(self):
         sites = self.sites
+        present = wait_for(self.present, SETTLED_SECONDS, "all servers have the same rows", every=0.1)
         group = sites.group()
         lease, = sites.records("lease").values()
-        writer = sites.number_of(group["Writer"])
-        present = {(client, number): count for client, number, count in sites.nodes[writer].ask(
-            f"SELECT client, number, count(*) FROM {self.table} GROUP BY 1, 2")}
         written = self.written()
         losses = [self.loss(record) for key, record in sites.losses().items() if key not in self.known_losses]
         turns = [Turn(turn["Epoch"], turn["Timeline"], turn["Parent"], turn["Operation"]) for turn in group["History"]]
         self.problems += judge(History(written, present, turns, losses, lease["Timeline"], self.mode == "synchronous"))
-        self.problems += self.same_everywhere(writer, len(present))
         self.problems += [fault for node in sites.nodes for process in (node.keeper, node.member) for fault in process.faults]
         outcomes = collections.Counter(row.outcome for row in written)
         lost = sum(row.outcome == "acknowledged" and row.key not in present for row in written)
@@ -154,14 +158,18 @@ class Round:
         self.counted = (f"{', '.join(f'{count} {what}' for what, count in sorted(outcomes.items()))}, {lost} lost, "
                         f"{', '.join(turn.operation for turn in new) or 'no turn'}")
 
-    def same_everywhere(self, writer, count):
-        """Readers have what the writer has."""
-        self.sites.wait_settled()
-        for node in self.sites.nodes:
-            (there,), = node.ask(f"SELECT count(DISTINCT (client, number)) FROM {self.table}")
-            if there != count:
-                return [f"the server of {node.region} has {there} of {count} rows"]
-        return []
+    def present(self):
+        """What the writer has, when its readers have the same. A server may yet end for what befell it before the faults ended."""
+        sites = self.sites
+        why = sites.unsettled()
+        assert why is None, why
+        writer = sites.nodes[sites.writer()]
+        found = {(client, number): count for client, number, count in writer.ask(
+            f"SELECT client, number, count(*) FROM {self.table} GROUP BY 1, 2")}
+        for node in sites.nodes:
+            (there,), = node.ask(f"SELECT count(*) FROM {self.table}")
+            assert there == sum(found.values()), f"the server of {node.region} has {there} of {sum(found.values())} rows"
+        return found
 
     def loss(self, record):
         """A loss record with its list. Times of commits are turned into those of rows."""
