@@ -71,8 +71,8 @@ static const char help[] =
     "  end TIME                           the last line, unless the client was killed\n"
     "OUTCOME is `acknowledged`; `refused`: the server answered with an error, so the row is not\n"
     "there; or `unknown`: the answer did not come, the row may be there. WHY is SQLSTATE, a word\n"
-    "(ended, timeout, stopped), or \"-\"; with --transactions, of an acknowledged row, TIMELINE.NUMBER\n"
-    "of its transaction, the timeline with eight hexadecimal digits.\n";
+    "(ended, timeout, stopped), or \"-\"; with --transactions, of an acknowledged row,\n"
+    "TIMELINE.NUMBER of its transaction, the timeline with eight hexadecimal digits.\n";
 
 enum outcome {
     ACKNOWLEDGED,

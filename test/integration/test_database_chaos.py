@@ -181,7 +181,8 @@ class Round:
         wall_minus_monotonic = time.time_ns() - time.monotonic_ns()
         loss.total = kept["Total"]
         for one in kept["Transactions"]:
-            if any(table["Table"].endswith(self.table) for table in one["Tables"]):
+            # An old list may name a table by its number: the new writer, asked for the name, did not answer in time.
+            if any(table["Table"].endswith(self.table) or table["Table"].startswith("relation ") for table in one["Tables"]):
                 committed = datetime.fromisoformat(one["Committed"].replace("Z", "+00:00"))
                 loss.listed.append(Listed(one["Transaction"], int(committed.timestamp() * 1e9) - wall_minus_monotonic))
         return loss

@@ -289,7 +289,7 @@ int postgres_end_of_log(const struct postgres *server, const struct postgres_lim
     model_lsn_format(from, start);
     model_lsn_format(end, stop);
     (void)snprintf(timeline, sizeof(timeline), "%u", control.timeline);
-    r = file_path(server, "data/pg_wal", folder, err);
+    r = wal_view_make(server, &control, from, folder, err);
     if (r < 0) {
         return r;
     }
@@ -300,6 +300,7 @@ int postgres_end_of_log(const struct postgres *server, const struct postgres_lim
     const struct child child = {
         .program = "pg_waldump", .arguments = arguments, .keep_errors = true, .no_log = true};
     r = child_read(server, &child, limit, note_record, &search, &ended);
+    wal_view_drop(folder);
     if (r < 0 && ended.kind != ERR_UNAVAILABLE) {
         *err = ended;
         return r;

@@ -212,6 +212,15 @@ int wal_record_end(const struct postgres *server, uint32_t timeline, uint32_t se
 #define WAL_NAME 25U
 void wal_file_name(uint32_t timeline, uint32_t segment, model_lsn lsn, char out[WAL_NAME]);
 
+/* ---- wal_view.c ---- */
+
+/* A folder in which pg_waldump finds the log of a stopped server from there on, whichever
+ * timelines' files it is in, as files of control->timeline. Its path is out; wal_view_drop removes
+ * it. One at a time for a server. */
+int wal_view_make(const struct postgres *server, const struct postgres_control *control,
+                  model_lsn from, char out[PATH_SIZE], struct err *err) MUST_CHECK;
+void wal_view_drop(const char *path);
+
 /* Marks in the server's directory. */
 #define MARK_MAKING "making"       /* data are being made */
 #define MARK_REWINDING "rewinding" /* a rewind is under way */

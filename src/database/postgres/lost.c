@@ -56,6 +56,7 @@ struct reading {
     struct committed **last;
     int64_t total;
     size_t listed;
+    bool any; /* a record was read */
     model_lsn end;
     struct name names[NAMES];
     size_t name_count;
@@ -243,6 +244,7 @@ static int read_record(void *context, char *line, struct err *err)
     if (!text_starts(line, "rmgr: ") || tx == NULL || lsn_at == NULL || description == NULL) {
         return 0; /* what it says at its end */
     }
+    reading->any = true;
     uint32_t xid = 0;
     const char *end = NULL;
     model_lsn lsn = 0;
@@ -413,7 +415,7 @@ int postgres_lost_writes(const struct postgres *server, model_lsn fork,
         r = postgres_end_of_log(server, limit, &lost.end, err);
     }
     if (r == 0) {
-        r = file_path(server, "data/pg_wal", folder, err);
+        r = wal_view_make(server, &control, fork, folder, err);
     }
     if (r < 0) {
         return r;
@@ -428,9 +430,11 @@ int postgres_lost_writes(const struct postgres *server, model_lsn fork,
         .program = "pg_waldump", .arguments = arguments, .keep_errors = true, .no_log = true};
     struct err ended = ERR_INIT; /* it ends with an error: there is no next record */
     r = fork < lost.end ? child_read(server, &child, limit, read_record, reading, &ended) : 0;
-    if (r < 0 && ended.kind != ERR_UNAVAILABLE) {
+    wal_view_drop(folder);
+    bool unread = control.primary && !reading->any; /* never take that for nothing */
+    if (r < 0 && (ended.kind != ERR_UNAVAILABLE || unread)) {
         *err = ended;
-        return r;
+        return err_wrap(err, "listing what only this server has");
     }
     for (const struct committed *at = reading->first; at != NULL; at = at->next) {
         for (const struct change *change = at->changes; change != NULL; change = change->next) {
