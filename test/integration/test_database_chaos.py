@@ -31,8 +31,8 @@ from database_sites import SETTLED_SECONDS, DatabaseSites
 from mishaps import wait_until
 from process import wait_for
 
-SEED = int(os.environ.get("LEEWARD_SEED") or 20261122)
-ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or 2)
+SEED = int(os.environ.get("LEEWARD_SEED") or 20261235)
+ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or 1)
 ONLY = os.environ.get("LEEWARD_ROUND")
 LEASE_MS = 1500
 SYNCHRONOUS = 0.35  # of the rounds

@@ -92,12 +92,12 @@ int hands_drop_timelines(const struct hands *hands, const struct model_database_
     }
     char *path CLEANUP(memory_cleanup) = memory_printf("%s/data/pg_wal", hands->server.directory);
     int rc = postgres_control(&hands->server, &control, err);
-    DIR *folder = rc == 0 ? opendir(path) : NULL;
-    if (rc == 0 && folder == NULL) {
-        rc = err_set_errno(err, errno, "%s", path);
-    }
     if (rc != 0) {
         return rc;
+    }
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        return err_set_errno(err, errno, "%s", path);
     }
     bool again = begun > control.timeline;
     uint32_t last = again ? begun - 1 : last_of_line(folder, group, control.timeline);
