@@ -267,6 +267,7 @@ static const struct database_field group_fields[] = {
     NAME("Mode", mode, mode_names),
     INTEGER("LeaseMs", lease_ms, MODEL_DATABASE_LEASE_MIN_MS, MODEL_DATABASE_LEASE_MAX_MS),
     INTEGER("RpoMs", rpo_ms, 0, INT32_MAX),
+    PLAIN("AloneWaits", DATABASE_FIELD_BOOLEAN, alone_waits),
     PLAIN("Automatic", DATABASE_FIELD_BOOLEAN, automatic),
     TEXT("Database", database),
     TEXT("Master", master),
@@ -348,6 +349,8 @@ static const struct database_field seen_fields[] = {
     INTEGER("Rebuild", rebuild, 0, INT64_MAX),
     PLAIN("PendingReboot", DATABASE_FIELD_BOOLEAN, pending_reboot),
     TEXT("Upstream", upstream),
+    PLAIN("Streamed", DATABASE_FIELD_UINT32, streamed),
+    TEXT("Commits", commits),
     PLAIN("At", DATABASE_FIELD_WALL, at),
 };
 static const struct database_record seen_record = RECORD("sight of a member", seen_fields);

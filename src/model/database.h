@@ -76,7 +76,7 @@ struct model_database_region {
 enum model_database_mode {
     MODEL_DATABASE_ASYNCHRONOUS,
     MODEL_DATABASE_SYNCHRONOUS, /* a commit waits until another member has it on disk */
-    MODEL_DATABASE_BOUNDED,     /* a commit waits while all other members lag more than rpo_ms */
+    MODEL_DATABASE_BOUNDED,     /* a commit waits while no other member is within rpo_ms */
 };
 
 /* Where a group stands; src/database/core/group.c has the table of what leads from where to where.
@@ -120,8 +120,10 @@ struct model_database_group {
     /* Settings: changed by the API. */
     enum model_database_mode mode;
     int64_t lease_ms;
-    int64_t rpo_ms;       /* of MODEL_DATABASE_BOUNDED */
-    bool automatic;       /* fails over by itself when the lease ran out */
+    int64_t rpo_ms;   /* of MODEL_DATABASE_BOUNDED */
+    bool alone_waits; /* synchronous, bounded: with no reader there, commits wait for one, for as
+                       * long as it takes */
+    bool automatic;   /* fails over by itself when the lease ran out */
     const char *database; /* made at the start; "": none */
     const char *master;   /* the master user's name */
     const char *verifier; /* of its password: SCRAM-SHA-256$4096:..; the password is kept nowhere */
@@ -231,6 +233,8 @@ struct model_database_seen {
     int64_t rebuild;
     bool pending_reboot;  /* a setting waits for a restart */
     const char *upstream; /* member that it follows; "" */
+    uint32_t streamed; /* of a reader: the timeline that it has followed; 0: none with these data */
+    const char *commits; /* of the writer: what commits wait for; a sentence, may be "" */
     struct wall at;
 };
 

@@ -62,6 +62,11 @@ class Lease:
     guard = property(lambda self: self.read(1))
     refused = property(lambda self: self.read(2))
     unacknowledged = property(lambda self: self.read(3))
+    strict = property(lambda self: self.read(4))
+
+    def free(self, seconds):
+        """Commits need no standby for so long."""
+        self.map[96:104] = struct.pack("<q", boottime() + int(seconds * 1e9))
 
 
 class Server:
@@ -106,12 +111,12 @@ class Server:
     def accepts(self):
         assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
         try:
-            self.connect().close()
+            self.connect("admin").close()
         except psycopg2.OperationalError:
             return False
         return True
 
-    def connect(self, user="admin"):
+    def connect(self, user="clerk"):
         conn = psycopg2.connect(host="127.0.0.1", port=self.port, user=user, dbname="postgres", connect_timeout=60)
         conn.autocommit = True
         return conn
@@ -184,6 +189,8 @@ def cluster():
     try:
         server.lease.hold()
         server.start()
+        with server.connect("admin") as conn:
+            one(conn, "create role clerk superuser login")
         with server.connect() as conn:
             one(conn, "create table t (n int); create sequence s; create table copy as select 1 as n;"
                       "create procedure twice(a int) language plpgsql as "
@@ -362,6 +369,59 @@ def test_a_wait_for_a_standby_that_is_cancelled_is_never_acknowledged(server):
     ended_by_hand.ended_unacknowledged()
     server.reload("synchronous_standby_names", "")
     one(server.connect(), "rollback prepared 'f'")
+
+
+def test_strictness_counts_at_once_also_in_a_session_that_reads_its_settings_late(server):
+    gate = server.connect()
+    one(gate, "select pg_advisory_lock(1)")
+    late = Call(server, "do 'begin perform pg_advisory_lock(1); insert into t values (600); end'",
+                "set synchronous_commit = local")
+    wait_until(lambda: one(gate, f"select wait_event from pg_stat_activity where pid = {late.pid}") == "advisory", "it waits")
+    server.reload("synchronous_standby_names", "nobody", synchronous_standby_names="nobody")
+    with server.connect() as conn:
+        wait_until(lambda: one(conn, "show leeward.waiting") == "on", "the checkpointer reads the settings")
+    assert not server.lease.strict
+    server.reload("leeward.strict", "on", synchronous_standby_names="nobody", **{"leeward.strict": "on"})
+    assert server.lease.strict == 1
+    one(gate, "select pg_advisory_unlock(1)")
+    waits_for_standby(server, late)  # although what it read says that it need not
+    late.conn.cancel()
+    late.ended_unacknowledged()
+    server.reload("leeward.strict", "off", synchronous_standby_names="nobody")
+    assert server.lease.strict == 0
+    one(server.connect(), "set synchronous_commit = local; insert into t values (601)")
+    server.reload("synchronous_standby_names", "")
+
+
+def test_who_is_told_nothing_and_what_no_standby_has_does_not_wait(server):
+    conn = server.connect()
+    one(conn, "create temp table mine (n int)")
+    server.reload("leeward.strict", "on", synchronous_standby_names="nobody", **{"leeward.strict": "on"})
+    one(server.connect("admin"), "insert into t values (610)")
+    one(conn, "insert into mine values (1)")
+    assert one(conn, "select count(*) from mine") == 1
+    server.reload("leeward.strict", "off", synchronous_standby_names="nobody")
+    server.reload("synchronous_standby_names", "")
+
+
+def test_commits_do_not_wait_until_the_moment_that_the_agent_wrote_down(server):
+    server.lease.free(3600)
+    server.reload("leeward.strict", "on", synchronous_standby_names="nobody", **{"leeward.strict": "on"})
+    conn = server.connect()
+    one(conn, "insert into t values (620)")
+    assert one(conn, "show synchronous_commit") == "on"  # of this session still
+    one(conn, "begin; insert into t values (621); prepare transaction 'g'")
+    one(conn, "commit prepared 'g'")
+    server.lease.free(-1)
+    call = Call(server, "insert into t values (622)")
+    waits_for_standby(server, call)
+    server.lease.free(3600)
+    call.conn.cancel()  # PostgreSQL says that it is committed here, and it may by now
+    call.join(10)
+    assert not call.is_alive() and call.error is None
+    server.reload("leeward.strict", "off", synchronous_standby_names="nobody")
+    server.reload("synchronous_standby_names", "")
+    server.lease.free(-1)
 
 
 def test_a_crashed_backend_does_not_lift_the_fence(server):

@@ -210,17 +210,16 @@ static int attached_remove(struct hands *hands, struct err *err)
 
 /* ---- settings ---- */
 
-static int set_synchronous(struct hands *hands, const struct view_group *group, bool *changed,
+/* runs: for longer than a moment, so that it is known whether it has the module. */
+static int set_synchronous(struct hands *hands, bool runs, bool *changed,
                            const struct postgres_limit *limit, struct err *err)
 {
     const struct hands_attached *attached = &hands->attached;
     int rc = postgres_alter(hands->link, "synchronous_standby_names", attached->synchronous, limit,
                             changed, err);
-    bool strict = attached->synchronous[0] != '\0' && group != NULL &&
-                  group->group.mode == MODEL_DATABASE_SYNCHRONOUS;
-    return rc == 0 && attached->module && group != NULL
-               ? postgres_alter(hands->link, "leeward.strict", strict ? "on" : "off", limit,
-                                changed, err)
+    return rc == 0 && attached->module && runs
+               ? postgres_alter(hands->link, "leeward.strict", attached->strict ? "on" : "off",
+                                limit, changed, err)
                : rc;
 }
 
@@ -257,17 +256,21 @@ static int attached_configure(struct hands *hands, const struct view_group *grou
     const struct postgres_limit limit = limit_of(hands, CALL_S);
     (void)member; /* parameter groups are not for it */
     attached->standby = settings->standby;
-    hands_name_synchronous(settings, attached->synchronous);
+    attached->strict = settings->strict;
+    IGNORE_RESULT(text_copy(attached->synchronous, sizeof attached->synchronous,
+                            settings->synchronous != NULL ? settings->synchronous : "")); /* fits */
     if (!attached->running) { /* a writer's are set once it runs */
         return settings->standby
                    ? call_for_primary(hands, ATTACH_FOLLOW, group, settings->upstream, NULL, err)
                    : 0;
     }
-    int rc = set_synchronous(hands, group, &changed, &limit, err);
+    int rc = set_synchronous(hands, true, &changed, &limit, err);
     if (rc == 0 && settings->standby) {
         rc = set_upstream(hands, group, settings->upstream, &changed, &limit, err);
     }
-    return rc == 0 && changed ? postgres_apply(hands->link, NULL, &limit, err) : rc;
+    return rc == 0 && (changed || settings->reload)
+               ? postgres_apply(hands->link, NULL, &limit, err)
+               : rc;
 }
 
 static int attached_cut(struct hands *hands, const struct view_group *group,
@@ -322,7 +325,7 @@ static int attached_start(struct hands *hands, struct err *err)
         return rc;
     }
     const struct postgres_limit limit = limit_of(hands, CALL_S);
-    rc = set_synchronous(hands, NULL, &changed, &limit, err);
+    rc = set_synchronous(hands, false, &changed, &limit, err);
     return rc == 0 && changed ? postgres_apply(hands->link, NULL, &limit, err) : rc;
 }
 

@@ -153,6 +153,7 @@ void worker_see_attached(struct worker *worker, const struct view_group *group)
     struct worker_sight *sight = &worker->sight;
     const struct postgres_limit limit = {.until = mono_from_now(OBSERVE_MS * TIME_MS),
                                          .interrupt = worker->hands.interrupt};
+    sight->fresh = false;
     attached->epoch = group->lease_record.revision != 0 ? group->lease.epoch : 0;
     if (worker->hands.attachment == NULL) {
         say(attached, "there is no attachment of its name that this agent can use: see its log, "
@@ -160,7 +161,9 @@ void worker_see_attached(struct worker *worker, const struct view_group *group)
         hold_off(worker);
         return;
     }
+    sight->asked = boot_now();
     int rc = postgres_observe(worker->hands.link, &limit, &sight->view, &err);
+    sight->fresh = rc == 0;
     if (rc == 0) {
         see_answer(worker, group, &limit);
         return;

@@ -13,6 +13,7 @@
 
 #define OBSERVE_MS 1000
 #define END_OF_LOG_S 86400
+#define NEAR_BYTES 8388608 /* a reader that was so near has followed */
 
 static enum database_process process_of(struct worker *worker, const struct worker_sight *sight)
 {
@@ -96,33 +97,15 @@ static void see_followers(struct worker_sight *sight)
     }
 }
 
-static void see_synchronous(struct worker *worker, struct worker_sight *sight)
-{
-    struct worker_notes *notes = &worker->notes;
-    struct database_facts *facts = &sight->facts;
-    if (!notes->synchronous_known && sight->view.synchronous[0] == '\0') {
-        notes->synchronous_known = true; /* adopted, and it waits for nobody */
-        notes->synchronous_count = 0;
-        notes->synchronous_since = sight->view.inserted;
-    }
-    for (size_t i = 0; i < notes->synchronous_count; i++) {
-        sight->synchronous[i] = notes->synchronous[i];
-    }
-    facts->synchronous = sight->synchronous;
-    facts->synchronous_count = notes->synchronous_count;
-    facts->synchronous_settled = notes->synchronous_known;
-    facts->synchronous_since = notes->synchronous_since;
-}
-
 /* By its own views; a server that does not answer keeps what was seen last. */
 static void see_running(struct worker *worker, struct worker_sight *sight)
 {
     struct err err = ERR_INIT;
     const struct postgres_limit limit = {.until = mono_from_now(OBSERVE_MS * TIME_MS),
                                          .interrupt = worker->hands.interrupt};
-    if (postgres_observe(worker->hands.link, &limit, &sight->view, &err) == 0) {
-        sight->viewed = true;
-    }
+    sight->asked = boot_now();
+    sight->fresh = postgres_observe(worker->hands.link, &limit, &sight->view, &err) == 0;
+    sight->viewed = sight->viewed || sight->fresh;
     if (sight->viewed) {
         worker_take_view(worker);
     }
@@ -145,8 +128,9 @@ void worker_take_view(struct worker *worker)
     facts->lag_ms = view->recovery ? view->lag_ms : -1;
     if (!view->recovery) {
         see_followers(sight);
+    } else if (view->receiving && view->lag_bytes >= 0 && view->lag_bytes <= NEAR_BYTES) {
+        worker->notes.streamed = facts->timeline;
     }
-    see_synchronous(worker, sight);
 }
 
 static void see_history(struct worker *worker, struct worker_sight *sight)
@@ -197,6 +181,7 @@ static void see_own(struct worker *worker)
     bool running = false;
     struct worker_sight *sight = &worker->sight;
     struct database_facts *facts = &sight->facts;
+    sight->fresh = false;
     IGNORE_RESULT(hands_look(&worker->hands, &running, &err)); /* not running is what we see then */
     if (worker->hands.process.pid != sight->pid) {
         sight->pid = worker->hands.process.pid;
@@ -263,6 +248,7 @@ void worker_see(struct worker *worker, const struct view_group *group)
         member != NULL && notes->configured != 0 &&
         notes->configured ==
             worker_fingerprint(group, member, facts->process == DATABASE_PROCESS_WRITER);
+    synchronous_see(worker, group);
     facts->stopping = atomic_load(&worker->ending) && atomic_load(&worker->stop_server) &&
                       (own || facts->process == DATABASE_PROCESS_WRITER || before.stopping);
     facts->stuck = own || notes->stuck[0] != '\0' ? notes->stuck : worker->hands.attached.trouble;
@@ -325,7 +311,8 @@ uint64_t worker_fingerprint(const struct view_group *group,
 }
 
 void worker_publish(struct worker *worker, const struct view_group *group,
-                    const struct database_view *view, const struct database_order *order)
+                    const struct database_view *view, const struct database_order *order,
+                    struct arena *arena)
 {
     const struct worker_sight *sight = &worker->sight;
     const struct database_facts *facts = &sight->facts;
@@ -347,7 +334,9 @@ void worker_publish(struct worker *worker, const struct view_group *group,
         .reboot = facts->reboot,
         .rebuild = facts->rebuild,
         .pending_reboot = sight->viewed && sight->view.pending_restart,
-        .upstream = facts->upstream};
+        .upstream = facts->upstream,
+        .streamed = worker->notes.streamed,
+        .commits = database_commits(view, facts, arena)};
     /* Else nobody waits for positions, and writing them takes the disks from who does wait. */
     bool hurry = group->group.phase == MODEL_DATABASE_ELECTING;
     publisher_put(worker->agent->publisher, worker->slot, &seen, database_heartbeat(&group->group),

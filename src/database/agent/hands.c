@@ -146,42 +146,27 @@ static int managed_copy(struct hands *hands, const struct view_group *group,
     return postgres_copy(&hands->server, &from, &limit, ret_bytes, err);
 }
 
-void hands_name_synchronous(const struct hands_settings *settings, char out[HANDS_SYNCHRONOUS])
-{
-    struct buf text;
-    buf_init(&text, HANDS_SYNCHRONOUS - 1);
-    for (size_t i = 0; i < settings->synchronous_count; i++) {
-        buf_printf(&text, "%s\"%s\"", i == 0 ? "ANY 1 (" : ", ", settings->synchronous[i]);
-    }
-    buf_puts(&text, settings->synchronous_count != 0 ? ")" : "");
-    IGNORE_RESULT(text_copy(out, HANDS_SYNCHRONOUS, buf_failed(&text) ? "" : buf_text(&text)));
-    buf_done(&text);
-}
-
 static int managed_configure(struct hands *hands, const struct view_group *group,
                              const struct model_database_member *member,
                              const struct hands_settings *settings, struct err *err)
 {
     struct secret password CLEANUP(secret_wipe);
     char slot[POSTGRES_NAME];
-    char synchronous[HANDS_SYNCHRONOUS];
     bool changed = false;
     password.length = 0;
     int rc = settings->upstream != NULL ? hands_password(hands->seal, group, &password, err) : 0;
     if (rc != 0) {
         return rc;
     }
-    hands_name_synchronous(settings, synchronous);
     struct postgres_config config = {.standby = settings->standby,
                                      .plain = settings->plain,
-                                     .synchronous = synchronous,
-                                     .strict = synchronous[0] != '\0' &&
-                                               group->group.mode == MODEL_DATABASE_SYNCHRONOUS,
+                                     .synchronous = settings->synchronous,
+                                     .strict = settings->strict,
                                      .settings = member->settings,
                                      .setting_count = member->setting_count};
     hands_fill_upstream(hands, settings->upstream, &password, slot, &config.upstream);
     rc = postgres_configure(&hands->server, &config, &changed, err);
-    if (rc != 0 || changed) {
+    if (rc != 0 || changed || settings->reload) {
         hands->told = 0;
     }
     if (rc == 0 && hands->process.pid != 0 && hands->told != hands->process.pid &&

@@ -19,7 +19,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define HANDS_SYNCHRONOUS 2048U /* bytes of a server's synchronous_standby_names */
 
 struct attachment;
 struct fence_lease;
@@ -42,7 +41,8 @@ struct hands_attached {
     uint32_t timeline;
     uint64_t system_id;
     bool standby; /* as it was configured last */
-    char synchronous[HANDS_SYNCHRONOUS];
+    char synchronous[POSTGRES_SYNCHRONOUS];
+    bool strict;
     int64_t epoch;     /* of the group's lease */
     char trouble[256]; /* why nothing is done to it; "" */
 };
@@ -82,9 +82,10 @@ int hands_copy(struct hands *hands, const struct view_group *group,
 struct hands_settings {
     bool standby;
     const struct model_database_member *upstream; /* NULL: nobody */
-    const char *const *synchronous;               /* members that a writer's commits wait for */
-    size_t synchronous_count;
-    bool plain; /* without what the parameter groups say: the server does not start with that */
+    const char *synchronous;                      /* synchronous_standby_names */
+    bool strict;
+    bool reload; /* a running server is told although nothing changed */
+    bool plain;  /* without what the parameter groups say: the server does not start with that */
 };
 /* Writes the configuration; a running server is told, and has heard when this returns. */
 int hands_configure(struct hands *hands, const struct view_group *group,
@@ -142,8 +143,6 @@ void hands_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_pa
 void hands_fill_upstream(const struct hands *hands, const struct model_database_member *member,
                          const struct secret *password, char slot[POSTGRES_NAME],
                          struct postgres_upstream *ret_upstream);
-/* synchronous_standby_names: one of these. */
-void hands_name_synchronous(const struct hands_settings *settings, char out[HANDS_SYNCHRONOUS]);
 /* Of a history file's text, which is changed: whose timeline forked, and where; 0 and 0. */
 void hands_parse_history(char *text, uint32_t *ret_parent, model_lsn *ret_fork);
 

@@ -24,6 +24,8 @@ static void forget(struct worker *worker)
     worker->notes.rewind_failed = false;
     worker->notes.configured = 0;
     worker->notes.timeline = 0;
+    worker->notes.streamed = 0;
+    synchronous_forget(&worker->notes.synchronous);
     worker->sight.controlled = false;
     worker->sight.parent_timeline = 0;
 }
@@ -35,31 +37,33 @@ static void note_upstream(struct worker *worker, const char *upstream)
 }
 
 /* What is a reader stays one, whatever is set: only its promotion makes it a writer. */
-static int configure(struct worker *worker, const struct view_group *group,
-                     const struct database_order *order, bool as_standby, bool plain,
-                     struct err *err)
+static int configure_with(struct worker *worker, const struct view_group *group,
+                          const struct database_order *order, bool as_standby, bool plain,
+                          bool reload, struct err *err)
 {
     bool standby = as_standby || worker->sight.facts.standby;
     const struct model_database_member *self = member_of(group, worker->member);
+    struct synchronous *known = &worker->notes.synchronous;
+    bool waits = !standby && known->text[0] != '\0';
     const struct hands_settings settings = {.standby = standby,
                                             .plain = plain,
                                             .upstream =
                                                 standby ? member_of(group, order->upstream) : NULL,
-                                            .synchronous = (const char *const *)order->synchronous,
-                                            .synchronous_count = order->synchronous_count};
-    return self == NULL ? err_set(err, ERR_NOT_FOUND, "the member's record is gone")
-                        : hands_configure(&worker->hands, group, self, &settings, err);
+                                            .synchronous = waits ? known->text : "",
+                                            .strict = waits && known->strict,
+                                            .reload = reload};
+    int rc = self == NULL ? err_set(err, ERR_NOT_FOUND, "the member's record is gone")
+                          : hands_configure(&worker->hands, group, self, &settings, err);
+    if (standby) {
+        synchronous_forget(known);
+    }
+    return rc;
 }
 
-static void note_synchronous(struct worker *worker, const struct database_order *order)
+static int configure(struct worker *worker, const struct view_group *group,
+                     const struct database_order *order, bool standby, bool plain, struct err *err)
 {
-    struct worker_notes *notes = &worker->notes;
-    notes->synchronous_count = 0;
-    for (size_t i = 0; i < order->synchronous_count && i < MODEL_DATABASE_MEMBERS; i++) {
-        IGNORE_RESULT(text_copy(notes->synchronous[notes->synchronous_count++], MODEL_DATABASE_ID,
-                                order->synchronous[i])); /* an id */
-    }
-    notes->synchronous_known = true;
+    return configure_with(worker, group, order, standby, plain, false, err);
 }
 
 static int clone_data(struct worker *worker, const struct view_group *group,
@@ -96,10 +100,6 @@ static int start(struct worker *worker, const struct view_group *group,
     if (standby && old_writer && order->upstream[0] != '\0') {
         worker->notes.returned_whole = true; /* all that it has, the writer has */
     }
-    if (!standby) {
-        note_synchronous(worker, order);
-        worker->notes.synchronous_since = 0;
-    }
     rc = hands_start(&worker->hands, err);
     bool ended = rc != 0 && err->kind == ERR_UNAVAILABLE && self->setting_count != 0;
     if (!ended) {
@@ -132,6 +132,7 @@ static int start_writer(struct worker *worker, const struct view_group *group,
                         const struct database_order *order, struct err *err)
 {
     note_upstream(worker, "");
+    worker->notes.synchronous.strict = true; /* where it waits: no session is there to be ended */
     return start(worker, group, order, false, err);
 }
 
@@ -163,16 +164,10 @@ static int cut(struct worker *worker, const struct view_group *group, struct err
     return rc;
 }
 
-static int promote(struct worker *worker, const struct view_group *group,
-                   const struct database_order *order, struct err *err)
+static int promote(struct worker *worker, const struct database_order *order, struct err *err)
 {
     const struct worker_sight *sight = &worker->sight;
-    int rc = order->synchronous_count != 0 ? configure(worker, group, order, true, false, err) : 0;
-    if (rc == 0) {
-        note_synchronous(worker, order);
-        worker->notes.synchronous_since = 0;
-        rc = hands_promote(&worker->hands, sight->facts.timeline, order->timeline, err);
-    }
+    int rc = hands_promote(&worker->hands, sight->facts.timeline, order->timeline, err);
     if (rc == 0) {
         forget(worker);
         note_upstream(worker, "");
@@ -183,14 +178,10 @@ static int promote(struct worker *worker, const struct view_group *group,
 static int set_synchronous(struct worker *worker, const struct view_group *group,
                            const struct database_order *order, struct err *err)
 {
-    worker->notes.synchronous_known = false;
-    int rc = configure(worker, group, order, false, false, err);
-    if (rc == 0) {
-        note_synchronous(worker, order);
-        worker->sight.viewed = false; /* what is seen next is of after it */
-        worker->notes.synchronous_since = worker->sight.view.inserted;
-    }
-    return rc;
+    const struct model_database_member *self = member_of(group, worker->member);
+    return self == NULL ? err_set(err, ERR_NOT_FOUND, "the member's record is gone")
+                        : synchronous_set(worker, group, self,
+                                          member_of(group, worker->notes.upstream), order, err);
 }
 
 static int compare(struct worker *worker, const struct view_group *group,
@@ -262,18 +253,14 @@ static int configure_all(struct worker *worker, const struct view_group *group, 
     const struct model_database_member *self = member_of(group, worker->member);
     struct worker_notes *notes = &worker->notes;
     bool writer = worker->sight.facts.process == DATABASE_PROCESS_WRITER;
-    const char *synchronous[MODEL_DATABASE_MEMBERS];
     if (self == NULL) {
         return err_set(err, ERR_NOT_FOUND, "the member's record is gone");
     }
-    for (size_t i = 0; i < notes->synchronous_count; i++) {
-        synchronous[i] = notes->synchronous[i];
+    if (writer && notes->synchronous.conforms) {
+        notes->synchronous.strict = true; /* commits were seen to wait, if they are to */
     }
-    const struct database_order order = {.upstream = notes->upstream,
-                                         .synchronous = synchronous,
-                                         .synchronous_count =
-                                             writer ? notes->synchronous_count : 0};
-    int rc = configure(worker, group, &order, !writer, false, err);
+    const struct database_order order = {.upstream = notes->upstream};
+    int rc = configure_with(worker, group, &order, !writer, false, true, err);
     rc = rc != 0 ? rc : hands_roles(&worker->hands, group, worker->member, writer, err);
     if (rc == 0 && notes->returned_whole) {
         const struct postgres_lost nothing = {.total = 0};
@@ -376,7 +363,7 @@ int worker_execute(struct worker *worker, const struct view_group *group,
     case DATABASE_ACTION_STOP_IMMEDIATE:
         return hands_stop(&worker->hands, POSTGRES_IMMEDIATE, err);
     case DATABASE_ACTION_PROMOTE:
-        return promote(worker, group, order, err);
+        return promote(worker, order, err);
     case DATABASE_ACTION_SET_SYNCHRONOUS:
         return set_synchronous(worker, group, order, err);
     case DATABASE_ACTION_COMPARE:

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define LOOK_STEADY_MS 200 /* at a server that runs, while nothing is to be done */
+#define LOOK_BOUND_MS 10   /* at least so often where commits have a bound, a quarter of it */
 #define LOOK_BUSY_MS 2     /* while a change of the writer waits for this server */
 #define LOOK_ASIDE_MS 50   /* while it waits for another one; the store tells of that at once */
 #define LOOK_DOWN_MS 1000
@@ -93,6 +94,7 @@ static void remember(struct worker *worker, const struct view_member *self)
     worker->notes.reboot = known ? self->seen.reboot : self->member.reboot;
     worker->notes.rebuild = known ? self->seen.rebuild : self->member.rebuild;
     worker->notes.timeline = known ? self->seen.timeline : 0;
+    worker->notes.streamed = known ? self->seen.streamed : 0;
     const char *upstream = known ? self->seen.upstream : "";
     IGNORE_RESULT(text_copy(worker->notes.upstream, sizeof worker->notes.upstream, upstream));
 }
@@ -217,7 +219,12 @@ static int64_t look_ms(const struct worker *worker, const struct view_group *gro
     case MODEL_DATABASE_STOPPED:
         break;
     }
-    return worker->sight.facts.process == DATABASE_PROCESS_STARTING ? LOOK_BUSY_MS : LOOK_STEADY_MS;
+    if (worker->sight.facts.process == DATABASE_PROCESS_STARTING) {
+        return LOOK_BUSY_MS;
+    }
+    return record->mode == MODEL_DATABASE_BOUNDED
+               ? MIN(LOOK_STEADY_MS, MAX(record->rpo_ms / 4, LOOK_BOUND_MS))
+               : LOOK_STEADY_MS;
 }
 
 static void rest(struct worker *worker, const struct view_group *group, struct mono again)
@@ -270,7 +277,7 @@ static void turn(struct worker *worker, const struct view_group *group)
     }
     worker_fill_view(group, worker->member, &arena, &view);
     database_member_next(&view, &worker->sight.facts, &arena, &order);
-    worker_publish(worker, group, &view, &order);
+    worker_publish(worker, group, &view, &order, &arena);
     if (!carry_out(worker, group, &order)) {
         rest(worker, group, earlier(again, order.again));
     } else if (order.action == DATABASE_ACTION_REMOVE && worker->failures == 0) {

@@ -8,6 +8,7 @@
 #include "database/agent/hands.h"
 #include "database/agent/internal.h"
 #include "database/agent/publisher.h"
+#include "database/agent/synchronous.h"
 #include "database/agent/worker.h"
 #include "database/core/core.h"
 
@@ -38,21 +39,21 @@ struct worker_notes {
     enum worker_note kept;
     bool returned_whole; /* an old writer that had nothing alone: the loss record is to say so */
     char stuck[WORKER_SENTENCE];
-    /* synchronous_standby_names as this worker set it. */
-    char synchronous[MODEL_DATABASE_MEMBERS][MODEL_DATABASE_ID];
-    size_t synchronous_count;
-    bool synchronous_known;
-    model_lsn synchronous_since;
+    uint32_t streamed; /* of a reader: the timeline that it has followed, all of it for a moment */
+    struct synchronous synchronous;
 };
 
 /* What was seen last, with the memory that facts point to. */
 struct worker_sight {
     struct database_facts facts;
     struct postgres_view view;
-    bool viewed; /* `view` is of the process that runs */
+    bool viewed;       /* `view` is of the process that runs */
+    bool fresh;        /* and of this look */
+    struct mono asked; /* before it was asked for */
     struct database_follower followers[POSTGRES_REPLICAS];
-    const char *synchronous[MODEL_DATABASE_MEMBERS];
-    pid_t pid;       /* of the process that `control` is not of */
+    const char *synchronous[POSTGRES_REPLICAS + MODEL_DATABASE_MEMBERS];
+    char named[2][POSTGRES_SYNCHRONOUS]; /* by the files, and in force */
+    pid_t pid;                           /* of the process that `control` is not of */
     bool controlled; /* `control` and `end` are of the server as it lies there */
     struct postgres_control control;
     model_lsn end;
@@ -106,7 +107,8 @@ uint64_t worker_fingerprint(const struct view_group *group,
                             const struct model_database_member *member, bool writer);
 /* Hands what is seen to the publisher. */
 void worker_publish(struct worker *worker, const struct view_group *group,
-                    const struct database_view *view, const struct database_order *order);
+                    const struct database_view *view, const struct database_order *order,
+                    struct arena *arena);
 
 /* update.c: what the group's record and lease are to become. *ret_again: when to look again.
  * *ret_committed: something changed. */

@@ -38,13 +38,16 @@
  *     history files of those before it. pg_rewind takes two servers with one timeline for the
  *     same, and servers that were promoted without knowing of each other choose the same number.
  *  8. facts.synchronous has every member that may still release a commit: also those whose sender
- *     has not read the new setting. facts.synchronous_since is the end of the writer's log at a
- *     time after that was so.
+ *     has not read the new setting. facts.synchronous_settled: one of these has to have a commit
+ *     before it is acknowledged, whatever the session set, and when it read its settings.
+ *     facts.synchronous_since is the end of the writer's log at a time after that was so.
  *  9. facts.unfenced is true of a server that acknowledges on when its lease has run out and its
  *     agent does not stop it: one without the module, or of which that is not known (a server that
  *     somebody else runs, while it is down). view.fenced is true when this process has made
  *     certain, after database_wants_fence said so for this revision of the lease, that the holder's
  *     server does not write, and does not begin to without a newer lease.
+ * 10. The server of a bounded group acknowledges what no other member has only before
+ *     database_free_until, by the lease file.
  *
  * Two writers cannot be (docs/database-failover.md says it at length): who writes holds the lease
  * of the group's epoch and stops before its deadline; a lease is given away only by the transaction
@@ -117,7 +120,8 @@ struct database_follower {
     bool streaming; /* now, and it has caught up so far that it streams */
     model_lsn flushed;
     model_lsn replayed;
-    int64_t lag_ms; /* 0: has everything; -1: not known. Bounded mode counts -1 as over the bound */
+    int64_t lag_ms;       /* 0: has everything; -1: not known */
+    struct mono whole_at; /* what was acknowledged before then is on its disk; 0: not known */
 };
 
 struct database_facts {
@@ -167,7 +171,7 @@ struct database_facts {
      * files have it. */
     const char *const *synchronous;
     size_t synchronous_count;
-    bool synchronous_settled; /* a WRITER's: every sender has read the setting */
+    bool synchronous_settled; /* a WRITER's: that is so in every process */
     model_lsn synchronous_since;
 };
 
@@ -297,6 +301,14 @@ int64_t database_final_epoch(const struct database_view *view, const struct data
 /* What seen.condition is to be; seen.message is the order's sentence where it is not WAIT. */
 enum model_database_condition database_condition(const struct database_view *view,
                                                  const struct database_facts *facts);
+/* What seen.commits is to be: what commits wait for, as the server does it now; "" when it is no
+ * writer. */
+const char *database_commits(const struct database_view *view, const struct database_facts *facts,
+                             struct arena *arena);
+/* Until when the writer of a bounded group may acknowledge what no other member has: the bound
+ * after the last moment up to which one has everything. 0: not at all. It may go back. */
+struct mono database_free_until(const struct database_view *view,
+                                const struct database_facts *facts);
 /* How often a seen record is written at least. */
 int64_t database_heartbeat(const struct model_database_group *group);
 /* Whether the agent of this member was heard of lately. */

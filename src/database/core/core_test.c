@@ -1,8 +1,7 @@
 /* Decisions about replication groups, one by one: core.h. What they are worth together is shown by
  * sim_test.c. The first argument is the golden file of the tables. */
-#include "database/core/core.h"
-
 #include "base/text.h"
+#include "database/core/core_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,163 +12,7 @@
 
 #include <cmocka.h>
 
-#define A 0
-#define B 1
-#define C 2
-#define COUNT 3
-#define NOW (1000 * TIME_S)
-
-static struct arena arena;
 static const char *golden;
-
-/* a is the writer in east and holds the lease; b (west) and c (east) stream from it. */
-static struct model_database_turn turns[2];
-static struct model_database_group group;
-static struct model_database_lease lease;
-static struct model_database_member members[COUNT];
-static struct model_database_seen seen[COUNT];
-static struct database_sight sights[COUNT];
-static struct database_view view;
-static struct database_facts facts;
-static struct database_follower followers[2];
-static const char *names[2];
-static struct database_update update;
-static struct database_order order;
-
-static int set_up(void **state)
-{
-    static const char *const ids[COUNT] = {"a", "b", "c"};
-    static const char *const regions[COUNT] = {"east", "west", "east"};
-    (void)state;
-    arena_init(&arena, 0);
-    turns[0] = (struct model_database_turn){
-        .epoch = 1, .writer = "a", .before = "", .timeline = 1, .confirmed = true};
-    group = (struct model_database_group){.id = "grp",
-                                          .region = "",
-                                          .name = "orders",
-                                          .lease_ms = 10000,
-                                          .rpo_ms = 1000,
-                                          .automatic = true,
-                                          .phase = MODEL_DATABASE_STEADY,
-                                          .epoch = 1,
-                                          .writer = "a",
-                                          .target = "",
-                                          .reason = "",
-                                          .history = turns,
-                                          .history_count = 1};
-    lease = (struct model_database_lease){.epoch = 1,
-                                          .holder = "a",
-                                          .state = MODEL_DATABASE_LEASE_HELD,
-                                          .length_ms = 10000,
-                                          .flushed = 500,
-                                          .timeline = 1};
-    for (size_t i = 0; i < COUNT; i++) {
-        members[i] = (struct model_database_member){.group = "grp",
-                                                    .id = ids[i],
-                                                    .region = regions[i],
-                                                    .cluster = regions[i],
-                                                    .instance = ids[i],
-                                                    .tier = 1};
-        seen[i] = (struct model_database_seen){.condition = MODEL_DATABASE_STREAMING,
-                                               .message = "",
-                                               .system_id = 7,
-                                               .timeline = 1,
-                                               .received = 500,
-                                               .upstream = "a"};
-        sights[i] = (struct database_sight){
-            .member = &members[i], .seen = &seen[i], .heard = {NOW - 100 * TIME_MS}};
-    }
-    seen[A].condition = MODEL_DATABASE_WRITER;
-    view = (struct database_view){.group = &group,
-                                  .group_revision = 10,
-                                  .lease = &lease,
-                                  .lease_revision = 11,
-                                  .lease_since = {NOW - TIME_S},
-                                  .phase_since = {NOW - 100 * TIME_S},
-                                  .members = sights,
-                                  .member_count = COUNT,
-                                  .self = "a",
-                                  .now = {NOW}};
-    for (size_t i = 0; i < 2; i++) {
-        followers[i] = (struct database_follower){
-            .member = ids[i + 1], .streaming = true, .flushed = 500, .replayed = 500};
-    }
-    facts = (struct database_facts){.data = DATABASE_DATA,
-                                    .process = DATABASE_PROCESS_WRITER,
-                                    .system_id = 7,
-                                    .timeline = 1,
-                                    .end = 500,
-                                    .upstream = "",
-                                    .deadline = {NOW + 8 * TIME_S},
-                                    .configured = true,
-                                    .stuck = "",
-                                    .followers = followers,
-                                    .follower_count = 2,
-                                    .alone_since = {NOW},
-                                    .unwritable_since = {NOW},
-                                    .synchronous_settled = true};
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
-
-/* From now on the agent of that reader asks. */
-static void as_reader(size_t member)
-{
-    view.self = members[member].id;
-    facts.process = DATABASE_PROCESS_READER;
-    facts.standby = true;
-    facts.upstream = "a";
-    facts.receiving = true;
-    facts.replayed_all = true;
-    facts.replayed = facts.end;
-    facts.deadline.ns = 0;
-    facts.follower_count = 0;
-}
-
-static void in_phase(enum model_database_phase phase, enum model_database_operation operation,
-                     const char *target)
-{
-    group.phase = phase;
-    group.operation = operation;
-    group.target = target;
-}
-
-/* The lease of a was voided, and this much is reported by b and c; 0: not yet. */
-static void electing(model_lsn b, model_lsn c)
-{
-    in_phase(MODEL_DATABASE_ELECTING, MODEL_DATABASE_FAILOVER_AUTOMATIC, "");
-    group.epoch = 2;
-    lease.epoch = 2;
-    lease.state = MODEL_DATABASE_LEASE_FREE;
-    lease.holder = "";
-    view.phase_since.ns = NOW;
-    seen[A].condition = MODEL_DATABASE_DOWN;
-    sights[A].heard.ns = NOW - 100 * TIME_S;
-    seen[B].received = b;
-    seen[B].epoch = b != 0 ? 2 : 0;
-    seen[C].received = c;
-    seen[C].epoch = c != 0 ? 2 : 0;
-    as_reader(B);
-}
-
-static enum database_transition next(void)
-{
-    database_group_next(&view, view.self[0] == '\0' ? NULL : &facts, &arena, &update);
-    return update.transition;
-}
-
-static enum database_action ordered(void)
-{
-    database_member_next(&view, &facts, &arena, &order);
-    assert_false(text_empty(order.sentence));
-    return order.action;
-}
 
 static void a_lease_is_renewed_after_a_quarter_of_its_length(void **state)
 {
@@ -464,90 +307,6 @@ static void the_operator_may_choose_whom_he_wants(void **state)
     assert_string_equal(update.group.target, "b");
 }
 
-/* ---- synchronous and bounded ---- */
-
-static void one_member_in_another_region_is_waited_for_before_it_is_recorded(void **state)
-{
-    (void)state;
-    group.mode = MODEL_DATABASE_SYNCHRONOUS;
-    assert_int_equal(ordered(), DATABASE_ACTION_SET_SYNCHRONOUS);
-    assert_int_equal(order.synchronous_count, 1);
-    assert_string_equal(order.synchronous[0], "b");
-    assert_int_equal(next(), DATABASE_TRANSITION_NONE);
-    names[0] = "b";
-    facts.synchronous = names;
-    facts.synchronous_count = 1;
-    facts.synchronous_since = 510;
-    assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
-    assert_int_equal(next(), DATABASE_TRANSITION_NONE);
-    followers[0].flushed = 510;
-    assert_int_equal(next(), DATABASE_TRANSITION_RECORD_SYNCHRONOUS);
-    assert_int_equal(update.group.synchronous_count, 1);
-    assert_string_equal(update.group.synchronous[0], "b");
-}
-
-static void a_change_of_the_synchronous_member_is_recorded_before_it_is_made(void **state)
-{
-    (void)state;
-    static const char *recorded[] = {"b"};
-    group.mode = MODEL_DATABASE_SYNCHRONOUS;
-    group.synchronous = recorded;
-    group.synchronous_count = 1;
-    facts.synchronous = (const char *const *)recorded;
-    facts.synchronous_count = 1;
-    facts.synchronous_since = 510;
-    followers[0].streaming = false;
-    assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
-    assert_int_equal(next(), DATABASE_TRANSITION_RECORD_SYNCHRONOUS);
-    assert_int_equal(update.group.synchronous_count, 2);
-    group.synchronous = update.group.synchronous;
-    group.synchronous_count = 2;
-    assert_int_equal(ordered(), DATABASE_ACTION_SET_SYNCHRONOUS);
-    assert_string_equal(order.synchronous[0], "c");
-}
-
-static void a_writer_whom_nobody_follows_goes_on_alone_after_a_while(void **state)
-{
-    (void)state;
-    static const char *recorded[] = {"b"};
-    group.mode = MODEL_DATABASE_SYNCHRONOUS;
-    group.synchronous = recorded;
-    group.synchronous_count = 1;
-    facts.synchronous = (const char *const *)recorded;
-    facts.synchronous_count = 1;
-    facts.follower_count = 0;
-    facts.alone_since.ns = INT64_MAX; /* its only follower is not wanted any more */
-    assert_int_equal(next(), DATABASE_TRANSITION_NONE);
-    assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
-    facts.alone_since.ns = NOW - 10 * TIME_S;
-    assert_int_equal(next(), DATABASE_TRANSITION_RECORD_SYNCHRONOUS);
-    assert_int_equal(update.group.synchronous_count, 0);
-    assert_int_equal(ordered(), DATABASE_ACTION_WAIT); /* not before it is recorded */
-    group.synchronous_count = 0;
-    assert_int_equal(ordered(), DATABASE_ACTION_SET_SYNCHRONOUS);
-    assert_int_equal(order.synchronous_count, 0);
-}
-
-static void bounded_commits_wait_while_all_lag_and_flow_again(void **state)
-{
-    (void)state;
-    group.mode = MODEL_DATABASE_BOUNDED;
-    followers[0].lag_ms = 2000;
-    assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
-    followers[1].lag_ms = -1;
-    assert_int_equal(ordered(), DATABASE_ACTION_SET_SYNCHRONOUS);
-    assert_int_equal(order.synchronous_count, 2);
-    names[0] = "b";
-    names[1] = "c";
-    facts.synchronous = (const char *const *)names;
-    facts.synchronous_count = 2;
-    followers[1].lag_ms = 900; /* not yet: half the bound */
-    assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
-    followers[1].lag_ms = 500;
-    assert_int_equal(ordered(), DATABASE_ACTION_SET_SYNCHRONOUS);
-    assert_int_equal(order.synchronous_count, 0);
-}
-
 /* ---- servers ---- */
 
 static void a_writer_stops_before_its_deadline(void **state)
@@ -781,10 +540,6 @@ int main(int argc, char **argv)
         TEST(synchronously_all_must_report_that_may_have_a_commit_alone),
         TEST(a_failover_records_what_may_be_lost),
         TEST(the_operator_may_choose_whom_he_wants),
-        TEST(one_member_in_another_region_is_waited_for_before_it_is_recorded),
-        TEST(a_change_of_the_synchronous_member_is_recorded_before_it_is_made),
-        TEST(a_writer_whom_nobody_follows_goes_on_alone_after_a_while),
-        TEST(bounded_commits_wait_while_all_lag_and_flow_again),
         TEST(a_writer_stops_before_its_deadline),
         TEST(a_writer_that_lost_its_lease_stops_whatever_else_there_is_to_do),
         TEST(an_old_writer_comes_back_as_a_reader),

@@ -141,7 +141,7 @@ static void say_commits(const struct core *core, struct buf *out)
         buf_puts(out, "Commits do not wait for other members.\n");
         break;
     case MODEL_DATABASE_BOUNDED:
-        buf_printf(out, "Commits wait while all other members lag more than %" PRId64 " ms.\n",
+        buf_printf(out, "Commits wait while no other member is within %" PRId64 " ms.\n",
                    group->rpo_ms);
         break;
     case MODEL_DATABASE_SYNCHRONOUS:
@@ -158,6 +158,21 @@ static void say_commits(const struct core *core, struct buf *out)
         }
         buf_puts(out, " too.\n");
         break;
+    }
+}
+
+/* What is wanted is said above; here what the server does. */
+static void say_what_commits_do(const struct core *core, struct buf *out)
+{
+    const struct database_sight *writer = core->writer;
+    if (writer != NULL && writer->seen != NULL &&
+        writer->seen->condition == MODEL_DATABASE_WRITER && !text_empty(writer->seen->commits)) {
+        buf_printf(out, "%s, by its agent: %s.\n", core_name(core, core->group->writer),
+                   writer->seen->commits);
+    }
+    if (core->group->alone_waits && core->group->mode != MODEL_DATABASE_ASYNCHRONOUS) {
+        buf_puts(out, "While no other member is there, commits wait for one, for as long as it "
+                      "takes (leeward:alone=wait).\n");
     }
 }
 
@@ -206,6 +221,7 @@ const char *database_explain(const struct database_view *view, const struct data
     say_why_not(&core, &out);
     say_lease(&core, &out);
     say_commits(&core, &out);
+    say_what_commits_do(&core, &out);
     for (size_t i = 0; i < view->member_count; i++) {
         say_member(&core, &view->members[i], &out);
     }

@@ -26,6 +26,7 @@
 #define SIM_SNAPSHOTS 256U
 #define SIM_TIMELINES 96U
 #define SIM_PENDING 64U
+#define SIM_RPO_MS 500
 #define SIM_MARK UINT32_MAX /* an entry of the log that is no row */
 
 /* Mistakes that can be made on purpose, to see that the simulator finds them. */
@@ -39,6 +40,7 @@ enum sim_mistake {
     SIM_NO_WAITING,    /* commits do not wait for a synchronous member */
     SIM_EARLY_RELEASE, /* the lease is released while the server still stops */
     SIM_NO_CERTAINTY,  /* a server that does not end by itself is not fenced */
+    SIM_NO_BOUND,      /* commits of a bounded group flow whatever its readers have */
     SIM_MISTAKES,
 };
 
@@ -68,7 +70,10 @@ struct sim_server {
     uint32_t promotes_to;
     int64_t connects_at;
     uint32_t log[SIM_LOG];
+    int64_t written[SIM_LOG];       /* when, where it was the writer: the world's time */
+    int64_t written_local[SIM_LOG]; /* and its own */
     size_t end;
+    uint32_t streamed; /* the timeline that it has followed */
     struct sim_timelines timelines;
     /* The lease file, in the machine's own time. */
     int64_t file_deadline;
@@ -84,6 +89,8 @@ struct sim_server {
     size_t sync_since;
     unsigned followed;         /* who has followed it since it is the writer */
     size_t known[SIM_MEMBERS]; /* what it was told that they have */
+    size_t whole;              /* what somebody had of it for certain, since it is the writer */
+    int64_t free_until;        /* bounded: so long commits need nobody, in the machine's own time */
     size_t acknowledged;       /* entries that were, in this run of the process */
     int64_t reboot;
     int64_t rebuild;

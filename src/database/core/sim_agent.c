@@ -119,6 +119,8 @@ static void add_followers(const struct sim *sim, int agent, struct sight_of_serv
             .streaming = streaming,
             .flushed = server->known[i],
             .replayed = server->known[i],
+            .whole_at = {server->known[i] >= server->end ? sim_local(sim, agent)
+                                                         : server->written_local[server->known[i]]},
             .lag_ms = whole       ? 0
                       : streaming ? (int64_t)(server->end - server->known[i]) * 10
                                   : -1};
@@ -580,9 +582,12 @@ static void report(struct sim *sim, int agent, const struct database_view *view,
                                        .lag_bytes = -1,
                                        .lag_ms = -1,
                                        .epoch = database_final_epoch(view, facts),
-                                       .upstream = ""};
+                                       .upstream = "",
+                                       .streamed = sim->servers[agent].streamed,
+                                       .commits = ""};
     bool changed = seen.condition != self->last_put.condition ||
-                   seen.epoch != self->last_put.epoch || seen.timeline != self->last_put.timeline;
+                   seen.epoch != self->last_put.epoch || seen.timeline != self->last_put.timeline ||
+                   seen.streamed != self->last_put.streamed;
     if ((self->put && now < self->put_until) ||
         (!changed && now - self->put_at < database_heartbeat(view->group))) {
         return;
@@ -620,6 +625,10 @@ void sim_agents_step(struct sim *sim)
         sim_build_view(sim, i, &view, sights);
         build_facts(sim, i, &sight, &facts);
         report(sim, i, &view, &facts);
+        sim->servers[i].free_until =
+            sim->mistake == SIM_NO_BOUND && view.group->mode == MODEL_DATABASE_BOUNDED
+                ? INT64_MAX
+                : database_free_until(&view, &facts).ns;
         uint64_t sees = digest(&facts);
         bool due = sim_local(sim, i) >= self->wakes_at ||
                    (self->order_done != 0 && sim->now >= self->order_done);

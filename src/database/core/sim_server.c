@@ -41,6 +41,8 @@ void sim_crash(struct sim *sim, struct sim_server *server)
 static void append(struct sim *sim, struct sim_server *server, uint32_t entry)
 {
     if (server->end < SIM_LOG) {
+        server->written[server->end] = sim->now;
+        server->written_local[server->end] = sim_local(sim, (int)(server - sim->servers));
         server->log[server->end++] = entry;
     } else {
         sim_wrong(sim, "the simulator's log is too small");
@@ -71,6 +73,8 @@ void sim_start(struct sim *sim, int member, bool standby)
     server->standby = standby;
     server->receiving = false;
     server->followed = 0;
+    server->whole = 0;
+    server->free_until = 0;
     server->acknowledged = server->end;
     server->changes_at = sim->now + sim_below(sim, 300 * TIME_MS);
     server->module = !server->attached || !sim_chance(sim, 3);
@@ -121,6 +125,9 @@ void sim_copy(struct sim_server *server, const struct sim_server *writer)
 {
     (void)memcpy(server->log, writer->log, writer->end * sizeof writer->log[0]);
     server->end = writer->end;
+    (void)memset(server->written, 0, sizeof server->written);
+    (void)memset(server->written_local, 0, sizeof server->written_local);
+    server->streamed = 0;
     server->timelines = writer->timelines;
     server->data = DATABASE_DATA;
     server->standby = true;
@@ -187,10 +194,15 @@ static void receive(struct sim *sim, int member)
     part = sim->quiet ? missing : part;
     (void)memcpy(server->log + server->end, writer->log + server->end,
                  part * sizeof server->log[0]);
+    (void)memset(server->written_local + server->end, 0, part * sizeof server->written_local[0]);
     server->end += part;
     server->timelines = writer->timelines;
     cut_timelines(&server->timelines, server->end);
     writer->followed |= 1U << member;
+    writer->whole = MAX(writer->whole, server->end);
+    if (server->end == writer->end) {
+        server->streamed = sim_timeline(writer);
+    }
     if (!sim_chance(sim, 3)) {
         writer->known[member] = server->end;
     }
@@ -243,6 +255,8 @@ static void finish_promotion(struct sim *sim, struct sim_server *server)
     append(sim, server, SIM_MARK);
     server->acknowledged = server->end;
     server->followed = 0;
+    server->whole = 0;
+    server->free_until = 0;
     server->standby = false;
     server->receiving = false;
     server->process = DATABASE_PROCESS_WRITER;
@@ -316,12 +330,29 @@ bool sim_has_row(const struct sim_server *server, uint32_t row)
     return false;
 }
 
-/* Somebody who counts says that he has it, or nobody counts. */
-static bool is_replicated(const struct sim *sim, const struct sim_server *server, size_t place)
+/* What is older than the bound is somewhere else too. */
+static void check_bound(struct sim *sim, int member)
 {
+    const struct sim_server *server = &sim->servers[member];
+    int64_t age = server->whole < server->end ? sim->now - server->written[server->whole] : 0;
+    int64_t most = SIM_RPO_MS * TIME_MS / 100 * 102; /* clocks run at different speeds */
+    if (server->whole < server->acknowledged && server->written[server->whole] != 0 && age > most) {
+        sim_wrong(sim, "%s acknowledges freely, and what it wrote %.3f s ago is nowhere else",
+                  sim_ids[member], (double)age / 1e9);
+    }
+}
+
+/* Somebody who counts says that he has it, or nobody counts. */
+static bool is_replicated(struct sim *sim, int member, size_t place)
+{
+    const struct sim_server *server = &sim->servers[member];
     bool settled = sim->now >= server->sync_settles;
     if (sim->mistake == SIM_NO_WAITING || server->sync == 0 ||
         (!settled && !server->waited_before)) {
+        return true;
+    }
+    if (sim_local(sim, member) < server->free_until) {
+        check_bound(sim, member);
         return true;
     }
     unsigned counts = server->sync | (settled ? 0 : server->sync_before);
@@ -357,7 +388,7 @@ void sim_clients_step(struct sim *sim)
             continue;
         }
         while (server->acknowledged < server->end && fence_holds(sim, i) &&
-               is_replicated(sim, server, server->acknowledged) && !sim_chance(sim, 20)) {
+               is_replicated(sim, i, server->acknowledged) && !sim_chance(sim, 20)) {
             uint32_t row = server->log[server->acknowledged++];
             if (row != SIM_MARK) {
                 acknowledge(sim, i, row);

@@ -98,7 +98,8 @@ void sim_begin(struct sim *sim, uint64_t seed, enum sim_mistake mistake)
         .name = "global",
         .mode = modes[sim_below(sim, 3)],
         .lease_ms = 1000 + sim_below(sim, 4) * 1000,
-        .rpo_ms = 500,
+        .rpo_ms = SIM_RPO_MS,
+        .alone_waits = sim_chance(sim, 3),
         .automatic = !sim_chance(sim, 8),
         .phase = MODEL_DATABASE_NEW,
         .epoch = 1,
@@ -107,6 +108,8 @@ void sim_begin(struct sim *sim, uint64_t seed, enum sim_mistake mistake)
     };
     if (mistake == SIM_NO_WAITING) {
         group.mode = MODEL_DATABASE_SYNCHRONOUS;
+    } else if (mistake == SIM_NO_BOUND) {
+        group.mode = MODEL_DATABASE_BOUNDED;
     }
     sim_copy_group(&sim->store.group, &group);
     sim->store.group_revision = 1;
@@ -203,7 +206,9 @@ static void operator_step(struct sim *sim)
     switch (sim_below(sim, 12)) {
     case 11:
         group->mode = modes[sim_below(sim, 3)];
-        sim_note(sim, "operator: %s", model_database_mode_name(group->mode));
+        group->alone_waits = sim_chance(sim, 3);
+        sim_note(sim, "operator: %s%s", model_database_mode_name(group->mode),
+                 group->alone_waits ? ", alone it waits" : "");
         group_changed(sim);
         break;
     case 0:

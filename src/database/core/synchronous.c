@@ -13,9 +13,13 @@
  *
  * One member is enough, in another region than the writer's where there is one that streams. When
  * none streams for a lease's length, the writer goes on alone, and nobody may take over from it
- * without consent to a loss.
+ * without consent to a loss; with alone_waits it waits as long as there is a member with data.
  *
- * Bounded: nothing is recorded; E is all that ever followed while all of these lag too much. */
+ * Bounded: nothing is recorded. E is everybody who has followed this writer, dead or alive: a bound
+ * that forgets a dead reader is none. Nobody waits before database_free_until; afterwards a commit
+ * waits for the first of E that has it, so it goes on at the readers' pace, or, without any, not at
+ * all. A reader that has not followed this writer yet does not count: neither one that is being
+ * made, nor the old writer after a failover, unless alone_waits. */
 #include "base/text.h"
 #include "database/core/internal.h"
 
@@ -97,6 +101,28 @@ static const struct database_sight *best_partner(const struct core *core, bool s
     return found;
 }
 
+static bool has_copy(const struct database_sight *sight)
+{
+    return sight->seen != NULL && sight->seen->system_id != 0 && sight->seen->timeline != 0;
+}
+
+/* Whom the writer waits for although nobody streams, when it may not go on alone. */
+static const char *absent_partner(const struct core *core)
+{
+    const struct database_sight *found = NULL;
+    for (size_t i = 0; i < core->view->member_count; i++) {
+        const struct database_sight *sight = &core->view->members[i];
+        bool other = sight != core->self && core_is_wanted(sight);
+        if (other && in_force(core, sight->member->id)) {
+            return sight->member->id;
+        }
+        if (other && has_copy(sight) && preferred(core, sight, found)) {
+            found = sight;
+        }
+    }
+    return found != NULL ? found->member->id : NULL;
+}
+
 /* NULL: alone. */
 static const char *partner(struct core *core)
 {
@@ -104,13 +130,17 @@ static const char *partner(struct core *core)
     if (facts->process != DATABASE_PROCESS_WRITER) {
         bool promotes = facts->standby && facts->synchronous_count == 0;
         const struct database_sight *expected = promotes ? best_partner(core, false) : NULL;
-        return expected != NULL                ? expected->member->id
-               : facts->synchronous_count != 0 ? facts->synchronous[0]
-                                               : NULL;
+        const char *last = facts->synchronous_count != 0 ? facts->synchronous[0] : NULL;
+        return expected != NULL                           ? expected->member->id
+               : last == NULL && core->group->alone_waits ? absent_partner(core)
+                                                          : last;
     }
     const struct database_sight *found = best_partner(core, true);
     if (found != NULL) {
         return found->member->id;
+    }
+    if (core->group->alone_waits) {
+        return absent_partner(core);
     }
     struct mono patience = core_later(facts->alone_since, core->group->lease_ms);
     if (facts->synchronous_count == 0 || !core_has_others(core) || core_reached(core, patience)) {
@@ -184,44 +214,63 @@ static void toward_partner(struct core *core, const char *name, struct core_sync
     next->why = arena_printf(core->arena, "%s has every commit", core_name(core, name));
 }
 
-/* Whether all that ever followed lag more than this; false when nobody did. */
-static bool all_lag(const struct core *core, int64_t limit_ms)
+/* ---- bounded ---- */
+
+/* It has followed this writer, or does. */
+static bool has_followed(const struct core *core, const struct database_sight *sight)
 {
-    size_t counted = 0;
-    for (size_t i = 0; i < core->facts->follower_count; i++) {
-        const struct database_follower *follower = &core->facts->followers[i];
-        if (!core_is_wanted(core_find(core->view, follower->member))) {
-            continue;
-        }
-        counted++;
-        if (follower->lag_ms >= 0 && follower->lag_ms <= limit_ms) {
-            return false;
+    const struct database_follower *follower = find_follower(core, sight->member->id);
+    uint32_t timeline = core->facts->timeline;
+    return (follower != NULL && follower->streaming) ||
+           (timeline != 0 && sight->seen != NULL && sight->seen->streamed == timeline);
+}
+
+static void name_others(struct core *core, bool all, struct core_synchronous *next)
+{
+    for (size_t i = 0; i < core->view->member_count; i++) {
+        const struct database_sight *sight = &core->view->members[i];
+        if (sight != core->self && core_is_wanted(sight) && (all || has_followed(core, sight))) {
+            next->names[next->count++] = sight->member->id;
         }
     }
-    return counted != 0;
 }
 
 static void bound(struct core *core, struct core_synchronous *next)
 {
     const struct database_facts *facts = core->facts;
-    bool waits = facts->synchronous_count != 0;
-    int64_t limit = core->group->rpo_ms;
-    bool wanted =
-        facts->process == DATABASE_PROCESS_WRITER && all_lag(core, waits ? limit / 2 : limit);
-    if (wanted == waits) {
-        return;
+    if (facts->process != DATABASE_PROCESS_WRITER) {
+        return; /* what its files say is enough to begin with */
     }
-    next->set = true;
-    next->why = wanted ? "all other members lag more than the bound: commits wait"
-                       : "a member is within the bound again: commits flow";
-    if (wanted) {
-        next->names = arena_array(core->arena, facts->follower_count, sizeof *next->names);
-        for (size_t i = 0; i < facts->follower_count; i++) {
-            if (core_is_wanted(core_find(core->view, facts->followers[i].member))) {
-                next->names[next->count++] = facts->followers[i].member;
-            }
+    next->names = arena_array(core->arena, core->view->member_count, sizeof *next->names);
+    name_others(core, false, next);
+    if (next->count == 0 && core->group->alone_waits) {
+        name_others(core, true, next);
+    }
+    bool same = next->count == facts->synchronous_count;
+    for (size_t i = 0; same && i < next->count; i++) {
+        same = in_force(core, next->names[i]);
+    }
+    next->set = !same;
+    next->why = next->count == 0 ? "no other member has followed this writer: commits do not wait"
+                                 : "commits wait while no other member is within the bound";
+}
+
+struct mono database_free_until(const struct database_view *view,
+                                const struct database_facts *facts)
+{
+    struct core core;
+    struct mono whole = {.ns = 0};
+    core_begin(&core, view, facts, NULL);
+    if (view->group->mode != MODEL_DATABASE_BOUNDED || facts->process != DATABASE_PROCESS_WRITER) {
+        return whole;
+    }
+    for (size_t i = 0; i < facts->follower_count; i++) {
+        const struct database_follower *follower = &facts->followers[i];
+        if (core_is_wanted(core_find(view, follower->member)) && follower->whole_at.ns > whole.ns) {
+            whole = follower->whole_at;
         }
     }
+    return whole.ns == 0 ? whole : core_later(whole, view->group->rpo_ms);
 }
 
 void core_synchronous(struct core *core, struct core_synchronous *ret_next)

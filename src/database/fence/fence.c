@@ -11,9 +11,12 @@
  * these run in a transaction that has no id of its own. Reads are served as long as the server
  * lives.
  *
- * With leeward.strict (synchronous groups) commits wait for a standby whatever the client set, and
- * a wait that was cancelled, which PostgreSQL would acknowledge with a warning, ends the session in
- * the same way.
+ * With leeward.strict (synchronous and bounded groups) no commit is acknowledged that a synchronous
+ * standby has not confirmed, whatever the client set; a wait that was cancelled, which PostgreSQL
+ * would acknowledge with a warning, ends the session in the same way. Until the lease file's
+ * free_ns, which the agent of a bounded group moves on, commits do not wait. Both are looked at in
+ * shared memory, after the commit: so it does not matter when a session reads its settings.
+ * Leeward's own sessions and PostgreSQL's workers, who tell nobody, never wait.
  *
  * Process: the postmaster maps the file, its children inherit that. The background worker guard.c
  * ends the server. In recovery there is nothing to do: no transaction writes, no worker runs.
@@ -22,6 +25,7 @@
 
 #include <access/xact.h>
 #include <access/xlog.h>
+#include <catalog/pg_authid.h>
 #include <fmgr.h>
 #include <miscadmin.h>
 #include <replication/syncrep.h>
@@ -37,11 +41,20 @@ PG_MODULE_MAGIC;
 /* NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): PostgreSQL's */
 void _PG_init(void);
 
+/* Minor releases from 15.13 on say it in a bit of another member. */
+#ifdef SYNC_STANDBY_DEFINED
+#define STANDBYS_DEFINED(shared) (((shared)->sync_standbys_status & SYNC_STANDBY_DEFINED) != 0)
+#else
+#define STANDBYS_DEFINED(shared) ((shared)->sync_standbys_defined)
+#endif
+
 static char *lease_path;
 static bool strict;
+static bool waiting; /* never looked at: show_waiting tells */
 static struct fence_lease *lease;
 static uint64_t boot[2];
 static bool finishes_prepared; /* this transaction ends a prepared one */
+static bool wrote_log;         /* and this one, before its commit record */
 static ProcessUtility_hook_type next_utility;
 
 struct fence_lease *module_lease(void)
@@ -52,6 +65,34 @@ struct fence_lease *module_lease(void)
 bool module_lease_holds(void)
 {
     return fence_lease_holds(lease, boot, fence_lease_now());
+}
+
+/* The postmaster is the first to read the files, and the others see it at once. */
+static void on_strict(bool value, void *extra)
+{
+    (void)extra;
+    if (lease != NULL && MyProcPid == PostmasterPid) {
+        atomic_store(&lease->strict, value ? 1 : 0);
+    }
+}
+
+/* Whether commits wait for standbys at all, as the checkpointer read it: it may be long after the
+ * postmaster. */
+static const char *show_waiting(void)
+{
+    const volatile WalSndCtlData *shared = WalSndCtl;
+    return shared != NULL && STANDBYS_DEFINED(shared) ? "on" : "off";
+}
+
+/* Its commits are acknowledged to nobody. */
+static bool is_internal(void)
+{
+    return GetSessionUserId() == BOOTSTRAP_SUPERUSERID;
+}
+
+static bool needs_standby(void)
+{
+    return !is_internal() && fence_lease_needs_standby(lease, fence_lease_now());
 }
 
 static bool transaction_wrote(void)
@@ -71,8 +112,16 @@ static void before_commit(void)
                         errhint("Connect again: another server of the group is, or becomes, the "
                                 "writer.")));
     }
-    if (strict && synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH) {
-        (void)set_config_option("synchronous_commit", "on", PGC_SUSET, PGC_S_SESSION,
+    wrote_log = XactLastRecEnd != InvalidXLogRecPtr;
+    if (atomic_load(&lease->strict) == 0) {
+        return;
+    }
+    /* What is acknowledged is on our own disk at least: the bound counts from there. */
+    bool waits = needs_standby();
+    const char *wanted = waits ? "on" : "local";
+    if (waits ? synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH
+              : synchronous_commit != SYNCHRONOUS_COMMIT_LOCAL_FLUSH) {
+        (void)set_config_option("synchronous_commit", wanted, PGC_SUSET, PGC_S_SESSION,
                                 GUC_ACTION_LOCAL, true, 0, false);
     }
 }
@@ -85,20 +134,34 @@ static bool standby_has(XLogRecPtr end)
     return has;
 }
 
-/* Whether a synchronous standby has what this transaction wrote, where one has to. prepared: its
- * record is not the transaction's own commit record, whose end PostgreSQL remembers; everything on
- * disk is behind it. */
+/* Also where the session did not wait, or for less: its commit began when it need not have. */
+static void wait_for_standby(XLogRecPtr end)
+{
+    int before = synchronous_commit;
+    XLogFlush(end);
+    synchronous_commit = SYNCHRONOUS_COMMIT_REMOTE_FLUSH;
+    assign_synchronous_commit(synchronous_commit, NULL);
+    SyncRepWaitForLSN(end, true);
+    synchronous_commit = before;
+    assign_synchronous_commit(before, NULL);
+}
+
+/* Whether what this transaction wrote is where it has to be. prepared: its record is not the
+ * transaction's own commit record, whose end PostgreSQL remembers; everything on disk is behind it.
+ */
 static bool is_confirmed(bool prepared)
 {
-    if (!strict || SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0') {
+    if (!needs_standby()) {
         return true;
     }
-    XLogRecPtr end = XactLastCommitEnd;
-    if (prepared) {
-        end = GetFlushRecPtr(NULL);
-        SyncRepWaitForLSN(end, true); /* the server has waited for less already */
+    if (!wrote_log && !prepared) {
+        return true; /* tables that no standby has: PostgreSQL does not wait for these */
     }
-    return standby_has(end);
+    XLogRecPtr end = prepared ? GetFlushRecPtr(NULL) : XactLastCommitEnd;
+    if (!standby_has(end) && (prepared || synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)) {
+        wait_for_standby(end);
+    }
+    return standby_has(end) || !needs_standby();
 }
 
 /* As SyncRepWaitForLSN does when it may not acknowledge: nothing more is sent, and the session ends
@@ -179,7 +242,9 @@ void _PG_init(void)
                                NULL, NULL);
     DefineCustomBoolVariable("leeward.strict",
                              "Commits that no synchronous standby has are never acknowledged.",
-                             NULL, &strict, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
+                             NULL, &strict, false, PGC_SIGHUP, 0, NULL, on_strict, NULL);
+    DefineCustomBoolVariable("leeward.waiting", "Commits wait for synchronous standbys.", NULL,
+                             &waiting, false, PGC_INTERNAL, 0, NULL, NULL, show_waiting);
     MarkGUCPrefixReserved("leeward");
     if (!IsPostmasterEnvironment) {
         return; /* single-user mode: recovery before a rewind, or hands */
@@ -193,6 +258,7 @@ void _PG_init(void)
         ereport(FATAL, (errcode_for_file_access(),
                         errmsg("leeward: the lease file \"%s\" cannot be used: %m", lease_path)));
     }
+    on_strict(strict, NULL);
     RegisterXactCallback(on_transaction, NULL);
     next_utility = ProcessUtility_hook;
     ProcessUtility_hook = on_utility;

@@ -70,6 +70,8 @@ static void lease_prepare(struct fence_lease *lease, const uint64_t boot[2])
     atomic_store(&lease->guard_pid, 0);
     atomic_store(&lease->refused, 0);
     atomic_store(&lease->unacknowledged, 0);
+    atomic_store(&lease->strict, 0);
+    atomic_store(&lease->free_ns, 0);
     atomic_store(&lease->boot[0], boot[0]);
     atomic_store(&lease->boot[1], boot[1]);
     lease->version = FENCE_LEASE_VERSION;

@@ -36,6 +36,10 @@ struct fence_lease {
     _Atomic int64_t guard_pid;      /* written by the module: its background worker; 0: none */
     _Atomic int64_t refused;        /* written by the module: commits that it refused */
     _Atomic int64_t unacknowledged; /* and that it did not acknowledge although they were made */
+    _Atomic int64_t strict;         /* written by the postmaster: leeward.strict as it read it last,
+                                     * at once the same for all sessions; 0 or 1 */
+    _Atomic int64_t free_ns;        /* strict: until this point of CLOCK_BOOTTIME commits need no
+                                     * standby all the same; 0: they always do */
 };
 
 static inline int64_t fence_lease_now(void)
@@ -67,6 +71,20 @@ int fence_lease_extend(struct fence_lease *lease, int64_t epoch, int64_t deadlin
  * any more. A commit that had passed its check just before may still be told to its client: who
  * must know that nothing comes any more stops the server after this. */
 void fence_lease_revoke(struct fence_lease *lease, int64_t epoch);
+
+/* Until then commits of a strict server may be acknowledged without a standby (bounded groups: the
+ * last moment up to which a standby is known to have everything, plus the bound). 0: not at all. It
+ * may go back. */
+static inline void fence_lease_free_until(struct fence_lease *lease, int64_t free_ns)
+{
+    atomic_store_explicit(&lease->free_ns, free_ns, memory_order_seq_cst);
+}
+
+/* Whether a commit has to be on a standby before it is acknowledged at now: reader's side. */
+static inline bool fence_lease_needs_standby(const struct fence_lease *lease, int64_t now)
+{
+    return atomic_load(&lease->strict) != 0 && now >= atomic_load(&lease->free_ns);
+}
 
 /* Whether a commit may be acknowledged at now (fence_lease_now()): reader's side, some loads. boot:
  * of fence_lease_boot. */

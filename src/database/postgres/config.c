@@ -418,6 +418,34 @@ int postgres_configure(const struct postgres *server, const struct postgres_conf
     return r;
 }
 
+int postgres_synchronous(const struct postgres *server, char out[POSTGRES_SYNCHRONOUS],
+                         struct err *err)
+{
+    static const char line[] = "\nsynchronous_standby_names = '";
+    char path[PATH_SIZE];
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, CONFIG_LIMIT);
+    out[0] = '\0';
+    int r = file_path(server, "data/postgresql.conf", path, err);
+    r = r < 0 ? r : file_read(path, CONFIG_LIMIT, &text, err);
+    if (r < 0) {
+        bool none = err->kind == ERR_NOT_FOUND;
+        return none ? (err_clear(err), 0) : r;
+    }
+    const char *at = strstr(buf_text(&text), line);
+    if (at == NULL) {
+        return 0;
+    }
+    at += sizeof line - 1;
+    size_t size = strcspn(at, "'\n"); /* ours have no quotes of this kind in them */
+    if (size >= POSTGRES_SYNCHRONOUS) {
+        return err_set(err, ERR_CORRUPT, "%s: too many synchronous standbys", path);
+    }
+    memcpy(out, at, size);
+    out[size] = '\0';
+    return 0;
+}
+
 int postgres_check(const struct postgres *server, const struct postgres_limit *limit,
                    struct err *err)
 {

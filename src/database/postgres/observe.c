@@ -28,6 +28,8 @@
     " case when r then pg_is_wal_replay_paused() else false end,"                                  \
     " current_setting('leeward.lease_file', true) = $1,"                                           \
     " current_setting('leeward.strict', true) = 'on',"                                             \
+    " coalesce(current_setting('leeward.waiting', true) = 'on',"                                   \
+    "  current_setting('synchronous_standby_names') <> ''),"                                       \
     " current_setting('synchronous_standby_names'),"                                               \
     " (extract(epoch from pg_conf_load_time()) * 1000000)::bigint,"                                \
     " (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint,"                         \
@@ -72,6 +74,7 @@ static void read_view(const struct pg_result *result, struct postgres_view *view
     view->paused = sql_bool(result, 0, at++);
     view->fenced_by_module = sql_bool(result, 0, at++);
     view->strict = sql_bool(result, 0, at++);
+    view->waiting = sql_bool(result, 0, at++);
     copy_name(view->synchronous, sizeof(view->synchronous), sql_text(result, 0, at++));
     view->loaded = sql_wall_us(result, 0, at++);
     view->started = sql_wall_us(result, 0, at++);

@@ -38,6 +38,7 @@
 #define POSTGRES_SUPERUSER "rds_superuser"  /* role of the master user; no superuser */
 #define POSTGRES_REPLICAS 32U               /* receivers that a view shows */
 #define POSTGRES_NAME 64U                   /* bytes of an identifier, with its NUL */
+#define POSTGRES_SYNCHRONOUS 1024U          /* bytes of synchronous_standby_names, with its NUL */
 
 /* One server. Borrowed strings; nothing is kept by the functions but in a postgres_link. */
 struct postgres {
@@ -213,6 +214,9 @@ struct postgres_config {
  * a running server is to be reloaded. Changes of `standby` take effect at the next start. */
 int postgres_configure(const struct postgres *server, const struct postgres_config *config,
                        bool *ret_changed, struct err *err) MUST_CHECK;
+/* synchronous_standby_names as it was written last; "" when there are no settings yet. */
+int postgres_synchronous(const struct postgres *server, char out[POSTGRES_SYNCHRONOUS],
+                         struct err *err) MUST_CHECK;
 /* Whether PostgreSQL starts with what was written (postgres -C); ERR_INVALID says with what not. */
 int postgres_check(const struct postgres *server, const struct postgres_limit *limit,
                    struct err *err) MUST_CHECK;
@@ -339,10 +343,12 @@ struct postgres_view {
     int64_t silence_ms;           /* since the upstream last said something; -1: not known */
     bool pending_restart;         /* a setting waits for a restart */
     bool paused; /* a standby's replay: its writer has more connections, locks, .. now than it */
-    bool fenced_by_module;  /* the module is loaded with this server's lease file */
-    bool strict;            /* as configured, in force */
-    char synchronous[1024]; /* synchronous_standby_names in force */
-    struct wall loaded;     /* when the files were last read */
+    bool fenced_by_module; /* the module is loaded with this server's lease file */
+    bool strict;           /* as configured, in force */
+    bool waiting;          /* commits wait for standbys: the checkpointer, whose word
+                            * counts, has read synchronous_standby_names */
+    char synchronous[POSTGRES_SYNCHRONOUS]; /* synchronous_standby_names, as read last */
+    struct wall loaded;                     /* when the files were last read */
     struct wall started;
     int64_t sessions; /* of clients */
     struct postgres_replica replicas[POSTGRES_REPLICAS];

@@ -273,6 +273,7 @@ int rds_settle_group(struct rds_world *world, struct rds_group *group, struct er
     int64_t bound = tag_number(tags, "leeward:rpo-ms", bound_of(world, group));
     struct model_database_group *g = &group->g;
     g->lease_ms = tag_number(tags, "leeward:lease-ms", MODEL_DATABASE_LEASE_MS);
+    g->alone_waits = text_equal(tree_text(tags, "leeward:alone"), "wait");
     g->automatic = !text_equal(tree_text(tags, "leeward:failover"), "manual");
     g->mode = bound != 0 ? MODEL_DATABASE_BOUNDED : MODEL_DATABASE_ASYNCHRONOUS;
     g->mode = text_equal(mode, "synchronous") ? MODEL_DATABASE_SYNCHRONOUS : g->mode;

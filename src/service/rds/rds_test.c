@@ -601,14 +601,19 @@ static void tags_are_settings_of_the_group(void **state)
     (void)state;
     make_world();
     does(WEST, "AddTagsToResource",
-         json_pack("{s:s, s:[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}]}", "ResourceName", arn, "Tags",
-                   "Key", "leeward:mode", "Value", "synchronous", "Key", "leeward:lease-ms",
-                   "Value", "2000", "Key", "leeward:failover", "Value", "manual"));
+         json_pack("{s:s, s:[{s:s, s:s}, {s:s, s:s}, {s:s, s:s}, {s:s, s:s}]}", "ResourceName", arn,
+                   "Tags", "Key", "leeward:mode", "Value", "synchronous", "Key", "leeward:lease-ms",
+                   "Value", "2000", "Key", "leeward:failover", "Value", "manual", "Key",
+                   "leeward:alone", "Value", "wait"));
+    assert_true(group(0).alone_waits);
     assert_int_equal(group(0).mode, MODEL_DATABASE_SYNCHRONOUS);
     assert_int_equal(group(0).lease_ms, 2000);
     assert_false(group(0).automatic);
     does(EAST, "ListTagsForResource", json_pack("{s:s}", "ResourceName", arn));
-    assert_int_equal(json_array_size(json_object_get(f.out, "TagList")), 3);
+    assert_int_equal(json_array_size(json_object_get(f.out, "TagList")), 4);
+    refuses("InvalidParameterValue", EAST, "AddTagsToResource",
+            json_pack("{s:s, s:[{s:s, s:s}]}", "ResourceName", arn, "Tags", "Key", "leeward:alone",
+                      "Value", "yes"));
     refuses("InvalidParameterValue", EAST, "AddTagsToResource",
             json_pack("{s:s, s:[{s:s, s:s}]}", "ResourceName", arn, "Tags", "Key",
                       "leeward:lease-ms", "Value", "5"));
@@ -617,8 +622,9 @@ static void tags_are_settings_of_the_group(void **state)
                       "arn:aws:rds:us-east-1:123456789012:cluster:orders", "Tags", "Key",
                       "leeward:mode", "Value", "bounded"));
     does(EAST, "RemoveTagsFromResource",
-         json_pack("{s:s, s:[s, s, s]}", "ResourceName", arn, "TagKeys", "leeward:mode",
-                   "leeward:failover", "leeward:lease-ms"));
+         json_pack("{s:s, s:[s, s, s, s]}", "ResourceName", arn, "TagKeys", "leeward:mode",
+                   "leeward:failover", "leeward:lease-ms", "leeward:alone"));
+    assert_false(group(0).alone_waits);
     assert_int_equal(group(0).mode, MODEL_DATABASE_ASYNCHRONOUS);
     assert_int_equal(group(0).lease_ms, MODEL_DATABASE_LEASE_MS);
     assert_true(group(0).automatic);

@@ -39,6 +39,11 @@ const char *rds_judge_setting(const char *key, const char *value)
                    ? NULL
                    : "it is automatic or manual";
     }
+    if (text_equal(key, OURS "alone")) {
+        return text_equal(value, "continue") || text_equal(value, "wait")
+                   ? NULL
+                   : "it is continue or wait";
+    }
     if (text_equal(key, OURS "rpo-ms")) {
         return is_within(value, 1, INT32_MAX) ? NULL : "it is a number of milliseconds from 1 on";
     }
@@ -48,7 +53,7 @@ const char *rds_judge_setting(const char *key, const char *value)
                    : "it is a number of milliseconds from 1000 to 300000";
     }
     return "there is no such setting: those that are there are leeward:mode, leeward:rpo-ms, "
-           "leeward:lease-ms, leeward:failover and leeward:attach";
+           "leeward:alone, leeward:lease-ms, leeward:failover and leeward:attach";
 }
 
 /* ---- what is set ---- */
