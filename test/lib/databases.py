@@ -80,7 +80,9 @@ class Databases:
                 words += ["--database-addresses", f"{name}={address}"]
         if self.etcd:
             words += ["--store", "etcd", *(word for url in self.etcd.endpoints for word in ("--etcd", url))]
+        at = self.sandbox.address()  # of its own: nobody's connection takes a port of it while the daemon is dead
         daemon = self.sandbox.add(Daemon(self.sandbox.folder / f"daemon-{names[0]}", *words, regions=names, name=f"leewardd-{names[0]}",
+                                         api=f"{at}:0", dns=[f"{at}:0"],
                                          environment={"LEEWARD_SEAL_KEY": self.key}))
         for name in names:
             self.regions[name] = Region(name, daemon, self.folder / names[0], addresses[name], port)

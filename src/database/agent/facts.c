@@ -311,11 +311,12 @@ uint64_t worker_fingerprint(const struct view_group *group,
 }
 
 void worker_publish(struct worker *worker, const struct view_group *group,
-                    const struct database_view *view, const struct database_order *order,
-                    struct arena *arena)
+                    const struct database_view *view, const struct database_order *order)
 {
+    struct arena arena CLEANUP(arena_done);
     const struct worker_sight *sight = &worker->sight;
     const struct database_facts *facts = &sight->facts;
+    arena_init(&arena, 0);
     bool waits = order->action == DATABASE_ACTION_WAIT;
     bool reader = facts->process == DATABASE_PROCESS_READER;
     struct model_database_seen seen = {
@@ -336,7 +337,7 @@ void worker_publish(struct worker *worker, const struct view_group *group,
         .pending_reboot = sight->viewed && sight->view.pending_restart,
         .upstream = facts->upstream,
         .streamed = worker->notes.streamed,
-        .commits = database_commits(view, facts, arena)};
+        .commits = database_commits(view, facts, &arena)};
     /* Else nobody waits for positions, and writing them takes the disks from who does wait. */
     bool hurry = group->group.phase == MODEL_DATABASE_ELECTING;
     publisher_put(worker->agent->publisher, worker->slot, &seen, database_heartbeat(&group->group),

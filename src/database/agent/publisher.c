@@ -25,6 +25,7 @@
 struct seen_copy {
     struct model_database_seen seen;
     char message[MESSAGE];
+    char commits[MESSAGE];
     char action[MESSAGE];
     char upstream[MODEL_DATABASE_ID];
     char site[MESSAGE];
@@ -66,10 +67,12 @@ static void copy_seen(struct seen_copy *out, const struct model_database_seen *s
 {
     out->seen = *seen;
     copy_text(out->message, sizeof out->message, seen->message);
+    copy_text(out->commits, sizeof out->commits, seen->commits);
     copy_text(out->action, sizeof out->action, seen->action);
     copy_text(out->upstream, sizeof out->upstream, seen->upstream);
     copy_text(out->site, sizeof out->site, seen->site);
     out->seen.message = out->message;
+    out->seen.commits = out->commits;
     out->seen.action = out->action;
     out->seen.upstream = out->upstream;
     out->seen.site = out->site;
@@ -83,6 +86,7 @@ static bool differs(const struct model_database_seen *a, const struct model_data
            a->reboot != b->reboot || a->rebuild != b->rebuild ||
            a->pending_reboot != b->pending_reboot || (a->lag_bytes < 0) != (b->lag_bytes < 0) ||
            !text_equal(a->message, b->message) || !text_equal(a->action, b->action) ||
+           a->streamed != b->streamed || !text_equal(a->commits, b->commits) ||
            !text_equal(a->upstream, b->upstream) || !text_equal(a->site, b->site);
 }
 

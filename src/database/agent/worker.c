@@ -277,7 +277,7 @@ static void turn(struct worker *worker, const struct view_group *group)
     }
     worker_fill_view(group, worker->member, &arena, &view);
     database_member_next(&view, &worker->sight.facts, &arena, &order);
-    worker_publish(worker, group, &view, &order, &arena);
+    worker_publish(worker, group, &view, &order);
     if (!carry_out(worker, group, &order)) {
         rest(worker, group, earlier(again, order.again));
     } else if (order.action == DATABASE_ACTION_REMOVE && worker->failures == 0) {

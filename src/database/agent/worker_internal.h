@@ -107,8 +107,7 @@ uint64_t worker_fingerprint(const struct view_group *group,
                             const struct model_database_member *member, bool writer);
 /* Hands what is seen to the publisher. */
 void worker_publish(struct worker *worker, const struct view_group *group,
-                    const struct database_view *view, const struct database_order *order,
-                    struct arena *arena);
+                    const struct database_view *view, const struct database_order *order);
 
 /* update.c: what the group's record and lease are to become. *ret_again: when to look again.
  * *ret_committed: something changed. */
