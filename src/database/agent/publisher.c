@@ -79,6 +79,12 @@ static void copy_seen(struct seen_copy *out, const struct model_database_seen *s
 }
 
 /* All but positions, lags and the time. */
+/* NULL is as good as nothing. */
+static bool same_text(const char *a, const char *b)
+{
+    return text_equal(a != NULL ? a : "", b != NULL ? b : "");
+}
+
 static bool differs(const struct model_database_seen *a, const struct model_database_seen *b)
 {
     return a->condition != b->condition || a->system_id != b->system_id ||
@@ -86,7 +92,7 @@ static bool differs(const struct model_database_seen *a, const struct model_data
            a->reboot != b->reboot || a->rebuild != b->rebuild ||
            a->pending_reboot != b->pending_reboot || (a->lag_bytes < 0) != (b->lag_bytes < 0) ||
            !text_equal(a->message, b->message) || !text_equal(a->action, b->action) ||
-           a->streamed != b->streamed || !text_equal(a->commits, b->commits) ||
+           a->streamed != b->streamed || !same_text(a->commits, b->commits) ||
            !text_equal(a->upstream, b->upstream) || !text_equal(a->site, b->site);
 }
 
