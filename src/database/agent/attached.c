@@ -268,9 +268,8 @@ static int attached_configure(struct hands *hands, const struct view_group *grou
     if (rc == 0 && settings->standby) {
         rc = set_upstream(hands, group, settings->upstream, &changed, &limit, err);
     }
-    return rc == 0 && (changed || settings->reload)
-               ? postgres_apply(hands->link, NULL, &limit, err)
-               : rc;
+    return rc == 0 && (changed || settings->reload) ? postgres_apply(hands->link, NULL, &limit, err)
+                                                    : rc;
 }
 
 static int attached_cut(struct hands *hands, const struct view_group *group,

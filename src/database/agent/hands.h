@@ -19,7 +19,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-
 struct attachment;
 struct fence_lease;
 
