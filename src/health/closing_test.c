@@ -36,12 +36,12 @@ static int set_up(void **state)
 {
     forgotten = 0;
     too_late = 0;
-    return fixture_set_up(state);
+    return probe_fixture_set_up(state);
 }
 
 static void run(struct fixture *fixture, const struct model_check *check, bool passed)
 {
-    (void)fixture_run(fixture, check);
+    (void)probe_fixture_run(fixture, check);
     assert_int_equal(fixture->result.passed, passed);
 }
 
@@ -50,7 +50,7 @@ static const enum model_check_type types[] = {MODEL_CHECK_HTTP, MODEL_CHECK_HTTP
 static void a_probe_that_passes_or_is_refused_forgets_its_socket_in_time(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     run(fixture, &check, true);
     assert_int_not_equal(forgotten, 0);
     test_server_set(fixture->server, SERVER_RESET, NULL, 0);
@@ -67,13 +67,14 @@ static void a_probe_that_ends_while_it_connects_forgets_its_socket_in_time(void 
 {
     struct fixture *fixture = *state;
     int clients[TEST_FULL_QUEUE];
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     int listener = test_full_listener(clients, &check.port);
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
         check.type = types[i];
         check.options.timeout_ms = 0;
         unsigned before = forgotten;
-        struct probe *probe = probe_start(fixture->engine, &check, NULL, fixture_keep, fixture);
+        struct probe *probe =
+            probe_start(fixture->engine, &check, NULL, probe_fixture_keep, fixture);
         do {
             (void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
         } while (types[i] != MODEL_CHECK_TCP && forgotten == before); /* libcurl's is watched */
@@ -91,7 +92,7 @@ static void a_probe_that_ends_while_it_connects_forgets_its_socket_in_time(void 
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, probe_fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_probe_that_passes_or_is_refused_forgets_its_socket_in_time),
         TEST(a_probe_that_ends_while_it_connects_forgets_its_socket_in_time),

@@ -17,7 +17,7 @@ static void require(bool holds)
     }
 }
 
-void fixture_keep(void *context, const struct probe_result *result)
+void probe_fixture_keep(void *context, const struct probe_result *result)
 {
     struct fixture *fixture = context;
     require(!fixture->done);
@@ -30,13 +30,13 @@ static void on_tick(uv_timer_t *tick)
     (void)tick; /* it only wakes */
 }
 
-const struct probe_limits fixture_patient = {
+const struct probe_limits probe_fixture_patient = {
     .tcp_ms = 120000, .connect_ms = 120000, .status_ms = 120000, .body_ms = 120000};
-const struct probe_limits fixture_hasty = {
+const struct probe_limits probe_fixture_hasty = {
     .tcp_ms = 300, .connect_ms = 300, .status_ms = 200, .body_ms = 200};
 
-void fixture_open_engine(struct fixture *fixture, const struct probe_limits *limits,
-                         const char *ca_file)
+void probe_fixture_open_engine(struct fixture *fixture, const struct probe_limits *limits,
+                               const char *ca_file)
 {
     struct err err = ERR_INIT;
     struct probe_settings settings = {.limits = *limits, .ca_file = ca_file};
@@ -46,7 +46,7 @@ void fixture_open_engine(struct fixture *fixture, const struct probe_limits *lim
     require(probe_engine_new(&fixture->loop, &settings, &fixture->engine, &err) == 0);
 }
 
-void fixture_close_engine(struct fixture *fixture)
+void probe_fixture_close_engine(struct fixture *fixture)
 {
     probe_engine_close(fixture->engine);
     uv_close((uv_handle_t *)&fixture->tick, NULL);
@@ -60,30 +60,30 @@ static int set_up_with(void **state, const struct probe_limits *limits)
     (void)signal(SIGPIPE, SIG_IGN);
     fixture = (struct fixture){.done = false};
     fixture.server = test_server_new(SERVER_ANSWER, OK_ANSWER, strlen(OK_ANSWER));
-    fixture_open_engine(&fixture, limits, NULL);
+    probe_fixture_open_engine(&fixture, limits, NULL);
     *state = &fixture;
     return 0;
 }
 
-int fixture_set_up(void **state)
+int probe_fixture_set_up(void **state)
 {
-    return set_up_with(state, &fixture_patient);
+    return set_up_with(state, &probe_fixture_patient);
 }
 
-int fixture_set_up_hasty(void **state)
+int probe_fixture_set_up_hasty(void **state)
 {
-    return set_up_with(state, &fixture_hasty);
+    return set_up_with(state, &probe_fixture_hasty);
 }
 
-int fixture_tear_down(void **state)
+int probe_fixture_tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_close_engine(fixture);
+    probe_fixture_close_engine(fixture);
     test_server_free(fixture->server);
     return 0;
 }
 
-struct model_check fixture_check(const struct fixture *fixture)
+struct model_check probe_fixture_check(const struct fixture *fixture)
 {
     return (struct model_check){
         .id = "check-1",
@@ -96,10 +96,10 @@ struct model_check fixture_check(const struct fixture *fixture)
     };
 }
 
-const char *fixture_run(struct fixture *fixture, const struct model_check *check)
+const char *probe_fixture_run(struct fixture *fixture, const struct model_check *check)
 {
     fixture->done = false;
-    struct probe *probe = probe_start(fixture->engine, check, NULL, fixture_keep, fixture);
+    struct probe *probe = probe_start(fixture->engine, check, NULL, probe_fixture_keep, fixture);
     require(probe != NULL);
     require(!fixture->done);
     while (!fixture->done) {

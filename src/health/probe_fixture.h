@@ -24,25 +24,25 @@ struct fixture {
 };
 
 /* For what has to come: no machine is too slow. */
-extern const struct probe_limits fixture_patient;
+extern const struct probe_limits probe_fixture_patient;
 /* For what has to be given up. */
-extern const struct probe_limits fixture_hasty;
+extern const struct probe_limits probe_fixture_hasty;
 
-/* ca_file: NULL for the system's authorities; borrowed until fixture_close_engine. */
-void fixture_open_engine(struct fixture *fixture, const struct probe_limits *limits,
-                         const char *ca_file);
-void fixture_close_engine(struct fixture *fixture);
+/* ca_file: NULL for the system's authorities; borrowed until probe_fixture_close_engine. */
+void probe_fixture_open_engine(struct fixture *fixture, const struct probe_limits *limits,
+                               const char *ca_file);
+void probe_fixture_close_engine(struct fixture *fixture);
 /* cmocka's, with patient limits, with hasty ones, and the end of both. */
-int fixture_set_up(void **state);
-int fixture_set_up_hasty(void **state);
-int fixture_tear_down(void **state);
+int probe_fixture_set_up(void **state);
+int probe_fixture_set_up_hasty(void **state);
+int probe_fixture_tear_down(void **state);
 
 /* A check of the scripted server. */
-struct model_check fixture_check(const struct fixture *fixture);
+struct model_check probe_fixture_check(const struct fixture *fixture);
 /* A probe's `done`, with the fixture as its context: keeps the one result. */
-void fixture_keep(void *context, const struct probe_result *result);
+void probe_fixture_keep(void *context, const struct probe_result *result);
 /* Runs one probe; returns its sentence, which the fixture keeps until the next. */
-const char *fixture_run(struct fixture *fixture, const struct model_check *check);
+const char *probe_fixture_run(struct fixture *fixture, const struct model_check *check);
 
 /* A listener of 127.0.0.1 whose queue is full: who comes then goes on connecting. Returns its
  * descriptor; the caller closes all of them. */

@@ -67,7 +67,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *re
 static void expect(struct fixture *fixture, const struct model_check *check, bool passed,
                    const char *text)
 {
-    assert_string_equal(fixture_run(fixture, check), text);
+    assert_string_equal(probe_fixture_run(fixture, check), text);
     assert_int_equal(fixture->result.passed, passed);
 }
 
@@ -76,9 +76,9 @@ static void expect(struct fixture *fixture, const struct model_check *check, boo
 static void expect_after(struct fixture *fixture, const struct model_check *check, const char *part,
                          int64_t least_ms)
 {
-    const char *text = fixture_run(fixture, check);
+    const char *text = probe_fixture_run(fixture, check);
     for (int tries = 1; tries < TRIES && strstr(text, part) == NULL; tries++) {
-        text = fixture_run(fixture, check);
+        text = probe_fixture_run(fixture, check);
     }
     if (strstr(text, part) == NULL) {
         fail_msg("%s: does not say %s", text, part);
@@ -91,7 +91,7 @@ static void expect_after(struct fixture *fixture, const struct model_check *chec
 static enum probe_fault fault_of(struct fixture *fixture, const struct model_check *check)
 {
     for (int tries = 0; tries < TRIES; tries++) {
-        (void)fixture_run(fixture, check);
+        (void)probe_fixture_run(fixture, check);
         assert_false(fixture->result.passed);
         if (fixture->result.fault != PROBE_FAULT_SLEPT) {
             break;
@@ -108,7 +108,7 @@ static void answer(const struct fixture *fixture, const char *text)
 static void statuses_2xx_and_3xx_are_healthy_and_redirects_not_followed(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     expect(fixture, &check, true, "Success: HTTP Status Code 200, OK. Resolved IP: 127.0.0.1");
     assert_string_equal(fixture->result.source, "127.0.0.1");
     answer(fixture, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n");
@@ -124,12 +124,12 @@ static void statuses_2xx_and_3xx_are_healthy_and_redirects_not_followed(void **s
 static void the_request_names_the_host_the_port_and_the_check(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     char request[2048];
     char line[128];
     check.host_name = "www.example.com.";
     check.resource_path = "/a/../b c?x=\r\ny";
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     test_server_request(fixture->server, request, sizeof request);
     static const char first[] = "GET /a/../b%20c?x=%0D%0Ay HTTP/1.1\r\n";
     assert_int_equal(strncmp(request, first, strlen(first)), 0);
@@ -138,7 +138,7 @@ static void the_request_names_the_host_the_port_and_the_check(void **state)
     assert_non_null(strstr(request, "\r\nUser-Agent: Leeward-Health-Check (ref check-1)\r\n"));
     assert_non_null(strstr(request, "\r\nConnection: close\r\n"));
     check.host_name = "";
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     test_server_request(fixture->server, request, sizeof request);
     (void)snprintf(line, sizeof line, "\r\nHost: 127.0.0.1:%u\r\n", check.port);
     assert_non_null(strstr(request, line));
@@ -147,7 +147,7 @@ static void the_request_names_the_host_the_port_and_the_check(void **state)
 static void a_name_is_resolved_and_one_without_an_address_fails(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     check.ip_address = "";
     check.host_name = "localhost";
     check.options.timeout_ms = 120000;
@@ -156,11 +156,11 @@ static void a_name_is_resolved_and_one_without_an_address_fails(void **state)
     expect(fixture, &check, true, "Success: TCP connection established. Resolved IP: 127.0.0.1");
     check.host_name = "no..name";
     check.options.timeout_ms = 300;
-    assert_non_null(strstr(fixture_run(fixture, &check), "Failure: DNS resolution failed: "));
+    assert_non_null(strstr(probe_fixture_run(fixture, &check), "Failure: DNS resolution failed: "));
     check.type = MODEL_CHECK_HTTP;
     check.ip_address = "127.0.0.1";
     check.host_name = "evil.com/@x";
-    assert_non_null(strstr(fixture_run(fixture, &check), "Failure: DNS resolution failed: "));
+    assert_non_null(strstr(probe_fixture_run(fixture, &check), "Failure: DNS resolution failed: "));
 }
 
 static void count_fault(void *context, const struct probe_result *result)
@@ -174,7 +174,7 @@ static void a_name_that_waits_behind_silent_ones_is_nobodys_failure(void **state
 {
     struct fixture *fixture = *state;
     unsigned counts[PROBE_FAULT_HOST + 1] = {0};
-    struct model_check silent = fixture_check(fixture);
+    struct model_check silent = probe_fixture_check(fixture);
     silent.ip_address = "";
     silent.host_name = "name.silent";
     for (unsigned i = 0; i < LOOKUP_THREADS; i++) {
@@ -182,7 +182,7 @@ static void a_name_that_waits_behind_silent_ones_is_nobodys_failure(void **state
     }
     struct model_check check = silent;
     check.host_name = "localhost";
-    assert_non_null(strstr(fixture_run(fixture, &check), "Failure: DNS resolution failed: "));
+    assert_non_null(strstr(probe_fixture_run(fixture, &check), "Failure: DNS resolution failed: "));
     assert_int_equal(fixture->result.fault, PROBE_FAULT_HOST);
     /* Starting so many threads may keep the loop from running for a while. */
     while (counts[PROBE_FAULT_ENDPOINT] + counts[PROBE_FAULT_SLEPT] + counts[PROBE_FAULT_HOST] <
@@ -195,7 +195,7 @@ static void a_name_that_waits_behind_silent_ones_is_nobodys_failure(void **state
 static void a_name_that_could_not_be_asked_for_is_this_hosts_fault(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     check.ip_address = "";
     for (size_t i = 0; i < ARRAY_SIZE(lookup_rows); i++) {
         check.host_name = lookup_rows[i].name;
@@ -208,7 +208,7 @@ static void a_name_that_could_not_be_asked_for_is_this_hosts_fault(void **state)
     struct rlimit none = {.rlim_cur = 3, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     check.host_name = "localhost";
-    const char *said = fixture_run(fixture, &check);
+    const char *said = probe_fixture_run(fixture, &check);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_string_equal(said, "Failure: DNS resolution failed: Too many open files");
     assert_int_equal(fixture->result.fault, PROBE_FAULT_HOST);
@@ -217,7 +217,7 @@ static void a_name_that_could_not_be_asked_for_is_this_hosts_fault(void **state)
 static void a_refused_connection_fails_at_once(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     test_server_down(fixture->server);
     expect_after(fixture, &check, "Failure: Connection refused. Resolved IP: 127.0.0.1", 0);
     check.type = MODEL_CHECK_TCP;
@@ -229,7 +229,7 @@ static void a_refused_connection_fails_at_once(void **state)
 static void connecting_has_a_limit(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     int clients[TEST_FULL_QUEUE];
     int listener = test_full_listener(clients, &check.port);
     static const char text[] =
@@ -249,7 +249,7 @@ static void connecting_has_a_limit(void **state)
 static void the_status_line_has_a_limit_after_connecting(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     test_server_set(fixture->server, SERVER_SILENT, NULL, 0);
     expect_after(fixture, &check, "didn't send an HTTP status code within", 190);
     test_server_set(fixture->server, SERVER_ANSWER_SLOW, OK_ANSWER, strlen(OK_ANSWER));
@@ -263,7 +263,7 @@ static void the_status_line_has_a_limit_after_connecting(void **state)
 static void headers_and_body_have_a_limit_after_the_status_line(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     static const char slow[] = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
                                "0123456789012345678901234567890123456789needle";
     test_server_set(fixture->server, SERVER_ANSWER_SLOW, slow, strlen(slow));
@@ -276,7 +276,7 @@ static void headers_and_body_have_a_limit_after_the_status_line(void **state)
     /* Without a search the body does not matter. */
     check.type = MODEL_CHECK_HTTP;
     for (int tries = 0; tries < TRIES && !fixture->result.passed; tries++) {
-        (void)fixture_run(fixture, &check);
+        (void)probe_fixture_run(fixture, &check);
     }
     assert_true(fixture->result.passed);
 }
@@ -292,7 +292,7 @@ static void place(char *out, const char *text)
 static void a_search_string_is_looked_for_in_the_first_5120_bytes(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     static char bodies[2][9000]; /* the server may still be sending the former */
     check.type = MODEL_CHECK_HTTP_STR_MATCH;
     check.search_string = "ok";
@@ -308,22 +308,22 @@ static void a_search_string_is_looked_for_in_the_first_5120_bytes(void **state)
         place(body + 19 + 5120 - 6 + shift, "needle");
         test_server_set(fixture->server, SERVER_ANSWER, body, sizeof bodies[shift]);
         check.search_string = "needle";
-        (void)fixture_run(fixture, &check);
+        (void)probe_fixture_run(fixture, &check);
         assert_int_equal(fixture->result.passed, shift == 0);
     }
     answer(fixture, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                     "3\r\nnee\r\n3\r\ndle\r\n0\r\n\r\n");
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     assert_true(fixture->result.passed);
     answer(fixture, "HTTP/1.1 500 Oops\r\n\r\nneedle");
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     assert_false(fixture->result.passed);
 }
 
 static void oversized_headers_and_garbage_fail(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     static char lines[20000];
     static char line[200000];
     size_t size = 17;
@@ -339,22 +339,23 @@ static void oversized_headers_and_garbage_fail(void **state)
     (void)memset(line, 'a', sizeof line);
     place(line, "HTTP/1.1 200 OK\r\n");
     test_server_set(fixture->server, SERVER_ANSWER, line, sizeof line);
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     assert_false(fixture->result.passed);
     answer(fixture, "SSH-2.0-OpenSSH_9.2\r\n");
     expect(fixture, &check, false,
            "Failure: Resolved IP: 127.0.0.1. The endpoint didn't answer in HTTP.");
     answer(fixture, "HTTP/1.1 9");
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     assert_false(fixture->result.passed);
     check.type = MODEL_CHECK_HTTPS;
-    assert_non_null(strstr(fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
+    assert_non_null(
+        strstr(probe_fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
 }
 
 static void a_connection_that_is_reset_or_closed_fails(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     static const char text[] =
         "Failure: Resolved IP: 127.0.0.1. The connection was closed by the endpoint.";
     test_server_set(fixture->server, SERVER_RESET, NULL, 0);
@@ -370,10 +371,11 @@ static void a_connection_that_is_reset_or_closed_fails(void **state)
 static void a_cancelled_probe_says_nothing(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     test_server_set(fixture->server, SERVER_SILENT, NULL, 0);
     for (int i = 0; i < 3; i++) {
-        struct probe *probe = probe_start(fixture->engine, &check, NULL, fixture_keep, fixture);
+        struct probe *probe =
+            probe_start(fixture->engine, &check, NULL, probe_fixture_keep, fixture);
         for (int turn = 0; turn < i; turn++) {
             (void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
         }
@@ -381,10 +383,10 @@ static void a_cancelled_probe_says_nothing(void **state)
     }
     check.host_name = "localhost";
     check.ip_address = "";
-    probe_cancel(probe_start(fixture->engine, &check, NULL, fixture_keep, fixture));
+    probe_cancel(probe_start(fixture->engine, &check, NULL, probe_fixture_keep, fixture));
     check.type = MODEL_CHECK_TCP;
     check.ip_address = "127.0.0.1";
-    probe_cancel(probe_start(fixture->engine, &check, NULL, fixture_keep, fixture));
+    probe_cancel(probe_start(fixture->engine, &check, NULL, probe_fixture_keep, fixture));
     (void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
     assert_false(fixture->done);
 }
@@ -392,10 +394,10 @@ static void a_cancelled_probe_says_nothing(void **state)
 static void proxies_of_the_environment_are_not_used(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): the server's thread reads no environment */
     assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1/", 1), 0);
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): as above */
     assert_int_equal(unsetenv("http_proxy"), 0);
     assert_true(fixture->result.passed);
@@ -413,12 +415,12 @@ static void count_result(void *context, const struct probe_result *result)
 static void thousands_of_probes_leave_no_descriptor_behind(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     check.options.timeout_ms = 30;
     check.type = MODEL_CHECK_HTTPS; /* what the libraries open once, they open now */
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     check.type = MODEL_CHECK_TCP;
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     size_t before = test_open_files();
     const enum model_check_type types[] = {MODEL_CHECK_HTTP, MODEL_CHECK_TCP, MODEL_CHECK_HTTPS,
                                            MODEL_CHECK_HTTP};
@@ -457,7 +459,7 @@ static void run_asleep(struct fixture *fixture, const struct model_check *check,
     assert_int_equal(uv_timer_init(&fixture->loop, &sleeper), 0);
     sleeper.data = &asleep_ms;
     assert_int_equal(uv_timer_start(&sleeper, sleep_ms, (uint64_t)after_ms, 0), 0);
-    (void)fixture_run(fixture, check);
+    (void)probe_fixture_run(fixture, check);
     uv_close((uv_handle_t *)&sleeper, NULL);
     (void)uv_run(&fixture->loop, UV_RUN_NOWAIT);
 }
@@ -465,7 +467,7 @@ static void run_asleep(struct fixture *fixture, const struct model_check *check,
 static void an_answer_that_came_while_the_loop_slept_is_in_time(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     check.options.timeout_ms = 50;
     test_server_set(fixture->server, SERVER_ANSWER_SLOW, OK_ANSWER, strlen(OK_ANSWER));
     test_server_slow_from(fixture->server, strlen(OK_ANSWER) - 1); /* after 20 ms */
@@ -480,7 +482,7 @@ static void an_answer_that_came_while_the_loop_slept_is_in_time(void **state)
 static void a_failure_while_the_loop_slept_is_nobodys(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     check.options.timeout_ms = 50;
     test_server_set(fixture->server, SERVER_SILENT, NULL, 0);
     run_asleep(fixture, &check, 5, 300);
@@ -495,10 +497,10 @@ static void a_failure_while_the_loop_slept_is_nobodys(void **state)
 static void without_descriptors_a_failure_is_this_hosts(void **state)
 {
     struct fixture *fixture = *state;
-    struct model_check http = fixture_check(fixture);
+    struct model_check http = probe_fixture_check(fixture);
     struct model_check tcp = http;
     tcp.type = MODEL_CHECK_TCP;
-    (void)fixture_run(fixture, &http); /* libcurl opens what it keeps */
+    (void)probe_fixture_run(fixture, &http); /* libcurl opens what it keeps */
     struct rlimit before;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
@@ -506,7 +508,7 @@ static void without_descriptors_a_failure_is_this_hosts(void **state)
     const struct model_check *checks[] = {&http, &tcp};
     struct probe_result results[ARRAY_SIZE(checks)];
     for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
-        (void)fixture_run(fixture, checks[i]);
+        (void)probe_fixture_run(fixture, checks[i]);
         results[i] = fixture->result;
     }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
@@ -515,15 +517,17 @@ static void without_descriptors_a_failure_is_this_hosts(void **state)
         assert_int_equal(results[i].fault, PROBE_FAULT_HOST);
         assert_string_equal(results[i].text, "Failure: The health checker couldn't make the "
                                              "request: too many open files");
-        (void)fixture_run(fixture, checks[i]);
+        (void)probe_fixture_run(fixture, checks[i]);
         assert_true(fixture->result.passed);
     }
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
-#define HASTY(name) cmocka_unit_test_setup_teardown(name, fixture_set_up_hasty, fixture_tear_down)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, probe_fixture_set_up, probe_fixture_tear_down)
+#define HASTY(name)                                                                                \
+    cmocka_unit_test_setup_teardown(name, probe_fixture_set_up_hasty, probe_fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(statuses_2xx_and_3xx_are_healthy_and_redirects_not_followed),
         TEST(the_request_names_the_host_the_port_and_the_check),

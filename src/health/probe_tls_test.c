@@ -121,7 +121,7 @@ static void tls_stop(const struct tls *tls)
 
 static struct model_check tls_check(const struct fixture *fixture, const struct tls *tls)
 {
-    struct model_check check = fixture_check(fixture);
+    struct model_check check = probe_fixture_check(fixture);
     check.type = MODEL_CHECK_HTTPS;
     check.port = tls->port;
     check.host_name = "named.test";
@@ -136,12 +136,13 @@ static void the_server_name_is_sent_only_with_sni_enabled(void **state)
     tls_start(&tls, true);
     struct model_check check = tls_check(fixture, &tls);
     check.enable_sni = true;
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     assert_true(fixture->result.passed);
     check.host_name = "other.test";
-    assert_non_null(strstr(fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
+    assert_non_null(
+        strstr(probe_fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
     check.enable_sni = false; /* not sent: nothing to object to */
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     assert_true(fixture->result.passed);
     tls_stop(&tls);
 }
@@ -152,27 +153,31 @@ static void a_certificate_is_verified_only_when_asked_for(void **state)
     struct tls tls;
     tls_start(&tls, false);
     struct model_check check = tls_check(fixture, &tls);
-    (void)fixture_run(fixture, &check);
+    (void)probe_fixture_run(fixture, &check);
     assert_true(fixture->result.passed); /* made by nobody anyone knows */
     check.options.verify_tls = true;
-    assert_non_null(strstr(fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
-    fixture_close_engine(fixture);
-    fixture_open_engine(fixture, &fixture_patient, tls.ca);
+    assert_non_null(
+        strstr(probe_fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
+    probe_fixture_close_engine(fixture);
+    probe_fixture_open_engine(fixture, &probe_fixture_patient, tls.ca);
     for (int i = 0; i < 2; i++) { /* the second time with the kept authorities */
-        (void)fixture_run(fixture, &check);
+        (void)probe_fixture_run(fixture, &check);
         assert_string_equal(fixture->result.text,
                             "Success: HTTP Status Code 200, ok. Resolved IP: 127.0.0.1");
     }
     check.host_name = "plain.test"; /* another certificate, unknown here */
-    assert_non_null(strstr(fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
+    assert_non_null(
+        strstr(probe_fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
     check.host_name = ""; /* the address is not in the certificate */
-    assert_non_null(strstr(fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
+    assert_non_null(
+        strstr(probe_fixture_run(fixture, &check), "Failure: SSL negotiation failed: "));
     tls_stop(&tls);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, probe_fixture_set_up, probe_fixture_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_server_name_is_sent_only_with_sni_enabled),
         TEST(a_certificate_is_verified_only_when_asked_for),
