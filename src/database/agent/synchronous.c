@@ -233,7 +233,7 @@ int synchronous_set(struct worker *worker, const struct view_group *group,
                     const struct model_database_member *upstream,
                     const struct database_order *order, struct err *err)
 {
-    char text[POSTGRES_SYNCHRONOUS];
+    char text[POSTGRES_SYNCHRONOUS] = "";
     struct synchronous *known = &worker->notes.synchronous;
     const struct database_facts *facts = &worker->sight.facts;
     bool runs = facts->process == DATABASE_PROCESS_WRITER;

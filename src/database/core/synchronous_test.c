@@ -135,7 +135,7 @@ static void a_writer_that_may_not_go_on_alone_waits(void **state)
     facts.synchronous = (const char *const *)recorded;
     facts.synchronous_count = 1;
     facts.follower_count = 0;
-    facts.alone_since.ns = NOW - 1000 * TIME_S;
+    facts.alone_since.ns = NOW - 900 * TIME_S;
     assert_int_equal(next(), DATABASE_TRANSITION_NONE);
     assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
     members[B].deleted = true; /* then for another one that has data */

@@ -82,7 +82,7 @@ static int put_file(const char *name, const FTSENT *entry, bool first, struct bu
 {
     static const char plain[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/";
-    uint8_t digest[DIGEST];
+    uint8_t digest[DIGEST] = {0};
     int64_t size = 0;
     struct tm parts;
     char date[32];
