@@ -159,7 +159,8 @@ def test_a_member_that_hangs_is_left_and_used_again(cluster, shells):
     order[0].resume()
     wait_for(lambda: order[0].ask("/v3/maintenance/status"), 10, "it answers again")
     other.say("put", "w/e", "1")
-    wait_for(lambda: "w/e" in {event[2] for event in shell.events}, 10, "the watch goes on")
+    wait_for(lambda: shell.ended or "w/e" in {event[2] for event in shell.events}, 10, "the watch goes on")
+    assert not shell.ended
     check_history(shell, {})
 
 
@@ -292,6 +293,76 @@ def test_nonsense_is_an_error_and_no_more(shells, reply):
     assert shell.popen.poll() is None
     assert sum(path == "/v3/kv/txn" for path, _ in fake.requests) == 1
     fake.shutdown()
+
+
+class Gateway(http.server.ThreadingHTTPServer):
+    """Of etcd: a watch's stream that tells what `tell` is given, and ranges that are answered with what `answer` is given.
+
+    `asked` is set by each range, before it waits for its answer.
+    """
+
+    def __init__(self):
+        self.answers, self.lines, self.asked = queue.Queue(), queue.Queue(), threading.Event()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                if self.path == "/v3/watch":
+                    self.send_header("Transfer-Encoding", "chunked")
+                    self.end_headers()
+                    while (line := self.server.lines.get()) is not None:
+                        self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+                    return
+                self.server.asked.set()
+                text = b'{"header":{"revision":"%d"}}' % self.server.answers.get()
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.daemon_threads = True
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def tell(self, revision, **result):
+        self.lines.put(json.dumps({"result": {"header": {"cluster_id": "1", "revision": str(revision)}, **result}}).encode() + b"\n")
+
+    def put(self, key, revision):
+        pair = {"key": base64.b64encode(b"leeward/" + key.encode()).decode(), "mod_revision": str(revision), "value": "eA=="}
+        self.tell(revision, events=[{"kv": pair}])
+
+    def answer(self, revision):
+        """Waits for the question before it answers."""
+        assert self.asked.wait(60 * PATIENCE)
+        self.asked.clear()
+        self.answers.put(revision)
+
+    def close(self):
+        self.lines.put(None)
+        self.shutdown()
+
+
+def test_an_answer_that_an_event_has_overtaken_is_not_taken_for_another_history(shells):
+    gateway = Gateway()
+    shell = shells([gateway.url], timeout=60000)
+    gateway.tell(5, created=True)
+    shell.say("watch", "w/", 5)
+    assert gateway.asked.wait(60 * PATIENCE)  # after a silence: at which revision is the cluster?
+    gateway.put("w/a", 6)
+    wait_for(lambda: [event[:3] for event in shell.events] == [(6, "put", "w/a")], 60, "the event")
+    gateway.answer(5)  # as it was when the question came
+    gateway.answer(6)
+    gateway.put("w/b", 7)
+    wait_for(lambda: [event[:3] for event in shell.events[1:]] == [(7, "put", "w/b")] or shell.ended, 60, "the next one")
+    assert not shell.ended
+    gateway.answer(6)  # asked when 7 had been told: restored from a backup
+    wait_for(lambda: shell.ended == ["COMPACTED"], 60, "the watch ends")
+    gateway.close()
 
 
 # ---- TLS and passwords ----

@@ -57,7 +57,8 @@ struct etcd_watch {
     struct gateway_exchange *probe;
     struct buf probe_body;
     bool probing;
-    bool ticking; /* the probe is a write */
+    bool ticking;           /* the probe is a write */
+    int64_t probed_reached; /* when the probe was sent */
     struct mono probe_at;
     struct mono behind_since; /* 0: not behind */
     int64_t behind_reached;
@@ -293,15 +294,17 @@ static void start_probe(struct etcd_watch *watch, bool tick)
     }
     watch->probing = true;
     watch->ticking = tick;
+    watch->probed_reached = watch->batches.reached;
 }
 
-/* The cluster is at this revision. */
+/* The cluster is at this revision, or was when it answered: events may have overtaken the answer,
+ * so that only a revision before what was reached when the question was sent is another history. */
 static void compare_revision(struct etcd_watch *watch, int64_t revision)
 {
-    if (revision < watch->batches.reached) {
-        watch->compacted = true; /* restored from a backup: the history is another */
-    } else if (revision == watch->batches.reached) {
-        batches_progress(&watch->batches, revision);
+    if (revision < watch->probed_reached) {
+        watch->compacted = true; /* restored from a backup */
+    } else if (revision <= watch->batches.reached) {
+        batches_progress(&watch->batches, watch->batches.reached);
         watch->behind_since = (struct mono){0};
         watch->flowing = true;
     } else {
