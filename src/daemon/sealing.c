@@ -1,6 +1,6 @@
-/* Sealed secrets at start: see sealing.h. A record with a secret is a JSON object whose member
- * "Sealed" (TSIG keys call it "Secret") is sealed for the record's key in the store, so this file
- * needs to know no kind of record but the access keys of version 0.1, whose "Secret" is plain.
+/* Sealed secrets at start: see sealing.h. A record with a secret is a JSON object with a member
+ * that is sealed for the record's key in the store, so this file needs to know no kind of record
+ * but the access keys of version 0.1, whose "Secret" is plain.
  * Every step may be cut off and is done again at the next start. Invariant: a plain secret goes in
  * the same transaction that notes that the files are to be rewritten. */
 #include "daemon/sealing.h"
@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "model/database.h"
 #include "model/path.h"
 
 #include <errno.h>
@@ -21,8 +22,15 @@
 #define PLAIN "Secret"
 #define SEALED "Sealed"
 
-static const char *const prefixes[] = {PATH_ACCESS_KEYS, PATH_SIGNING_KEYS, PATH_ZONE_KEYS,
-                                       PATH_TSIG, PATH_SITE_CA};
+struct kind {
+    const char *prefix;
+    const char *member; /* that is sealed */
+};
+
+static const struct kind kinds[] = {
+    {PATH_ACCESS_KEYS, SEALED}, {PATH_SIGNING_KEYS, SEALED}, {PATH_ZONE_KEYS, SEALED},
+    {PATH_TSIG, "Secret"},      {PATH_SITE_CA, SEALED},      {PATH_DATABASE_GROUPS, "Replication"},
+};
 
 struct sealing {
     struct store *store;
@@ -47,13 +55,6 @@ static const char *member(const json_t *tree, const char *name)
     return text != NULL ? text : "";
 }
 
-/* The name of the record's sealed member. */
-static const char *sealed_member(const char *key, const json_t *tree)
-{
-    bool other = json_object_get(tree, SEALED) == NULL && !text_starts(key, PATH_ACCESS_KEYS);
-    return other ? PLAIN : SEALED;
-}
-
 /* The tree's own copy of a plain secret. */
 static void wipe_plain(const json_t *tree)
 {
@@ -67,11 +68,11 @@ static void wipe_plain(const json_t *tree)
 }
 
 /* Puts the record with its secret sealed by the first key. Somebody who was faster did the same. */
-static int put_sealed(struct sealing *sealing, const struct store_entry *entry, json_t *tree,
-                      const void *secret, size_t size, struct arena *arena, struct err *err)
+static int put_sealed(struct sealing *sealing, const struct store_entry *entry, const char *name,
+                      json_t *tree, const void *secret, size_t size, struct arena *arena,
+                      struct err *err)
 {
     char *sealed = NULL;
-    const char *name = sealed_member(entry->key, tree);
     bool plain = text_equal(name, SEALED) && json_object_get(tree, PLAIN) != NULL;
     int rc = seal_wrap(sealing->seal, entry->key, secret, size, arena, &sealed, err);
     if (rc != 0) {
@@ -117,11 +118,11 @@ static void note_damaged(struct sealing *sealing, const char *key, const struct 
               F("next", "what needs this secret does not work; the others do"));
 }
 
-static int open_record(struct sealing *sealing, const struct store_entry *entry, json_t *tree,
-                       struct arena *arena, struct err *err)
+static int open_record(struct sealing *sealing, const struct store_entry *entry, const char *name,
+                       json_t *tree, struct arena *arena, struct err *err)
 {
     struct seal_data secret;
-    const char *text = member(tree, sealed_member(entry->key, tree));
+    const char *text = member(tree, name);
     int rc = seal_unwrap(sealing->seal, entry->key, text, arena, &secret, err);
     if (rc == 0) {
         sealing->opened++;
@@ -129,7 +130,7 @@ static int open_record(struct sealing *sealing, const struct store_entry *entry,
             return 0;
         }
         sealing->renewed++;
-        return put_sealed(sealing, entry, tree, secret.data, secret.size, arena, err);
+        return put_sealed(sealing, entry, name, tree, secret.data, secret.size, arena, err);
     }
     if (err->kind == ERR_DENIED) {
         return err_set(err, ERR_DENIED,
@@ -143,39 +144,40 @@ static int open_record(struct sealing *sealing, const struct store_entry *entry,
     return 0;
 }
 
-static int visit(struct sealing *sealing, const struct store_entry *entry, struct err *err)
+static int visit(struct sealing *sealing, const struct store_entry *entry, const char *name,
+                 struct err *err)
 {
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
     json_t *tree CLEANUP(release) = json_loadb(entry->value, entry->size, 0, NULL);
-    bool sealed = member(tree, sealed_member(entry->key, tree))[0] != '\0';
+    bool sealed = member(tree, name)[0] != '\0';
     if (sealing->seal == NULL) { /* only looks */
         sealing->opened += sealed ? 1 : 0;
         wipe_plain(tree);
         return 0;
     }
     if (sealed) {
-        return open_record(sealing, entry, tree, &arena, err);
+        return open_record(sealing, entry, name, tree, &arena, err);
     }
     const char *plain = member(tree, PLAIN);
-    if (plain[0] == '\0') {
+    if (plain[0] == '\0' || !text_equal(name, SEALED)) {
         return 0; /* a damaged record, or a kind that is newer: its reader says so */
     }
     sealing->sealed++;
-    return put_sealed(sealing, entry, tree, plain, strlen(plain), &arena, err);
+    return put_sealed(sealing, entry, name, tree, plain, strlen(plain), &arena, err);
 }
 
 static int visit_all(struct sealing *sealing, struct err *err)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         struct arena arena CLEANUP(arena_done);
         arena_init(&arena, 0);
         const char *after = NULL;
         for (bool more = true; more;) {
             struct store_list list;
-            int rc = store_range(sealing->store, prefixes[i], after, PAGE, &arena, &list, err);
+            int rc = store_range(sealing->store, kinds[i].prefix, after, PAGE, &arena, &list, err);
             for (size_t at = 0; rc == 0 && at < list.count; at++) {
-                rc = visit(sealing, &list.entries[at], err);
+                rc = visit(sealing, &list.entries[at], kinds[i].member, err);
             }
             if (rc != 0) {
                 return rc;

@@ -80,9 +80,19 @@ def test_the_wrong_key_is_refused_with_what_to_do(make):
     daemon.client("route53").list_hosted_zones()
 
 
+def passwords_of_groups(daemon):
+    """As the store has them: sealed."""
+    with sqlite3.connect(daemon.data / "leeward.db") as database:
+        rows = database.execute("SELECT value FROM entry WHERE key >= ? AND key < ?", (b"db/group/", b"db/group0")).fetchall()
+    database.close()
+    return [json.loads(row[0])["Replication"] for row in rows]
+
+
 def test_a_new_key_takes_over_and_the_old_one_can_go(make):
     daemon = make()
     key = create_key(daemon)
+    daemon.client("rds").create_db_cluster(DBClusterIdentifier="c", Engine="aurora-postgresql", MasterUsername="keeper",
+                                           MasterUserPassword="not-looked-at")
     path = daemon.data / "seal.key"
     old = [line for line in path.read_text().splitlines() if not line.startswith("#")][0]
     daemon.stop()
@@ -92,6 +102,8 @@ def test_a_new_key_takes_over_and_the_old_one_can_go(make):
     path.write_text(OTHER_KEY + "\n")
     daemon.start()
     daemon.client("route53", key=key).list_hosted_zones()
+    sealed = passwords_of_groups(daemon)
+    assert len(sealed) == 1 and sealed[0].startswith("v1:other:")
 
 
 def test_the_key_may_come_from_the_environment(make):
