@@ -112,19 +112,17 @@ static void put_primary(const struct hands *hands, const struct postgres_upstrea
 {
     struct buf text CLEANUP(buf_done);
     size_t count = 0;
-    bool any = !text_empty(upstream->address);
     buf_init(&text, 0);
     buf_keep_secret(&text);
     postgres_upstream_string(&hands->server, upstream, &text);
     settings[count++] = epoch_setting(hands, arena);
     settings[count++] = arena_printf(arena, "LEEWARD_PRIMARY_HOST=%s", upstream->address);
-    settings[count++] =
-        arena_printf(arena, "LEEWARD_PRIMARY_PORT=%u", any ? (unsigned)upstream->port : 0U);
+    settings[count++] = arena_printf(arena, "LEEWARD_PRIMARY_PORT=%u", (unsigned)upstream->port);
     settings[count++] = "LEEWARD_PRIMARY_USER=" POSTGRES_REPLICATION;
-    settings[count++] = arena_printf(arena, "LEEWARD_PRIMARY_PASSWORD=%s",
-                                     any ? (const char *)upstream->password->data : "");
+    settings[count++] =
+        arena_printf(arena, "LEEWARD_PRIMARY_PASSWORD=%s", upstream->password->data);
     settings[count++] = arena_printf(arena, "LEEWARD_PRIMARY_CONNINFO=%s", buf_text(&text));
-    settings[count++] = arena_printf(arena, "LEEWARD_PRIMARY_SLOT=%s", any ? upstream->slot : "");
+    settings[count++] = arena_printf(arena, "LEEWARD_PRIMARY_SLOT=%s", upstream->slot);
     settings[count] = NULL;
 }
 
@@ -133,20 +131,16 @@ static int call_for_primary(struct hands *hands, enum attach_verb verb,
                             const struct model_database_member *upstream, int *ret_status,
                             struct err *err)
 {
-    struct secret password CLEANUP(secret_wipe);
+    struct hands_upstream source CLEANUP(hands_upstream_done);
     struct arena arena CLEANUP(arena_done);
-    struct postgres_upstream from;
-    char slot[POSTGRES_NAME];
     const char *settings[SETTINGS];
-    password.length = 0;
     arena_init(&arena, 0);
     arena_keep_secret(&arena);
-    int rc = upstream != NULL ? hands_password(hands->seal, group, &password, err) : 0;
+    int rc = hands_upstream_open(hands, group, upstream, &source, err);
     if (rc != 0) {
         return rc;
     }
-    hands_fill_upstream(hands, upstream, &password, slot, &from);
-    put_primary(hands, &from, &arena, settings);
+    put_primary(hands, &source.from, &arena, settings);
     return call(hands, verb, settings, ret_status, err);
 }
 
@@ -227,21 +221,16 @@ static int set_upstream(struct hands *hands, const struct view_group *group,
                         const struct model_database_member *upstream, bool *changed,
                         const struct postgres_limit *limit, struct err *err)
 {
-    struct secret password CLEANUP(secret_wipe);
+    struct hands_upstream source CLEANUP(hands_upstream_done);
     struct buf text CLEANUP(buf_done);
-    struct postgres_upstream from;
-    char slot[POSTGRES_NAME];
-    password.length = 0;
     buf_init(&text, 0);
     buf_keep_secret(&text);
-    int rc = upstream != NULL ? hands_password(hands->seal, group, &password, err) : 0;
+    int rc = hands_upstream_open(hands, group, upstream, &source, err);
     if (rc != 0) {
         return rc;
     }
-    hands_fill_upstream(hands, upstream, &password, slot, &from);
-    postgres_upstream_string(&hands->server, &from, &text);
-    rc = postgres_alter(hands->link, "primary_slot_name", upstream != NULL ? slot : "", limit,
-                        changed, err);
+    postgres_upstream_string(&hands->server, &source.from, &text);
+    rc = postgres_alter(hands->link, "primary_slot_name", source.slot, limit, changed, err);
     return rc == 0 ? postgres_alter(hands->link, "primary_conninfo", buf_text(&text), limit,
                                     changed, err)
                    : rc;
@@ -371,20 +360,15 @@ static int attached_fork(struct hands *hands, const struct view_group *group,
                          const struct model_database_member *upstream, model_lsn *ret_fork,
                          struct err *err)
 {
-    struct secret password CLEANUP(secret_wipe);
+    struct hands_upstream source CLEANUP(hands_upstream_done);
     struct postgres_limit limit = limit_of(hands, COMPARE_S);
     const struct hands_attached *attached = &hands->attached;
     const struct postgres_control control = {.system_id = attached->system_id,
                                              .timeline = attached->timeline};
-    struct postgres_upstream from;
-    char slot[POSTGRES_NAME];
-    password.length = 0;
-    int rc = hands_password(hands->seal, group, &password, err);
-    if (rc != 0) {
-        return rc;
-    }
-    hands_fill_upstream(hands, upstream, &password, slot, &from);
-    return postgres_fork_at(&hands->server, &control, attached->end, &from, &limit, ret_fork, err);
+    int rc = hands_upstream_open(hands, group, upstream, &source, err);
+    return rc != 0 ? rc
+                   : postgres_fork_at(&hands->server, &control, attached->end, &source.from, &limit,
+                                      ret_fork, err);
 }
 
 /* The log is out of reach: its owner's rewind command puts aside what it destroys. */

@@ -49,16 +49,24 @@ int hands_password(const struct seal *seal, const struct view_group *group,
     return rc != 0 ? err_wrap(err, "the password of the replication role") : 0;
 }
 
-void hands_fill_upstream(const struct hands *hands, const struct model_database_member *member,
-                         const struct secret *password, char slot[POSTGRES_NAME],
-                         struct postgres_upstream *ret_upstream)
+int hands_upstream_open(const struct hands *hands, const struct view_group *group,
+                        const struct model_database_member *member,
+                        struct hands_upstream *ret_upstream, struct err *err)
 {
-    *ret_upstream = (struct postgres_upstream){.address = ""};
-    if (member != NULL) {
-        postgres_slot_name(hands->server.name, slot);
-        *ret_upstream = (struct postgres_upstream){
-            .address = member->address, .port = member->port, .password = password, .slot = slot};
+    *ret_upstream = (struct hands_upstream){
+        .from = {.address = "", .password = &ret_upstream->password, .slot = ret_upstream->slot}};
+    if (member == NULL) {
+        return 0;
     }
+    ret_upstream->from.address = member->address;
+    ret_upstream->from.port = member->port;
+    postgres_slot_name(hands->server.name, ret_upstream->slot);
+    return hands_password(hands->seal, group, &ret_upstream->password, err);
+}
+
+void hands_upstream_done(struct hands_upstream *upstream)
+{
+    secret_wipe(&upstream->password);
 }
 
 int hands_look(struct hands *hands, bool *ret_running, struct err *err)
@@ -133,38 +141,29 @@ static int managed_copy(struct hands *hands, const struct view_group *group,
                         const struct model_database_member *upstream, _Atomic int64_t *ret_bytes,
                         struct err *err)
 {
-    struct secret password CLEANUP(secret_wipe);
+    struct hands_upstream source CLEANUP(hands_upstream_done);
     struct postgres_limit limit = limit_of(hands, COPY_S);
-    struct postgres_upstream from;
-    char slot[POSTGRES_NAME];
-    password.length = 0;
-    int rc = hands_password(hands->seal, group, &password, err);
-    if (rc != 0) {
-        return rc;
-    }
-    hands_fill_upstream(hands, upstream, &password, slot, &from);
-    return postgres_copy(&hands->server, &from, &limit, ret_bytes, err);
+    int rc = hands_upstream_open(hands, group, upstream, &source, err);
+    return rc != 0 ? rc : postgres_copy(&hands->server, &source.from, &limit, ret_bytes, err);
 }
 
 static int managed_configure(struct hands *hands, const struct view_group *group,
                              const struct model_database_member *member,
                              const struct hands_settings *settings, struct err *err)
 {
-    struct secret password CLEANUP(secret_wipe);
-    char slot[POSTGRES_NAME];
+    struct hands_upstream source CLEANUP(hands_upstream_done);
     bool changed = false;
-    password.length = 0;
-    int rc = settings->upstream != NULL ? hands_password(hands->seal, group, &password, err) : 0;
+    int rc = hands_upstream_open(hands, group, settings->upstream, &source, err);
     if (rc != 0) {
         return rc;
     }
-    struct postgres_config config = {.standby = settings->standby,
-                                     .plain = settings->plain,
-                                     .synchronous = settings->synchronous,
-                                     .strict = settings->strict,
-                                     .settings = member->settings,
-                                     .setting_count = member->setting_count};
-    hands_fill_upstream(hands, settings->upstream, &password, slot, &config.upstream);
+    const struct postgres_config config = {.standby = settings->standby,
+                                           .upstream = source.from,
+                                           .plain = settings->plain,
+                                           .synchronous = settings->synchronous,
+                                           .strict = settings->strict,
+                                           .settings = member->settings,
+                                           .setting_count = member->setting_count};
     rc = postgres_configure(&hands->server, &config, &changed, err);
     if (rc != 0 || changed || settings->reload) {
         hands->told = 0;
@@ -269,37 +268,24 @@ static int managed_fork(struct hands *hands, const struct view_group *group,
                         const struct model_database_member *upstream, model_lsn *ret_fork,
                         struct err *err)
 {
-    struct secret password CLEANUP(secret_wipe);
+    struct hands_upstream source CLEANUP(hands_upstream_done);
     struct postgres_limit limit = limit_of(hands, COMPARE_S);
-    struct postgres_upstream from;
-    char slot[POSTGRES_NAME];
-    password.length = 0;
-    int rc = hands_password(hands->seal, group, &password, err);
-    if (rc != 0) {
-        return rc;
-    }
-    hands_fill_upstream(hands, upstream, &password, slot, &from);
-    return postgres_fork(&hands->server, &from, &limit, ret_fork, err);
+    int rc = hands_upstream_open(hands, group, upstream, &source, err);
+    return rc != 0 ? rc : postgres_fork(&hands->server, &source.from, &limit, ret_fork, err);
 }
 
 static int managed_put_aside(struct hands *hands, const struct view_group *group,
                              const struct model_database_member *upstream, const char *name,
                              struct arena *arena, struct postgres_lost *ret_lost, struct err *err)
 {
-    struct secret password CLEANUP(secret_wipe);
+    struct hands_upstream source CLEANUP(hands_upstream_done);
     struct postgres_limit limit = limit_of(hands, ASIDE_S);
-    struct postgres_upstream from;
-    char slot[POSTGRES_NAME];
     model_lsn fork = 0;
-    password.length = 0;
-    int rc = hands_password(hands->seal, group, &password, err);
-    if (rc != 0) {
-        return rc;
-    }
-    hands_fill_upstream(hands, upstream, &password, slot, &from);
-    rc = postgres_fork(&hands->server, &from, &limit, &fork, err);
+    int rc = hands_upstream_open(hands, group, upstream, &source, err);
+    rc = rc != 0 ? rc : postgres_fork(&hands->server, &source.from, &limit, &fork, err);
     rc = rc != 0 ? rc
-                 : postgres_lost_writes(&hands->server, fork, &from, &limit, arena, ret_lost, err);
+                 : postgres_lost_writes(&hands->server, fork, &source.from, &limit, arena, ret_lost,
+                                        err);
     return rc != 0 ? rc
                    : postgres_put_aside(&hands->server, name, fork, ret_lost, false, &limit, err);
 }
@@ -307,17 +293,10 @@ static int managed_put_aside(struct hands *hands, const struct view_group *group
 static int managed_rewind(struct hands *hands, const struct view_group *group,
                           const struct model_database_member *upstream, struct err *err)
 {
-    struct secret password CLEANUP(secret_wipe);
+    struct hands_upstream source CLEANUP(hands_upstream_done);
     struct postgres_limit limit = limit_of(hands, COPY_S);
-    struct postgres_upstream from;
-    char slot[POSTGRES_NAME];
-    password.length = 0;
-    int rc = hands_password(hands->seal, group, &password, err);
-    if (rc != 0) {
-        return rc;
-    }
-    hands_fill_upstream(hands, upstream, &password, slot, &from);
-    return postgres_rewind(&hands->server, &from, &limit, err);
+    int rc = hands_upstream_open(hands, group, upstream, &source, err);
+    return rc != 0 ? rc : postgres_rewind(&hands->server, &source.from, &limit, err);
 }
 
 /* A line is "parent<tab>16/B374D848<tab>reason"; the last one is the timeline's own. */

@@ -138,10 +138,18 @@ void hands_parent(const struct hands *hands, uint32_t timeline, uint32_t *ret_pa
 
 /* ---- for both kinds ---- */
 
-/* member NULL: nobody. */
-void hands_fill_upstream(const struct hands *hands, const struct model_database_member *member,
-                         const struct secret *password, char slot[POSTGRES_NAME],
-                         struct postgres_upstream *ret_upstream);
+/* Whom a server follows, with what `from` points to: it stays where it was opened. */
+struct hands_upstream {
+    struct secret password;
+    char slot[POSTGRES_NAME];
+    struct postgres_upstream from;
+};
+/* member NULL: nobody, with everything "". To be done also after a failure. */
+int hands_upstream_open(const struct hands *hands, const struct view_group *group,
+                        const struct model_database_member *member,
+                        struct hands_upstream *ret_upstream, struct err *err) MUST_CHECK;
+/* Wipes the password. */
+void hands_upstream_done(struct hands_upstream *upstream);
 /* Of a history file's text, which is changed: whose timeline forked, and where; 0 and 0. */
 void hands_parse_history(char *text, uint32_t *ret_parent, model_lsn *ret_fork);
 
