@@ -1,4 +1,4 @@
-/* The world of core_test.c and synchronous_test.c: see core_world.h. */
+/* The world of attached_test.c, core_test.c and synchronous_test.c: see core_world.h. */
 #include "database/core/core_world.h"
 
 #include "base/text.h"
