@@ -1,6 +1,6 @@
 # Every habit is one target; `make help` lists them. The work is done by meson and by the programs in tools/.
 #
-# Build folders: build (plain), build-asan, build-tsan, build-fuzz, build-previous. NO_INSTALL=1 never installs a package.
+# Build folders: build (plain), build-asan, build-tsan, build-fuzz, build-previous, build-mistake. NO_INSTALL=1 never installs a package.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -59,9 +59,10 @@ chaos: build ## ROUNDS rounds (200) of faults by lot on five sites while clients
 		LEEWARD_SEED=$(or $(SEED),$(strip $(shell od -An -N4 -tu4 /dev/urandom))) \
 		$(PYTHON) -m pytest -q -s -rs -p no:cacheprovider test/integration/test_site_chaos.py
 
-chaos-db: build ## ROUNDS rounds (200) of faults by lot on a global database of three regions while clients write; SEED repeats them, ROUND one alone
+chaos-db: build ## ROUNDS rounds (200) of faults by lot on a global database while clients write; SEED repeats them, ROUND one alone; MISTAKE must be found
 	@$(PACKAGES) test
-	@LEEWARD_ROUNDS=$(or $(ROUNDS),200) LEEWARD_ROUND=$(ROUND) \
+	@$(if $(MISTAKE),LEEWARD_BUILD=$$(tools/build-mistake $(MISTAKE)) && export LEEWARD_BUILD &&) \
+		LEEWARD_MISTAKE=$(MISTAKE) LEEWARD_ROUNDS=$(or $(ROUNDS),200) LEEWARD_ROUND=$(ROUND) \
 		LEEWARD_SEED=$(or $(SEED),$(strip $(shell od -An -N4 -tu4 /dev/urandom))) \
 		$(PYTHON) -m pytest -q -s -rs -p no:cacheprovider test/integration/test_database_chaos.py
 
@@ -151,4 +152,4 @@ install: build ## install below PREFIX (default /usr/local), itself below DESTDI
 	@DESTDIR="$(abspath $(DESTDIR))" meson install -C build --quiet
 
 clean: ## remove the build folders
-	rm -rf build build-asan build-tsan build-fuzz build-previous
+	rm -rf build build-asan build-tsan build-fuzz build-previous build-mistake

@@ -1,12 +1,15 @@
 """Faults by lot on a global database of three regions, while a client in each of them writes: what must hold all the same.
 
-Each round draws an operator's switchover or none, and one or two mishaps (test/lib/database_mishaps.py), holds them for a time that is
+Each round draws an operator's wish or none, and one or two mishaps (test/lib/database_mishaps.py), holds them for a time that is
 mostly longer than the lease, undoes them, waits for one writer and readers that have all, and asks (test/lib/database_history.py): were
-there ever two writers, was an acknowledged row lost by anything but a failover in asynchronous mode, and are the lost rows those that
-are reported? No hand touches anything: what does not come back by itself within a minute and a half is a fault.
+there ever two writers, was an acknowledged row lost by anything but a failover, or in synchronous mode, are the lost rows those that
+are reported, and did a bounded writer acknowledge more than its bound allows? In some rounds the faults are undone in between, and whoever
+writes by then is struck while the others return. No hand touches anything: what does not come back by itself within a minute and a
+half is a fault.
 
-Each round has a table of its own. Some rounds are in synchronous mode.
-LEEWARD_SEED and LEEWARD_ROUNDS say which and how many (`make chaos-db`), LEEWARD_ROUND one of them alone.
+Each round has a table of its own, and one of the three modes. In a campaign of several rounds one region has two servers.
+LEEWARD_SEED and LEEWARD_ROUNDS say which and how many (`make chaos-db`), LEEWARD_ROUND one of them alone. LEEWARD_MISTAKE names the mistake
+that is in what is tested (tools/build-mistake): then a round must show it.
 """
 
 import collections
@@ -26,21 +29,25 @@ import network
 import postgres
 import rows
 from database_history import History, Listed, Loss, Turn, Written, judge
-from database_mishaps import draw, holding
-from database_sites import SETTLED_SECONDS, DatabaseSites
+from database_mishaps import HEAL, draw, holding
+from database_sites import RPO_MS, SETTLED_SECONDS, DatabaseSites
 from mishaps import wait_until
 from process import wait_for
 
 SEED = int(os.environ.get("LEEWARD_SEED") or 20261235)
 ROUNDS = int(os.environ.get("LEEWARD_ROUNDS") or 1)
 ONLY = os.environ.get("LEEWARD_ROUND")
+MISTAKE = os.environ.get("LEEWARD_MISTAKE")
 LEASE_MS = 1500
-SYNCHRONOUS = 0.35  # of the rounds
-MODES = ("asynchronous", "synchronous")
+MODES = {"asynchronous": 4, "synchronous": 3, "bounded": 3}  # how often each is drawn
 WRITING_SECONDS = 60
 
 pytestmark = [pytest.mark.serial, pytest.mark.skipif(network.missing() or postgres.missing(),
                                                      reason=str(network.missing() or postgres.missing()))]
+
+
+class Found(Exception):
+    """The mistake that was made on purpose."""
 
 
 class Round:
@@ -48,14 +55,15 @@ class Round:
         self.campaign, self.number = campaign, number
         self.sites, self.totals = campaign.sites, campaign.totals
         self.source = random.Random(f"{SEED}/{number}")
-        self.mode = MODES[self.source.random() < SYNCHRONOUS]
-        self.plan = draw(self.source, len(self.sites.nodes), LEASE_MS / 1000)
+        self.mode, = self.source.choices(list(MODES), list(MODES.values()))
+        self.plan = draw(self.source, LEASE_MS / 1000, self.mode)
         self.hold = holding(self.source, self.plan, LEASE_MS / 1000)
         self.table = f"round_{number}"
         self.problems = []
         self.writers = []
         self.logged = self.sites.log_lengths()
         self.known_losses = set()
+        self.starved = []  # [from, to]
 
     def __str__(self):
         return f"{self.mode}, " + "; ".join(map(str, self.plan))
@@ -77,6 +85,8 @@ class Round:
         except (AssertionError, RuntimeError) as problem:
             self.problems.append(str(problem))
             self.fail()
+        if self.problems and MISTAKE:
+            raise Found(f"round {self.number}: {self}\n" + "\n".join(self.problems))
         if self.problems:
             self.fail()
         print(f"round {self.number}: {self}: {ready - began:.1f} s to begin, healed after {healed - ready:.1f} s, well "
@@ -90,6 +100,7 @@ class Round:
             sites.wait_settled()
         wait_for(self.make_table, SETTLED_SECONDS, f"{self.table} is everywhere", every=0.1)
         self.known_losses = set(sites.losses())
+        self.writer, self.timeline = sites.writer(), sites.timeline()
         self.writers = [rows.Writer(self.campaign.folder / self.table, sites.conninfo_from(node.number), name=f"client-{node.number}",
                                     prefix=node.site.prefix, client=node.number, table=self.table, pause_us=2000, answer_ms=1500,
                                     connect_ms=500, transactions=True).start() for node in sites.nodes]
@@ -98,20 +109,31 @@ class Round:
 
     def make_table(self):
         sites = self.sites
-        writer = sites.nodes[sites.writer()]
+        writer = sites.writer()
         for table in self.campaign.tables[:-1]:
             writer.ask(f"DROP TABLE IF EXISTS {table}")
         writer.ask(f"CREATE TABLE IF NOT EXISTS {self.table} "
                    "(client integer, number bigint, at timestamptz DEFAULT clock_timestamp(), filler text)")
         self.campaign.tables = [*self.campaign.tables[-1:], self.table]
         assert sites.unsettled() is None
-        return [node.ask(f"SELECT count(*) FROM {self.table}") for node in sites.nodes]
+        return [server.ask(f"SELECT count(*) FROM {self.table}") for server in sites.servers]
 
     def befall(self, began):
         for mishap in self.plan:
             wait_until(began + mishap.at)
+            if mishap.kind == HEAL:
+                self.end_starving()
             mishap.begin(self.sites)
+            if mishap.kind == HEAL:
+                began = time.monotonic()
+            elif mishap.starves(self.writer):
+                self.starved.append([time.monotonic_ns(), None])
         wait_until(began + self.hold)
+        self.end_starving()
+
+    def end_starving(self):
+        for window in self.starved:
+            window[1] = window[1] or time.monotonic_ns()
 
     def wait_for_rows(self):
         moment = time.monotonic_ns()
@@ -142,15 +164,17 @@ class Round:
         sites = self.sites
         present = wait_for(self.present, SETTLED_SECONDS, "all servers have the same rows", every=0.1)
         group = sites.group()
-        lease, = sites.records("lease").values()
         written = self.written()
         losses = [self.loss(record) for key, record in sites.losses().items() if key not in self.known_losses]
         turns = [Turn(turn["Epoch"], turn["Timeline"], turn["Parent"], turn["Operation"]) for turn in group["History"]]
-        self.problems += judge(History(written, present, turns, losses, lease["Timeline"], self.mode == "synchronous"))
+        new = [turn for turn in turns if turn.timeline not in self.campaign.timelines]
+        self.problems += judge(History(
+            written, present, turns, losses, sites.timeline(), self.mode == "synchronous",
+            bound_ns=RPO_MS * 1_000_000 if self.mode == "bounded" else 0, bounded_timeline=self.timeline, starved=self.starved,
+            readers_lived=len(new) == 1 and all(mishap.spares_readers(self.writer) for mishap in self.plan)))
         self.problems += [fault for node in sites.nodes for process in (node.keeper, node.member) for fault in process.faults]
         outcomes = collections.Counter(row.outcome for row in written)
         lost = sum(row.outcome == "acknowledged" and row.key not in present for row in written)
-        new = [turn for turn in turns if turn.timeline not in self.campaign.timelines]
         self.campaign.timelines |= {turn.timeline for turn in turns}
         self.totals.update(outcomes)
         self.totals.update(turn.operation for turn in new)
@@ -163,12 +187,11 @@ class Round:
         sites = self.sites
         why = sites.unsettled()
         assert why is None, why
-        writer = sites.nodes[sites.writer()]
-        found = {(client, number): count for client, number, count in writer.ask(
+        found = {(client, number): count for client, number, count in sites.writer().ask(
             f"SELECT client, number, count(*) FROM {self.table} GROUP BY 1, 2")}
-        for node in sites.nodes:
-            (there,), = node.ask(f"SELECT count(*) FROM {self.table}")
-            assert there == sum(found.values()), f"the server of {node.region} has {there} of {sum(found.values())} rows"
+        for server in sites.servers:
+            (there,), = server.ask(f"SELECT count(*) FROM {self.table}")
+            assert there == sum(found.values()), f"{server} has {there} of {sum(found.values())} rows"
         return found
 
     def loss(self, record):
@@ -176,7 +199,7 @@ class Round:
         loss = Loss(record["Epoch"], record.get("Exact", False), record.get("Transactions", 0))
         if not record.get("Aside"):
             return loss
-        node = self.sites.nodes[self.sites.number_of(record["Writer"])]
+        node = self.sites.server_of(record["Writer"]).node
         kept = json.loads((node.site.seen_here(record["Aside"]) / "lost-writes.json").read_text())
         wall_minus_monotonic = time.time_ns() - time.monotonic_ns()
         loss.total = kept["Total"]
@@ -207,6 +230,7 @@ class Campaign:
         for number in [int(ONLY)] if ONLY else range(ROUNDS):
             Round(self, number).run()
         print(f"{ROUNDS} rounds: {', '.join(f'{count} {what}' for what, count in sorted(self.totals.items()))}", flush=True)
+        assert not MISTAKE, f"the mistake {MISTAKE} was not found"
 
 
 def test_a_database_survives_whatever_befalls_it(tmp_path):
@@ -215,12 +239,14 @@ def test_a_database_survives_whatever_befalls_it(tmp_path):
     folder.chmod(0o755)
     sites = None
     try:
-        sites = DatabaseSites(folder, LEASE_MS)
+        sites = DatabaseSites(folder, LEASE_MS, twins=ROUNDS > 1 or ONLY is not None)
         with sites.entered():
             began = time.monotonic()
             sites.start()
             print(f"the database is there after {time.monotonic() - began:.1f} s", flush=True)
             Campaign(sites, tmp_path).run()
+    except Found as found:
+        print(f"the mistake {MISTAKE} was found in {found}", flush=True)
     finally:
         if sites is not None:
             sites.close()

@@ -98,3 +98,43 @@ def test_a_row_of_a_term_that_was_passed_over_is_lost_by_the_failover_after_it()
     turns = [FIRST, SWITCH, Turn(3, 3, 1, "FAILOVER_AUTOMATIC")]
     rows = [row(1, 10), row(2, 50, 2, server="west"), row(3, 100, 3, server="south")]
     assert not problems(rows, [1, 3], turns, [loss(2, at=50)])
+
+
+def test_a_loss_that_an_operator_accepted_is_none_of_synchronous_mode():
+    accepted = Turn(2, 2, 1, "FAILOVER")
+    rows = [row(1, 10), row(2, 50, 2, server="west")]
+    assert not problems(rows, [2], [FIRST, accepted], [loss(1)], synchronous=True)
+    assert any("in no list" in one for one in problems(rows, [2], [FIRST, accepted], synchronous=True))
+
+
+def bounded(rows, there, turns=(FIRST,), losses=(), starved=(), readers_lived=False):
+    return judge(History(list(rows), {(1, number): 1 for number in there}, list(turns), list(losses), turns[-1].timeline,
+                         bound_ns=500 * MS, bounded_timeline=1, starved=[(begin * MS, end * MS) for begin, end in starved],
+                         readers_lived=readers_lived))
+
+
+def test_a_bounded_writer_that_hears_of_no_reader_acknowledges_for_less_than_the_bound():
+    assert not bounded([row(1, 10), row(2, 110), row(3, 600)], [1, 2, 3], starved=[(100, 2000)])
+    found = bounded([row(1, 10), row(2, 110), row(3, 620)], [1, 2, 3], starved=[(100, 2000)])
+    assert len(found) == 1 and "for 509.0 ms at least, and the bound is 500 ms" in found[0]
+
+
+def test_what_a_bounded_writer_acknowledges_once_it_hears_again_is_no_fault():
+    assert not bounded([row(1, 110), row(2, 1990, lasts=30)], [1, 2], starved=[(100, 2000)])
+
+
+def test_a_bounded_writer_s_successor_has_readers_of_its_own():
+    rows = [row(1, 110), row(2, 800, 2, server="west")]
+    assert not bounded(rows, [1, 2], [FIRST, SWITCH], starved=[(100, 2000)])
+
+
+def test_a_failover_to_a_reader_that_lived_loses_what_the_bound_allows():
+    rows = [row(1, 100), row(2, 500), row(3, 800), row(4, 2000, 2, server="west")]
+    few, many = loss(2, 3, at=500), loss(1, 2, 3, at=500)
+    for one in (few, many):
+        one.listed = [Listed(listed.transaction, next(r.sent for r in rows if r.transaction == listed.transaction))
+                      for listed in one.listed]
+    assert not bounded(rows, [1, 4], [FIRST, FAILOVER], [few], readers_lived=True)
+    assert not bounded(rows, [4], [FIRST, FAILOVER], [many])
+    assert any("rows were lost that had been acknowledged for 699.0 ms" in one for one in
+               bounded(rows, [4], [FIRST, FAILOVER], [many], readers_lived=True))

@@ -1,11 +1,11 @@
-"""What the tests stand on: nothing that they start outlives them."""
+"""What the tests stand on: nothing that they start outlives them; mistakes that are made on purpose can be made."""
 
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from process import Process, wait_for
+from process import ROOT, Process, wait_for
 
 LEAVES_A_CHILD = ["/bin/sh", "-c", "sleep 600 & echo $!"]
 WAITS_FOR_A_CHILD = ["/bin/sh", "-c", "sleep 600 & echo $!; wait"]
@@ -42,3 +42,23 @@ def test_a_killed_test_run_leaves_no_program_and_no_child_of_one(tmp_path):
     assert run.returncode == -signal.SIGKILL, run.stderr
     for pid in run.stdout.split():
         wait_for(lambda pid=pid: is_gone(pid), 5, f"process {pid} is gone")
+
+
+def hunks(patch):
+    """(file, the lines that are to be there) of each place that the patch changes."""
+    name, lines = None, []
+    for line in [*patch.read_text().splitlines(), "@@"]:
+        if line.startswith(("@@", "--- ")):
+            if lines:
+                yield name, "\n".join(lines)
+            lines = []
+        elif line.startswith("+++ b/"):
+            name = line.removeprefix("+++ b/")
+        elif line[:1] in (" ", "-"):
+            lines.append(line[1:])
+
+
+def test_mistakes_that_are_made_on_purpose_fit_the_sources():
+    found = [(patch.name, *hunk) for patch in (ROOT / "test" / "mistakes").glob("*.patch") for hunk in hunks(patch)]
+    assert found and all((ROOT / name).read_text().count(lines) == 1 for _, name, lines in found), \
+        [patch for patch, name, lines in found if (ROOT / name).read_text().count(lines) != 1]

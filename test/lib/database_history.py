@@ -11,9 +11,11 @@ What must hold, in each history:
     longer than a moment is seen.) All rows of a timeline are acknowledged by one server.
  2. What is there is what was sent: no row twice, none that was refused, none that nobody sent.
  3. A row that was acknowledged and is not there was lost by a failover by which the database left its timeline, never by a switchover,
-    never in synchronous mode, and the loss record of a failover lists its transaction.
+    in synchronous mode only by one for which an operator accepted a loss, and the loss record of a failover lists its transaction.
  4. What is listed as lost is not there. Each listed transaction is that of a row that was acknowledged or whose answer did not come; the
     record's number of transactions is that of the list, and the list is there once the old writer is back.
+ 5. In bounded mode, what a writer acknowledged while it knew of no reader that has it spans less time than the bound: while it was kept
+    from hearing of its readers, and when another one took over although all readers lived.
 
 A row's transaction is known by timeline and number: "0000000A.1234" (bench/db_client.c --transactions). A list has numbers and times of
 commits; a commit lies between the row's being sent and its acknowledgement.
@@ -22,8 +24,10 @@ commits; a commit lies between the row's being sent and its acknowledgement.
 import collections
 from dataclasses import dataclass, field
 
+LATE_NS = 150_000_000  # how far behind the most advanced reader the one may be that is elected without waiting for it any longer
 CLOCKS_NS = 50_000_000  # between the clocks of rows and lists: how well their difference is known
-FAILOVERS = ("FAILOVER", "FAILOVER_AUTOMATIC")
+ACCEPTED = "FAILOVER"  # an operator asked for it, and accepted a loss
+FAILOVERS = (ACCEPTED, "FAILOVER_AUTOMATIC")
 LISTED = 8
 
 
@@ -79,6 +83,10 @@ class History:
     losses: list
     timeline: int  # that it is on in the end
     synchronous: bool = False
+    bound_ns: int = 0  # of a bounded one
+    bounded_timeline: int = 0  # whose writer was bounded from before its first row here
+    starved: list = field(default_factory=list)  # (from, to): when that writer did not hear what its readers have
+    readers_lived: bool = False  # and no fault touched them or what they need to be elected
 
 
 def two_writers(rows):
@@ -127,18 +135,21 @@ class Lists:
         return any(matches(row, listed) for listed in self.by_number[row.transaction])
 
 
+def lost_of(history):
+    return [row for row in history.rows if row.outcome == "acknowledged" and row.key not in history.present]
+
+
 def lost_rows(history):
     problems = []
     lists = Lists(history.losses)
-    lost = [row for row in history.rows if row.outcome == "acknowledged" and row.key not in history.present]
-    if lost and history.synchronous:
-        problems.append(f"{len(lost)} acknowledged rows were lost in synchronous mode: {', '.join(map(str, lost[:LISTED]))}")
+    lost = lost_of(history)
     lineage = line_of(history)
-    for row in lost:
-        left = min((timeline for timeline in lineage if timeline > row.timeline), default=None)
-        if left is None or lineage[left] not in FAILOVERS:
-            problems.append(f"lost without a failover ({'nothing changed' if left is None else lineage[left]}): {row}")
-            break
+    by = {row: lineage.get(min((timeline for timeline in lineage if timeline > row.timeline), default=None), "nothing changed")
+          for row in lost}
+    unasked = [row for row in lost if history.synchronous and by[row] != ACCEPTED]
+    if unasked:
+        problems.append(f"{len(unasked)} acknowledged rows were lost in synchronous mode: {', '.join(map(str, unasked[:LISTED]))}")
+    problems += [f"lost without a failover ({by[row]}): {row}" for row in lost if by[row] not in FAILOVERS][:1]
     silent = [row for row in lost if not lists.has(row)]
     if silent:
         problems.append(f"{len(silent)} of {len(lost)} lost rows are in no list: {', '.join(map(str, silent[:LISTED]))}")
@@ -182,5 +193,26 @@ def reported(history):
     return problems
 
 
+def bound(history):
+    """No row's commit was acknowledged before it was sent, or after its client heard of it."""
+    problems = []
+
+    def check(what, rows, slack):
+        rows = [row for row in rows if row.outcome == "acknowledged" and row.timeline == history.bounded_timeline]
+        if not rows:
+            return
+        first, last = min(rows, key=lambda row: row.ended), max(rows, key=lambda row: row.sent)
+        if last.sent - first.ended >= history.bound_ns + slack:
+            problems.append(f"{what} for {(last.sent - first.ended) / 1e6:.1f} ms at least, and the bound is "
+                            f"{history.bound_ns / 1e6:g} ms: {first}, .. {last}")
+    for begin, end in history.starved:
+        check("commits were acknowledged though the writer did not hear of its readers,",
+              [row for row in history.rows if row.sent >= begin and row.ended <= end], 0)
+    if history.readers_lived:
+        check("rows were lost that had been acknowledged", lost_of(history), LATE_NS)
+    return problems
+
+
 def judge(history):
-    return (two_writers(history.rows) + what_is_there(history.rows, history.present) + lost_rows(history) + reported(history))
+    return (two_writers(history.rows) + what_is_there(history.rows, history.present) + lost_rows(history) + reported(history) +
+            (bound(history) if history.bound_ns else []))

@@ -1,12 +1,13 @@
 """A global database whose regions are machines of their own: three network namespaces, each with an etcd member, a daemon with its
-agent, a server, and a disk that can be full. All of it can be killed, stopped, cut off and healed while clients write.
+agent, a server (one has two), and a disk that can be full. All of it can be killed, stopped, cut off and healed while clients write.
 
     sites = DatabaseSites(folder, lease_ms=1500)   needs root: network.missing() and postgres.missing() say what else
     with sites.entered():                          this thread stands in the hub, whence all sites are reached
         sites.start()
         sites.set_mode("synchronous")
         sites.group(); sites.losses()              records as the store has them
-        sites.signal(1, "agent", signal.SIGSTOP); sites.kill_all(2); sites.fill_disk(0)
+        sites.writer().ask("SELECT 1")             a Server; sites.servers has all
+        sites.signal(1, "agent", signal.SIGSTOP); sites.kill(2, "region"); sites.fill_disk(0)
         sites.heal()                               everything undone, everything that is dead started
         sites.wait_settled()                       one writer, readers that have all, nothing under way
     sites.close()
@@ -19,25 +20,68 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 
 import psycopg2
 
 import postgres
-from global_database import DATABASE, GLOBAL, PASSWORD, USER, GlobalDatabase, Region
+from global_database import CLASS, DATABASE, ENGINE, GLOBAL, PASSWORD, USER, GlobalDatabase, Region
 from keepers import Place
 from mishaps import end_trouble
 from network import Network
-from process import SLOWER, wait_for
+from process import SLOWER, clean_environment, wait_for
 
-DISK = 400 << 20
+DISK = 600 << 20
 FILLER = "filler"  # the file that makes a disk full
 STORE_PORTS = "2379, 2380"
 AGENT = "leeward-db"
 OF_STORE = "leeward/db/"
 SETTLED_SECONDS = 90
 REPEATED = 4
+TWINS = 0  # the region that has two servers
+RPO_MS = 500  # in bounded mode
+LOG_BYTES, LOG_TIMES = 1 << 20, 64  # what a server with a full disk is asked to write
+
+
+class Server:
+    """A server: a member of the group, by its id, and where clients reach it."""
+
+    def __init__(self, member, node, record):
+        self.member, self.node, self.instance = member, node, record["Instance"]
+        self.address, self.port = record["Address"], record["Port"]
+        self.session = None
+
+    def __str__(self):
+        return f"the server {self.address}"
+
+    @property
+    def conninfo(self):
+        return f"host={self.address} port={self.port} user={USER} password={PASSWORD} dbname={DATABASE}"
+
+    @property
+    def data(self):
+        return self.node.servers / self.member / "data"
+
+    def ask(self, sql):
+        """The rows, on a kept session of the master user; AssertionError when it does not answer."""
+        try:
+            if self.session is None or self.session.closed:
+                self.session = psycopg2.connect(self.conninfo, connect_timeout=3, options="-c statement_timeout=20000",
+                                                tcp_user_timeout=4000)
+                self.session.autocommit = True
+            with self.session.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg2.Error as problem:
+            self.leave()
+            raise AssertionError(f"{self}: {sql}: {problem}") from None
+
+    def leave(self):
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()
 
 
 class SiteRegion(Region):
@@ -49,7 +93,6 @@ class SiteRegion(Region):
         place.site.small_disk(self.servers, DISK)
         place.site.run("chown", postgres.ROLE, str(self.servers))
         self.servers = place.site.seen_here(self.servers)
-        self.sessions = {}
 
     def agent(self):
         """Its process id, or None."""
@@ -62,18 +105,18 @@ class SiteRegion(Region):
                         return pid
         return None
 
-    def processes(self, of):
+    def processes(self, of, server=None):
         """The process ids of: agent, daemon (with its agent), postmaster, server (the postmaster and all its children), both (agent
-        and server), member (of etcd), startup (what replays), region (all)."""
+        and server), member (of etcd), startup (what replays), region (all). Of one server, or of all that are here."""
         daemon = postgres.family([self.keeper.pid]) if self.keeper.running() else []
         agent = [self.agent()] if self.agent() else []
-        postmasters = self.postmasters()
-        server = postgres.family(postmasters)
+        postmasters = self.postmasters() if server is None else [pid for pid in [postgres.postmaster_pid(server.data)] if pid]
+        family = postgres.family(postmasters)
         member = [self.member.pid] if self.member.running() else []
         if of == "startup":
-            return [pid for pid in server if b"startup" in self.command_line(pid)]
-        return {"agent": agent, "daemon": daemon, "postmaster": postmasters, "server": server, "both": agent + server,
-                "member": member, "region": daemon + server + member}[of]
+            return [pid for pid in family if b"startup" in self.command_line(pid)]
+        return {"agent": agent, "daemon": daemon, "postmaster": postmasters, "server": family, "both": agent + family,
+                "member": member, "region": daemon + family + member}[of]
 
     @staticmethod
     def command_line(pid):
@@ -83,27 +126,6 @@ class SiteRegion(Region):
         except OSError:
             return b""
 
-    def ask(self, sql):
-        """The rows, on a kept session of the master user; AssertionError when it does not answer."""
-        try:
-            session = self.sessions.get("kept")
-            if session is None or session.closed:
-                session = psycopg2.connect(self.conninfo, connect_timeout=3, options="-c statement_timeout=20000",
-                                           tcp_user_timeout=4000)
-                session.autocommit = True
-                self.sessions["kept"] = session
-            with session.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetchall() if cursor.description else []
-        except psycopg2.Error as problem:
-            self.leave()
-            raise AssertionError(f"{self.region}: {sql}: {problem}") from None
-
-    def leave(self):
-        session = self.sessions.pop("kept", None)
-        if session is not None:
-            session.close()
-
     def log_lines(self):
         """What its daemon and agent wrote, over all their runs."""
         for run in range(1, self.keeper.runs + 1):
@@ -112,16 +134,24 @@ class SiteRegion(Region):
 
 
 class DatabaseSites(GlobalDatabase):
-    def __init__(self, folder, lease_ms, count=3):
+    """twins: one region has two servers."""
+
+    def __init__(self, folder, lease_ms, count=3, twins=True):
         self.network = Network(3, folder / "network")
+        self.twins = twins
+        if twins:
+            self.network.sites[TWINS].add_address()
         places = [Place(site.address, tuple(site.prefix), site) for site in self.network.sites]
         super().__init__(folder, places, lease_ms=lease_ms, count=count, make=SiteRegion)
         self.stopped = set()  # process ids
         self.dark = set()
         self.full = set()
         self.without_store = set()
+        self.starved = False
         self.troubled = set()  # (site, "loss" or "slow")
         self.mode = "asynchronous"
+        self.known_servers = []
+        self.expected = count
 
     def entered(self):
         return self.network.entered()
@@ -147,23 +177,32 @@ class DatabaseSites(GlobalDatabase):
     def losses(self):
         return self.records("loss")
 
-    def number_of(self, member):
-        """Of the region whose server it is."""
-        return next(node.number for node in self.nodes if node.region == self.members[member])
-
     @property
-    def members(self):
-        """{member: region}: they do not change."""
-        if not hasattr(self, "known_members"):
-            self.known_members = {key.rpartition("/")[2]: record["Region"] for key, record in self.records("member").items()}
-        return self.known_members
+    def servers(self):
+        """All of them, those of the first region first."""
+        if len(self.known_servers) < self.expected:
+            known = {one.member for one in self.known_servers}
+            for key, record in sorted(self.records("member").items(), key=lambda item: item[1]["Instance"]):
+                member, node = key.rpartition("/")[2], next(node for node in self.nodes if node.region == record["Region"])
+                if member not in known and record.get("Address"):
+                    self.known_servers.append(Server(member, node, record))
+            self.known_servers.sort(key=lambda one: one.node.number)
+        return self.known_servers
+
+    def server_of(self, member):
+        return next(server for server in self.servers if server.member == member)
 
     def writer(self):
-        """The number of the region that has the writer by the group's record, or None."""
+        """The writer's server by the group's record, or None."""
         try:
-            return self.number_of(self.group()["Writer"])
+            return self.server_of(self.group()["Writer"])
         except (AssertionError, StopIteration):
             return None
+
+    def timeline(self):
+        """The writer's."""
+        lease, = self.records("lease").values()
+        return lease["Timeline"]
 
     # What an operator does
 
@@ -171,15 +210,26 @@ class DatabaseSites(GlobalDatabase):
         return [node.number for node in self.nodes if node.keeper.running() and node.number not in self.dark]
 
     def set_mode(self, mode):
-        self.rds(self.alive()[0]).add_tags_to_resource(ResourceName=self.arn, Tags=[{"Key": "leeward:mode", "Value": mode}])
+        tags = {"leeward:mode": mode, "leeward:rpo-ms": str(RPO_MS)}
+        self.rds(self.alive()[0]).add_tags_to_resource(ResourceName=self.arn,
+                                                       Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
         self.mode = mode
         self.wait_settled()
 
-    def ask_for_switchover(self, by, target):
-        """What the API says: "asked", or the refusal."""
-        rds = self.rds(by)
+    def ask_for_switchover(self, by, target, loss=False):
+        """Of a server, in a region. What the API says: "asked", or the refusal."""
+        writer = self.writer()
+        within = not loss and writer is not None and writer.node is target.node
+        rds = self.rds(target.node.number if within else by)
+        if loss:  # clients of this age do not know the member
+            rds.meta.events.register("before-call.rds.FailoverGlobalCluster",
+                                     lambda params, **_: params["body"].update(AllowDataLoss="true"))
         try:
-            rds.failover_global_cluster(GlobalClusterIdentifier=GLOBAL, TargetDbClusterIdentifier=self.clusters[target])
+            if within:
+                rds.failover_db_cluster(DBClusterIdentifier=target.node.cluster, TargetDBInstanceIdentifier=target.instance)
+            else:
+                rds.failover_global_cluster(GlobalClusterIdentifier=GLOBAL,
+                                            TargetDbClusterIdentifier=self.clusters[target.node.number])
             return "asked"
         except Exception as problem:  # noqa: BLE001  whatever boto3 makes of a region that is in trouble
             return f"{type(problem).__name__}: {str(problem)[:160]}"
@@ -189,6 +239,12 @@ class DatabaseSites(GlobalDatabase):
         self.arn = self.describe()["GlobalClusterArn"]
         self.clusters = {node.number: self.rds(node.number).describe_db_clusters(DBClusterIdentifier=node.cluster)
                          ["DBClusters"][0]["DBClusterArn"] for node in self.nodes}
+        if self.twins:
+            node = self.nodes[TWINS]
+            self.expected += 1
+            self.rds(TWINS).create_db_instance(DBInstanceIdentifier=f"{node.instance}-twin", DBClusterIdentifier=node.cluster,
+                                               Engine=ENGINE, DBInstanceClass=CLASS)
+            self.wait_settled()
         return self
 
     def healthy(self):
@@ -196,16 +252,16 @@ class DatabaseSites(GlobalDatabase):
 
     # What befalls it
 
-    def signal(self, number, of, what):
-        for pid in self.nodes[number].processes(of):
+    def signal(self, number, of, what, server=None):
+        for pid in self.nodes[number].processes(of, server):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, what)
             if what == signal.SIGSTOP:
                 self.stopped.add(pid)
 
-    def kill(self, number, of):
+    def kill(self, number, of, server=None):
         node = self.nodes[number]
-        victims = node.processes(of)
+        victims = node.processes(of, server)
         if of in ("daemon", "region"):
             node.keeper.wanted_dead = True
         if of in ("member", "region"):
@@ -228,6 +284,22 @@ class DatabaseSites(GlobalDatabase):
                 while True:
                     block = block[:file.write(block)]
 
+    def write_log(self, server):
+        """So much that a full disk has no room for it. Who asks does not wait for the answer."""
+        sql = f"SELECT pg_logical_emit_message(false, 'filler', repeat('x', {LOG_BYTES})) FROM generate_series(1, {LOG_TIMES})"
+        subprocess.Popen(["timeout", "10", "psql", "-XAtq", "-d", server.conninfo, "-c", sql], env=clean_environment(PGCONNECT_TIMEOUT="2"),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def starve(self):
+        """No server hears of what its readers have: nothing leaves a server's user for where a server listens."""
+        if not self.starved:
+            self.starved = True
+            ports = ", ".join(str(node.port) for node in self.nodes)
+            for site in self.network.sites:
+                site.run("nft", "-f", "-", text="table ip starved {\n chain output {\n"
+                         "  type filter hook output priority 3; policy accept;\n"
+                         f"  meta skuid {postgres.ROLE} tcp dport {{ {ports} }} drop\n }}\n}}\n")
+
     def cut_from_store(self, number):
         """Neither the members elsewhere nor its own clients elsewhere are heard; replication goes on."""
         self.without_store.add(number)
@@ -248,11 +320,14 @@ class DatabaseSites(GlobalDatabase):
             self.network.lighten(number)
         for number in self.without_store:
             self.network.sites[number].run("nft", "delete", "table", "ip", "store")
+        if self.starved:
+            for site in self.network.sites:
+                site.run("nft", "delete", "table", "ip", "starved")
         for number in self.full:
             (self.nodes[number].servers / FILLER).unlink()
         for number, kind in self.troubled:
             end_trouble(self.network.sites[number], kind)
-        self.dark, self.without_store, self.full, self.troubled = set(), set(), set(), set()
+        self.dark, self.without_store, self.full, self.troubled, self.starved = set(), set(), set(), set(), False
         for pid in self.stopped:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -289,27 +364,33 @@ class DatabaseSites(GlobalDatabase):
             return f"the group is {group['Phase']}, {group.get('Operation')}: {group.get('Reason')}"
         if lease["State"] != "HELD" or lease["Holder"] != group["Writer"]:
             return f"the lease is {lease}"
-        for member, region in self.members.items():
-            wanted = "WRITER" if member == group["Writer"] else "STREAMING"
-            if seen[member]["Condition"] != wanted:
-                return f"{region} is {seen[member]['Condition']}, not {wanted}: {seen[member].get('Message')}"
-        wanted_mode = {"asynchronous": "ASYNCHRONOUS", "synchronous": "SYNCHRONOUS"}[self.mode]
-        if group.get("Mode", "ASYNCHRONOUS") != wanted_mode or (wanted_mode == "SYNCHRONOUS") != bool(group.get("Synchronous")):
+        if len(self.servers) < self.expected:
+            return "a server has no record yet"
+        for server in self.servers:
+            sight = seen.get(server.member, {"Condition": "unknown"})
+            wanted = "WRITER" if server.member == group["Writer"] else "STREAMING"
+            if sight["Condition"] != wanted:
+                return f"{server} is {sight['Condition']}, not {wanted}: {sight.get('Message')}"
+        wanted = self.mode.upper()
+        if group.get("Mode", "ASYNCHRONOUS") != wanted or (wanted == "SYNCHRONOUS") != bool(group.get("Synchronous")):
             return f"the mode is {group.get('Mode')} with {group.get('Synchronous')}"
-        return self.unsettled_servers(self.number_of(group["Writer"]))
+        commits = seen[group["Writer"]].get("Commits", "")
+        if wanted == "BOUNDED" and (f"one is within {RPO_MS} ms" not in commits or commits.count(" or ") + 2 < len(self.servers)):
+            return f"of commits it says: {commits}"
+        return self.unsettled_servers(self.server_of(group["Writer"]))
 
     def unsettled_servers(self, writer):
         try:
-            for node in self.nodes:
-                (recovers,), = node.ask("SELECT pg_is_in_recovery()")
-                if recovers != (node.number != writer):
-                    return f"the server of {node.region} {'is a reader' if recovers else 'takes writes'}"
-            (lsn,), = self.nodes[writer].ask("SELECT pg_logical_emit_message(true, 'probe', '')")
+            for server in self.servers:
+                (recovers,), = server.ask("SELECT pg_is_in_recovery()")
+                if recovers != (server is not writer):
+                    return f"{server} {'is a reader' if recovers else 'takes writes'}"
+            (lsn,), = writer.ask("SELECT pg_logical_emit_message(true, 'probe', '')")
             deadline = time.monotonic() + 2 * SLOWER
-            for node in self.nodes:
-                while node.number != writer and not node.ask(f"SELECT 1 WHERE pg_last_wal_replay_lsn() >= '{lsn}'"):
+            for server in self.servers:
+                while server is not writer and not server.ask(f"SELECT 1 WHERE pg_last_wal_replay_lsn() >= '{lsn}'"):
                     if time.monotonic() > deadline:
-                        return f"{node.region} does not replay what is written"
+                        return f"{server} does not replay what is written"
                     time.sleep(0.01)
         except AssertionError as problem:
             return str(problem)
@@ -335,8 +416,8 @@ class DatabaseSites(GlobalDatabase):
 
     def conninfo_from(self, number):
         """A client's in that region: its own server first."""
-        order = [*self.nodes[number:], *self.nodes[:number]]
-        return (f"host={','.join(node.address for node in order)} port={','.join(str(node.port) for node in order)} "
+        order = sorted(self.servers, key=lambda server: (server.node.number - number) % len(self.nodes))
+        return (f"host={','.join(server.address for server in order)} port={','.join(str(server.port) for server in order)} "
                 f"user={USER} password={PASSWORD} dbname={DATABASE}")
 
     def story(self, since):
@@ -363,8 +444,9 @@ class DatabaseSites(GlobalDatabase):
         return {node.number: len(list(node.log_lines())) for node in self.nodes}
 
     def close(self):
+        for server in self.known_servers:
+            server.leave()
         for node in self.nodes:
-            node.leave()
             for pid in self.stopped:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)

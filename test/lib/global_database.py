@@ -34,8 +34,9 @@ class Region(Node):
         self.region = REGIONS[number]
         self.cluster, self.instance = f"{GLOBAL}-{number}", f"{GLOBAL}-{number}-a"
         self.servers = own_folder(folder / "servers")
-        options = ["--store", "etcd", "--node", self.region, "--etcd-timeout-ms", "800", "--database-directory", self.servers,
-                   "--database-addresses", f"{self.region}={place.address}"]
+        options = ["--store", "etcd", "--node", self.region, "--etcd-timeout-ms", "800", "--database-directory", self.servers]
+        for address in place.site.addresses if place.site else [place.address]:
+            options += ["--database-addresses", f"{self.region}={address}"]
         for url in etcd.endpoints[number:] + etcd.endpoints[:number]:
             options += ["--etcd", url]
         if place.site:

@@ -27,6 +27,7 @@ from process import Process, wait_for
 CLONE_NEWNET = 0x40000000
 SUBNET = "10.77.0"
 HUB = 254
+MORE_ADDRESSES = 20
 TOOLS = ("unshare", "nsenter", "ip", "nft")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -84,12 +85,18 @@ class Site(Namespace):
         super().__init__(f"site-{number}", folder)
         self.number = number
         self.address = f"{SUBNET}.{number + 1}"
+        self.addresses = [self.address]
         outer = f"out{number}"
         hub.run("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", str(self.holder.pid))
         hub.run("ip", "link", "set", outer, "master", "bridge0", "up")
         self.run("ip", "address", "add", f"{self.address}/24", "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
         self.drop([])
+
+    def add_address(self):
+        """One more, for a second server here."""
+        self.addresses.append(f"{SUBNET}.{self.number + 1 + MORE_ADDRESSES * len(self.addresses)}")
+        self.run("ip", "address", "add", f"{self.addresses[-1]}/24", "dev", "eth0")
 
     def drop(self, sources):
         """From now on packets of these addresses, and of no others, are lost here. In one step."""
@@ -183,7 +190,7 @@ class Network:
 
     def silent(self, site, lost, hidden):
         """Whose packets the site is not to hear."""
-        return ({self.sites[source].address for source, target in lost if target == site.number} |
+        return ({address for source, target in lost if target == site.number for address in self.sites[source].addresses} |
                 {address for address, number in hidden if number == site.number})
 
     def end(self):
