@@ -2,7 +2,7 @@
 # Commands of an attachment (docs/databases.md, "Servers that somebody else runs") for a PostgreSQL server
 # that pg_ctl starts and stops on the agent's own machine, as the agent's user:
 #
-#     status = /usr/lib/leeward/attach-pg_ctl.sh /srv/orders/data
+#     status = /usr/local/lib/leeward/attach-pg_ctl.sh /srv/orders/data
 #
 # and the same for start, stop, follow, rewind, rebuild, and fence. Where something else starts and stops
 # the server (systemd, a container), change those three. PATH has PostgreSQL's programs.
