@@ -8,6 +8,23 @@
 
 #include <cmocka.h>
 
+/* As its server is: b must have what is committed. */
+static void commits_wait_for_b(void)
+{
+    names[0] = "b";
+    facts.synchronous = names;
+    facts.synchronous_count = 1;
+}
+
+/* And so it is recorded, in a group that is to lose nothing. */
+static void is_synchronous_with_b(void)
+{
+    commits_wait_for_b();
+    group.mode = MODEL_DATABASE_SYNCHRONOUS;
+    group.synchronous = names;
+    group.synchronous_count = 1;
+}
+
 static void one_member_in_another_region_is_waited_for_before_it_is_recorded(void **state)
 {
     (void)state;
@@ -16,9 +33,7 @@ static void one_member_in_another_region_is_waited_for_before_it_is_recorded(voi
     assert_int_equal(order.synchronous_count, 1);
     assert_string_equal(order.synchronous[0], "b");
     assert_int_equal(next(), DATABASE_TRANSITION_NONE);
-    names[0] = "b";
-    facts.synchronous = names;
-    facts.synchronous_count = 1;
+    commits_wait_for_b();
     facts.synchronous_since = 510;
     assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
     assert_int_equal(next(), DATABASE_TRANSITION_NONE);
@@ -31,12 +46,7 @@ static void one_member_in_another_region_is_waited_for_before_it_is_recorded(voi
 static void a_change_of_the_synchronous_member_is_recorded_before_it_is_made(void **state)
 {
     (void)state;
-    static const char *recorded[] = {"b"};
-    group.mode = MODEL_DATABASE_SYNCHRONOUS;
-    group.synchronous = recorded;
-    group.synchronous_count = 1;
-    facts.synchronous = (const char *const *)recorded;
-    facts.synchronous_count = 1;
+    is_synchronous_with_b();
     facts.synchronous_since = 510;
     followers[0].streaming = false;
     assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
@@ -51,12 +61,7 @@ static void a_change_of_the_synchronous_member_is_recorded_before_it_is_made(voi
 static void a_writer_whom_nobody_follows_goes_on_alone_after_a_while(void **state)
 {
     (void)state;
-    static const char *recorded[] = {"b"};
-    group.mode = MODEL_DATABASE_SYNCHRONOUS;
-    group.synchronous = recorded;
-    group.synchronous_count = 1;
-    facts.synchronous = (const char *const *)recorded;
-    facts.synchronous_count = 1;
+    is_synchronous_with_b();
     facts.follower_count = 0;
     facts.alone_since.ns = INT64_MAX; /* its only follower is not wanted any more */
     assert_int_equal(next(), DATABASE_TRANSITION_NONE);
@@ -80,9 +85,7 @@ static void whoever_followed_a_bounded_writer_counts_also_when_it_is_gone(void *
     assert_int_equal(ordered(), DATABASE_ACTION_SET_SYNCHRONOUS);
     assert_int_equal(order.synchronous_count, 1);
     assert_string_equal(order.synchronous[0], "b");
-    names[0] = "b";
-    facts.synchronous = (const char *const *)names;
-    facts.synchronous_count = 1;
+    commits_wait_for_b();
     assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
     facts.follower_count = 2; /* c begins to stream */
     assert_int_equal(ordered(), DATABASE_ACTION_SET_SYNCHRONOUS);
@@ -127,13 +130,8 @@ static void bounded_commits_flow_for_the_bound_after_what_the_best_reader_has(vo
 static void a_writer_that_may_not_go_on_alone_waits(void **state)
 {
     (void)state;
-    static const char *recorded[] = {"b"};
-    group.mode = MODEL_DATABASE_SYNCHRONOUS;
+    is_synchronous_with_b();
     group.alone_waits = true;
-    group.synchronous = recorded;
-    group.synchronous_count = 1;
-    facts.synchronous = (const char *const *)recorded;
-    facts.synchronous_count = 1;
     facts.follower_count = 0;
     facts.alone_since.ns = NOW - 900 * TIME_S;
     assert_int_equal(next(), DATABASE_TRANSITION_NONE);
@@ -150,9 +148,7 @@ static void what_commits_wait_for_is_said(void **state)
 {
     (void)state;
     assert_string_equal(database_commits(&view, &facts, &arena), "commits do not wait");
-    names[0] = "b";
-    facts.synchronous = (const char *const *)names;
-    facts.synchronous_count = 1;
+    commits_wait_for_b();
     assert_string_equal(database_commits(&view, &facts, &arena),
                         "commits wait for b (west), and that is being changed");
     group.mode = MODEL_DATABASE_SYNCHRONOUS;
