@@ -41,6 +41,7 @@ struct fixture {
     struct lease_hold *hold;
     struct fence_lease *file;
     char folder[TEST_FOLDER];
+    struct arena arena; /* what is read */
     struct err err;
     atomic_uint changes; /* that leases told of */
     pthread_mutex_t mutex;
@@ -161,6 +162,7 @@ static void told(void *context)
 static int set_up(void **state)
 {
     struct fixture *fixture = memory_new(sizeof *fixture);
+    arena_init(&fixture->arena, 0);
     thread_sync_init(&fixture->mutex, &fixture->changed);
     test_folder_make(fixture->folder);
     char *path CLEANUP(memory_cleanup) = memory_printf("%s/lease", fixture->folder);
@@ -188,6 +190,7 @@ static int tear_down(void **state)
     fence_lease_close(fixture->file);
     test_folder_remove(fixture->folder);
     thread_sync_done(&fixture->mutex, &fixture->changed);
+    arena_done(&fixture->arena);
     assert_int_equal(fixture->too_late, 0);
     assert_int_equal(fixture->too_short, 0);
     free(fixture);
@@ -203,16 +206,37 @@ static struct model_database_lease record(void)
                                          .renewals = 3};
 }
 
+/* What was sent then promises this much. */
+static int64_t promise(struct fixture *fixture, int64_t sent_ns, int64_t length_ms)
+{
+    int64_t promised_ns = sent_ns + (length_ms - lease_margin_ms(length_ms)) * TIME_MS;
+    thread_lock(&fixture->mutex);
+    fixture->promised_ns = MAX(fixture->promised_ns, promised_ns);
+    thread_unlock(&fixture->mutex);
+    return promised_ns;
+}
+
 /* The member takes the lease, and renews it. */
+static void begin_with(struct fixture *fixture, const struct model_database_lease *lease)
+{
+    int64_t sent_ns = fence_lease_now();
+    int64_t revision = test_put_lease(fixture->inner, lease);
+    (void)promise(fixture, sent_ns, lease->length_ms);
+    lease_begin(fixture->leases, fixture->hold, fixture->file, lease, revision, sent_ns);
+}
+
 static void begin(struct fixture *fixture)
 {
     const struct model_database_lease lease = record();
-    int64_t sent_ns = fence_lease_now();
-    int64_t revision = test_put_lease(fixture->inner, &lease);
-    thread_lock(&fixture->mutex);
-    fixture->promised_ns = sent_ns + (LENGTH - lease_margin_ms(LENGTH)) * TIME_MS;
-    thread_unlock(&fixture->mutex);
-    lease_begin(fixture->leases, fixture->hold, fixture->file, &lease, revision, sent_ns);
+    begin_with(fixture, &lease);
+}
+
+/* The lease as it is in the store. */
+static struct model_database_lease recorded(struct fixture *fixture, int64_t *ret_revision)
+{
+    struct model_database_lease lease;
+    assert_true(test_get_lease(fixture->inner, &fixture->arena, &lease, ret_revision));
+    return lease;
 }
 
 static struct lease_view look(struct fixture *fixture)
@@ -267,11 +291,8 @@ static void each_renewal_moves_the_deadline_as_far_as_it_promises(void **state)
         struct moved before = now_of(fixture);
         assert_true(test_becomes(has_moved, &before));
     }
-    struct arena arena CLEANUP(arena_done);
-    struct model_database_lease lease;
     int64_t revision = 0;
-    arena_init(&arena, 0);
-    assert_true(test_get_lease(fixture->inner, &arena, &lease, &revision));
+    struct model_database_lease lease = recorded(fixture, &revision);
     assert_true(lease.renewals >= 7 && lease.epoch == EPOCH);
     assert_string_equal(lease.holder, MEMBER);
     assert_int_equal(look(fixture).standing, LEASE_HELD);
@@ -285,11 +306,8 @@ static void what_the_worker_notes_is_in_the_next_renewal(void **state)
     lease_note(fixture->leases, fixture->hold, LENGTH, 4096, 2);
     lease_note(fixture->leases, fixture->hold, LENGTH, 0, 0); /* not known: as it was */
     wait_happened(fixture, 2);
-    struct arena arena CLEANUP(arena_done);
-    struct model_database_lease lease;
     int64_t revision = 0;
-    arena_init(&arena, 0);
-    assert_true(test_get_lease(fixture->inner, &arena, &lease, &revision));
+    struct model_database_lease lease = recorded(fixture, &revision);
     assert_int_equal(lease.flushed, 4096);
     assert_int_equal(lease.timeline, 2);
 }
@@ -350,17 +368,11 @@ static void a_renewal_that_happens_late_counts_from_when_it_was_sent(void **stat
     int64_t sent_before = fence_lease_now();
     struct moved before = now_of(fixture);
     wait_away(fixture, 3);
-    struct arena arena CLEANUP(arena_done);
-    struct model_database_lease lease;
     int64_t revision = 0;
-    arena_init(&arena, 0);
-    assert_true(test_get_lease(fixture->inner, &arena, &lease, &revision));
+    struct model_database_lease lease = recorded(fixture, &revision);
     lease.renewals++;
+    int64_t most = promise(fixture, sent_before, lease.length_ms);
     IGNORE_RESULT(test_put_lease(fixture->inner, &lease));
-    int64_t most = sent_before + (lease.length_ms - lease_margin_ms(lease.length_ms)) * TIME_MS;
-    thread_lock(&fixture->mutex);
-    fixture->promised_ns = MAX(fixture->promised_ns, most);
-    thread_unlock(&fixture->mutex);
     assert_true(test_becomes(has_moved, &before));
     assert_true(deadline(fixture) <= most); /* the first of those without an answer */
     set_fate(fixture, FATE_WELL);
@@ -423,39 +435,32 @@ static void a_lease_that_somebody_voided_is_lost_and_revoked_at_once(void **stat
     assert_true(test_becomes(is_lost, fixture));
     assert_true(atomic_load(&fixture->file->closed) >= EPOCH);
     assert_true(test_becomes(was_told, &before));
-    struct arena arena CLEANUP(arena_done);
-    struct model_database_lease lease;
     int64_t now = 0;
-    arena_init(&arena, 0);
-    assert_true(test_get_lease(fixture->inner, &arena, &lease, &now));
+    (void)recorded(fixture, &now);
     assert_int_equal(now, revision); /* nobody writes over it */
 }
 
 static void a_lease_whose_record_is_gone_is_lost(void **state)
 {
     struct fixture *fixture = *state;
-    struct arena arena CLEANUP(arena_done);
-    arena_init(&arena, 0);
     begin(fixture);
-    IGNORE_RESULT(test_delete(fixture->inner, model_database_lease_key(&arena, TEST_GROUP)));
+    const char *key = model_database_lease_key(&fixture->arena, TEST_GROUP);
+    IGNORE_RESULT(test_delete(fixture->inner, key));
     assert_true(test_becomes(is_lost, fixture));
 }
 
 static void a_damaged_record_moves_nothing(void **state)
 {
     struct fixture *fixture = *state;
-    struct arena arena CLEANUP(arena_done);
-    struct model_database_lease lease;
     int64_t revision = 0;
-    arena_init(&arena, 0);
     begin(fixture);
     wait_happened(fixture, 1);
     set_fate(fixture, FATE_AWAY);
     wait_away(fixture, 1);
-    assert_true(test_get_lease(fixture->inner, &arena, &lease, &revision));
+    const struct model_database_lease lease = recorded(fixture, &revision);
     struct moved before = now_of(fixture);
-    IGNORE_RESULT(
-        test_put_text(fixture->inner, model_database_lease_key(&arena, TEST_GROUP), "{\"v\":1,"));
+    const char *key = model_database_lease_key(&fixture->arena, TEST_GROUP);
+    IGNORE_RESULT(test_put_text(fixture->inner, key, "{\"v\":1,"));
     set_fate(fixture, FATE_WELL);
     test_pause(300); /* some tries */
     assert_int_equal(deadline(fixture), before.deadline_ns);
@@ -469,18 +474,12 @@ static void a_shorter_lease_never_promises_less_than_the_file_says(void **state)
     struct fixture *fixture = *state;
     struct model_database_lease lease = record();
     lease.length_ms = 3 * LENGTH;
-    int64_t sent_ns = fence_lease_now();
-    int64_t revision = test_put_lease(fixture->inner, &lease);
-    thread_lock(&fixture->mutex);
-    fixture->promised_ns = sent_ns + (lease.length_ms - lease_margin_ms(lease.length_ms)) * TIME_MS;
-    thread_unlock(&fixture->mutex);
-    lease_begin(fixture->leases, fixture->hold, fixture->file, &lease, revision, sent_ns);
+    begin_with(fixture, &lease);
     lease_note(fixture->leases, fixture->hold, LENGTH, 0, 0);
-    struct arena arena CLEANUP(arena_done);
-    arena_init(&arena, 0);
     do { /* bit by bit; the witness judges each */
+        int64_t revision = 0;
         wait_happened(fixture, 1);
-        assert_true(test_get_lease(fixture->inner, &arena, &lease, &revision));
+        lease = recorded(fixture, &revision);
     } while (lease.length_ms > LENGTH);
 }
 
