@@ -5,7 +5,6 @@ The daemon under test is the built one. Disks are small tmpfs in a mount namespa
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -15,6 +14,7 @@ import botocore.exceptions
 import pytest
 
 import leeward
+import network
 import questions
 from endpoints import FAST, make_check
 from leeward import record
@@ -62,11 +62,7 @@ class Disk:
                                           sandbox.folder))
         self.holder.spawn()
         self.holder.wanted_dead = True  # sleep ends by a signal
-        try:
-            wait_for(lambda: not self.holder.running() or "mounted" in self.holder.output.read_text(), 10, "the disk is there")
-            self.holder.assert_running()
-        except RuntimeError as problem:
-            pytest.skip(f"no file system can be mounted here: {problem}")
+        self.holder.wait_until(lambda: "mounted" in self.holder.output.read_text(), 10, "the disk is there")
         self.daemon.prefix = ("nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", f"--wd={sandbox.folder}")
         self.folder = f"/proc/{self.holder.pid}/root{self.daemon.data}"
 
@@ -85,8 +81,8 @@ class Disk:
 
 @pytest.fixture
 def disk(sandbox):
-    if os.getuid() != 0 or not shutil.which("unshare") or not shutil.which("nsenter"):
-        pytest.skip("mounting a file system needs root, unshare and nsenter")
+    if absent := network.no_mounts():
+        pytest.skip(absent)
     return Disk(sandbox)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import etcd
 import leeward
+import network
 from endpoints import FAST, page_check
 from endpoints import Site
 from leeward import record
@@ -187,8 +188,8 @@ def test_a_snapshot_restored_that_went_beyond_is_noticed_by_the_clusters_id(worl
 @pytest.mark.parametrize("room", [0, 300])
 def test_a_daemon_on_a_full_disk_serves_its_replica_or_says_why_not(world, sandbox, room):
     """Kilobytes that are left beside the replica: with some it serves, with none it says why it does not."""
-    if os.getuid() != 0 or not shutil.which("unshare"):
-        pytest.skip("mounting a file system needs root and unshare")
+    if absent := network.no_mounts():
+        pytest.skip(absent)
     daemon = world.daemon
     wait_for(lambda: world.replica()["InStep"], 5, "the replica is in step")
     daemon.stop()

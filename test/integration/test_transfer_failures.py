@@ -192,7 +192,7 @@ def fill(daemon, zone, names=40):
 
 def lines(daemon, *options):
     """TXT records in an AXFR by kdig."""
-    run = subprocess.run(["/usr/bin/kdig", f"@{daemon.dns[0]}", "-p", str(daemon.dns[1]), *options, "+timeout=60",
+    run = subprocess.run(["/usr/bin/kdig", f"@{daemon.dns[0]}", "-p", str(daemon.dns[1]), *options, "+timeout=600",
                           "+retry=0", ZONE, "AXFR"],
                          capture_output=True, text=True, env=clean_environment())
     return run.stdout.count("\tTXT\t")

@@ -44,6 +44,18 @@ def missing():
     return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode != 0 else None  # in a chroot, for instance
 
 
+def no_mounts():
+    """What keeps this machine from giving a program file systems of its own, or None."""
+    if os.getuid() != 0:
+        return "mounting a file system needs root"
+    absent = [tool for tool in ("unshare", "nsenter", "mount") if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
+    if absent:
+        return f"{', '.join(absent)} not installed"
+    tried = subprocess.run(["unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/tmp"],
+                           capture_output=True, text=True)
+    return f"no file system can be mounted here: {tried.stderr.strip()}" if tried.returncode != 0 else None  # in a chroot, for instance
+
+
 def _enter(path):
     with open(path, "rb") as namespace:
         if _libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
