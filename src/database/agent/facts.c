@@ -232,6 +232,14 @@ void worker_see(struct worker *worker, const struct view_group *group)
     }
     see_history(worker, sight);
     see_holding(worker, group);
+    bool follows = facts->process == DATABASE_PROCESS_READER &&
+                   text_equal(notes->upstream, group->group.writer);
+    if (!follows || facts->receiving || sight->idle_since.ns == 0) {
+        sight->idle_since = boot_now();
+    }
+    facts->idle_since = sight->idle_since;
+    facts->log_asked = notes->log_asked;
+    facts->log_gone = notes->log_gone;
     facts->upstream = notes->upstream;
     facts->cut = facts->process == DATABASE_PROCESS_DOWN ||
                  (facts->process == DATABASE_PROCESS_READER && notes->cut);

@@ -22,6 +22,8 @@ static void forget(struct worker *worker)
     worker->notes.lineage_timeline = 0;
     worker->notes.aside = false;
     worker->notes.rewind_failed = false;
+    worker->notes.log_asked.ns = 0;
+    worker->notes.log_gone = false;
     worker->notes.configured = 0;
     worker->notes.timeline = 0;
     worker->notes.streamed = 0;
@@ -32,6 +34,10 @@ static void forget(struct worker *worker)
 
 static void note_upstream(struct worker *worker, const char *upstream)
 {
+    if (!text_equal(worker->notes.upstream, upstream)) {
+        worker->notes.log_asked.ns = 0;
+        worker->notes.log_gone = false;
+    }
     IGNORE_RESULT(text_copy(worker->notes.upstream, sizeof worker->notes.upstream, upstream));
     worker->notes.cut = false;
 }
@@ -192,6 +198,11 @@ static int compare(struct worker *worker, const struct view_group *group,
     model_lsn fork = 0;
     if (upstream == NULL || writer == NULL) {
         return err_set(err, ERR_NOT_FOUND, "the writer's record is gone");
+    }
+    if (worker->sight.facts.process == DATABASE_PROCESS_READER &&
+        text_equal(worker->notes.upstream, order->upstream)) {
+        worker_ask_for_log(worker, group, upstream);
+        return 0;
     }
     int rc = hands_fork(&worker->hands, group, upstream, &fork, err);
     if (rc == 0) {

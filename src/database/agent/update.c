@@ -261,27 +261,36 @@ static int64_t lost_epoch(const struct view_group *group, const char *member)
     return 0;
 }
 
+void worker_tell(const struct worker *worker, const struct model_database_member *self,
+                 const char *category, const char *message)
+{
+    struct arena arena CLEANUP(arena_done);
+    struct err err = ERR_INIT;
+    bool instance = !text_empty(self->instance);
+    const struct model_database_event event = {.region = self->region,
+                                               .source = instance ? self->instance : self->cluster,
+                                               .type = instance ? "db-instance" : "db-cluster",
+                                               .category = category,
+                                               .message = message,
+                                               .at = wall_now()};
+    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
+    int64_t revision = 0;
+    arena_init(&arena, 0);
+    put_event(txn, &arena, &event);
+    /* without the store there is the log */
+    IGNORE_RESULT(store_commit(worker->agent->config.store, txn, &revision, &err));
+}
+
 void worker_tell_refusal(struct worker *worker, const struct model_database_member *self,
                          const struct err *why)
 {
     struct arena arena CLEANUP(arena_done);
-    struct err err = ERR_INIT;
     arena_init(&arena, 0);
-    const struct model_database_event event = {
-        .region = self->region,
-        .source = self->instance,
-        .type = "db-instance",
-        .category = "failure",
-        .message = arena_printf(&arena,
-                                "The server does not start with the parameters of its groups, "
-                                "and runs without them: %s",
-                                why->message),
-        .at = wall_now()};
-    struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
-    int64_t revision = 0;
-    put_event(txn, &arena, &event);
-    /* without the store there is the log */
-    IGNORE_RESULT(store_commit(worker->agent->config.store, txn, &revision, &err));
+    worker_tell(worker, self, "failure",
+                arena_printf(&arena,
+                             "The server does not start with the parameters of its groups, and "
+                             "runs without them: %s",
+                             why->message));
     log_error("database.parameters_refused", F("group", worker->group), F("member", worker->member),
               F("reason", why), F("next", "it runs without them"));
 }

@@ -28,8 +28,9 @@
 #define LOOK_DOWN_MS 1000
 #define RETRY_FIRST_MS 100
 #define RETRY_LAST_MS 10000
-#define STUCK_AFTER 8U /* failures in a row: about 30 s */
-#define END_S 60       /* for a clean end */
+#define STUCK_AFTER 8U   /* failures in a row: about 30 s */
+#define RETRY_STUCK_S 30 /* what hands did is found out by trying */
+#define END_S 60         /* for a clean end */
 
 static void ring(int event)
 {
@@ -129,8 +130,35 @@ static void set_busy(struct worker *worker, const struct database_order *order)
     }
 }
 
-static void note_failure(struct worker *worker, const struct database_order *order,
-                         const struct err *err)
+static void tell(const struct worker *worker, const struct view_group *group, const char *category,
+                 const char *message)
+{
+    const struct view_member *self = view_member_find(group, worker->member);
+    if (self != NULL) {
+        worker_tell(worker, &self->member, category, message);
+    }
+}
+
+/* It needs hands: a full disk, for example. It is tried again all the same, since nobody tells when
+ * there is room. */
+static void note_stuck(struct worker *worker, const struct view_group *group,
+                       const struct database_order *order, const struct err *err)
+{
+    bool before = worker->notes.stuck[0] != '\0';
+    (void)snprintf(worker->notes.stuck, sizeof worker->notes.stuck, /* cut is fine */
+                   "%s: %s (tried again every %d s)", database_action_name(order->action),
+                   err->message, RETRY_STUCK_S);
+    worker->not_before = mono_from_now(RETRY_STUCK_S * TIME_S);
+    if (!before) {
+        struct arena arena CLEANUP(arena_done);
+        arena_init(&arena, 0);
+        tell(worker, group, "failure",
+             arena_printf(&arena, "The server needs attention: %s", worker->notes.stuck));
+    }
+}
+
+static void note_failure(struct worker *worker, const struct view_group *group,
+                         const struct database_order *order, const struct err *err)
 {
     worker->failures = worker->failed == order->action ? worker->failures + 1 : 1;
     worker->failed = order->action;
@@ -140,16 +168,19 @@ static void note_failure(struct worker *worker, const struct database_order *ord
     }
     worker->not_before = mono_from_now(MIN(pause, RETRY_LAST_MS) * TIME_MS);
     if (worker->failures >= STUCK_AFTER) {
-        (void)snprintf(worker->notes.stuck, sizeof worker->notes.stuck, "%s: %s",
-                       database_action_name(order->action), err->message); /* cut is fine */
+        note_stuck(worker, group, order, err);
     }
     log_warn("database.order_failed", F("group", worker->group), F("member", worker->member),
              F("order", database_action_name(order->action)), F("reason", err),
              F("failures", worker->failures), F("next", "decided anew after a pause"));
 }
 
-static void note_success(struct worker *worker, const struct database_order *order)
+static void note_success(struct worker *worker, const struct view_group *group,
+                         const struct database_order *order)
 {
+    if (worker->notes.stuck[0] != '\0') {
+        tell(worker, group, "recovery", "The server does not need attention any more.");
+    }
     if (worker->failed == order->action || worker->notes.stuck[0] != '\0') {
         worker->failures = 0;
         worker->notes.stuck[0] = '\0';
@@ -184,15 +215,34 @@ static bool carry_out(struct worker *worker, const struct view_group *group,
     set_busy(worker, NULL);
     silence(worker->interrupt);
     if (rc != 0 && err.kind != ERR_CANCELLED) {
-        note_failure(worker, order, &err);
+        note_failure(worker, group, order, &err);
         return true;
     }
-    note_success(worker, order);
+    if (rc == 0 || worker->notes.stuck[0] == '\0') {
+        note_success(worker, group, order);
+    }
     log_info(rc == 0 ? "database.order_done" : "database.order_broken_off",
              F("group", worker->group), F("member", worker->member),
              F("order", database_action_name(order->action)),
              F("ms", mono_since(mono_now(), began) / TIME_MS), F("why", order->sentence));
     return true;
+}
+
+/* What to do although hands are needed: what failed, or nothing, because it is not to be done any
+ * more. */
+static void try_again(struct worker *worker, const struct view_group *group,
+                      const struct database_view *view, struct arena *arena,
+                      struct database_order *order)
+{
+    bool due = mono_since(mono_now(), worker->not_before) >= 0;
+    if (order->action != DATABASE_ACTION_NEED_HANDS || worker->notes.stuck[0] == '\0' || !due) {
+        return;
+    }
+    worker->sight.facts.stuck = "";
+    database_member_next(view, &worker->sight.facts, arena, order);
+    if (order->action == DATABASE_ACTION_WAIT || order->action == DATABASE_ACTION_NEED_HANDS) {
+        note_success(worker, group, order);
+    }
 }
 
 /* ---- waiting ---- */
@@ -278,6 +328,7 @@ static void turn(struct worker *worker, const struct view_group *group)
     worker_fill_view(group, worker->member, &arena, &view);
     database_member_next(&view, &worker->sight.facts, &arena, &order);
     worker_publish(worker, group, &view, &order);
+    try_again(worker, group, &view, &arena, &order);
     if (!carry_out(worker, group, &order)) {
         rest(worker, group, earlier(again, order.again));
     } else if (order.action == DATABASE_ACTION_REMOVE && worker->failures == 0) {

@@ -30,6 +30,8 @@ struct worker_notes {
     uint32_t lineage_timeline;
     bool aside;
     bool rewind_failed;
+    struct mono log_asked; /* and what `upstream` said: whether what comes next is gone there */
+    bool log_gone;
     int64_t reboot;
     int64_t rebuild;
     uint32_t timeline;   /* the highest that this reader's log was seen on: a receiver that ended
@@ -59,6 +61,7 @@ struct worker_sight {
     model_lsn end;
     struct mono unwritable_since; /* holds the lease, and is no writer; 0: not so */
     int64_t unwritable_epoch;
+    struct mono idle_since;
     uint32_t parent_timeline; /* that parent and fork are of */
     uint32_t parent;
     model_lsn fork;
@@ -120,6 +123,10 @@ void worker_update_for_busy(struct worker *worker, const struct view_group *grou
 /* Removes the member's own records. */
 int worker_remove_records(struct worker *worker, const struct view_group *group, struct err *err)
     MUST_CHECK;
+/* An event of the member's instance, or of its cluster where it has none. Without the store there
+ * is none: who needs more writes it with what it is about. */
+void worker_tell(const struct worker *worker, const struct model_database_member *self,
+                 const char *category, const char *message);
 /* Log and event: the server runs without what its parameter groups say. */
 void worker_tell_refusal(struct worker *worker, const struct model_database_member *self,
                          const struct err *why);
@@ -128,6 +135,10 @@ void worker_tell_refusal(struct worker *worker, const struct model_database_memb
 int worker_complete_loss(struct worker *worker, const struct view_group *group,
                          const struct postgres_lost *lost, const char *aside, struct err *err)
     MUST_CHECK;
+
+/* missing.c: COMPARE for a reader that follows: whether the writer has the log that comes next. */
+void worker_ask_for_log(struct worker *worker, const struct view_group *group,
+                        const struct model_database_member *upstream);
 
 /* orders.c: carries an order out. */
 int worker_execute(struct worker *worker, const struct view_group *group,

@@ -146,7 +146,12 @@ struct database_facts {
     int64_t lag_ms;       /* of a reader: age of its last transaction while behind; -1: not known */
     const char *upstream; /* member that it is configured to follow; "": nobody */
     bool receiving;       /* its receiver streams from there */
-    bool cut;             /* a reader that receives nothing any more; or it is DOWN */
+    struct mono idle_since; /* of a reader: since when it follows that upstream and receives
+                             * nothing; it is not looked at while it receives */
+    struct mono log_asked;  /* of a reader: when its writer was last asked whether it has the log
+                             * that comes next here (COMPARE); 0: never */
+    bool log_gone;          /* and it has not: it is made anew */
+    bool cut;               /* a reader that receives nothing any more; or it is DOWN */
     /* Answer to COMPARE, valid for one writer's timeline; else UNKNOWN. */
     enum database_lineage lineage;
     uint32_t lineage_timeline; /* the writer's, that it was compared with */
@@ -263,7 +268,8 @@ const char *database_transition_name(enum database_transition transition);
     X(STOP_IMMEDIATE, "stop as a crash does")                                                      \
     X(PROMOTE, "write the lease file, make the reader the writer, on the timeline of the order")   \
     X(SET_SYNCHRONOUS, "change which members a commit waits for; none: it does not wait")          \
-    X(COMPARE, "ask the writer for its timelines: what has the server that the writer has not?")   \
+    X(COMPARE, "ask the writer for its timelines: what has the server that the writer has not? "   \
+               "Of a reader that follows it: has it the log that comes next?")                     \
     X(KEEP_ASIDE, "put aside what the next order destroys; list lost transactions, complete the "  \
                   "loss record")                                                                   \
     X(REWIND, "make an old writer's data a reader's, with pg_rewind")                              \

@@ -383,6 +383,38 @@ static void an_old_writer_comes_back_as_a_reader(void **state)
     assert_int_equal(ordered(), DATABASE_ACTION_STOP_FAST);
 }
 
+static void a_reader_whose_log_the_writer_has_thrown_away_is_made_anew(void **state)
+{
+    (void)state;
+    as_reader(B);
+    facts.receiving = false;
+    facts.idle_since.ns = NOW - 14 * TIME_S;
+    assert_int_equal(ordered(), DATABASE_ACTION_WAIT); /* it has everything */
+    assert_int_equal(order.again.ns, INT64_MAX);
+    facts.end = 400;
+    assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
+    assert_int_equal(order.again.ns, NOW + TIME_S);
+    facts.idle_since.ns = NOW - 15 * TIME_S;
+    assert_int_equal(ordered(), DATABASE_ACTION_COMPARE);
+    assert_string_equal(order.upstream, "a");
+    facts.log_asked.ns = NOW - TIME_S; /* it has it */
+    assert_int_equal(ordered(), DATABASE_ACTION_WAIT);
+    assert_int_equal(order.again.ns, NOW + 59 * TIME_S);
+    facts.log_gone = true;
+    assert_int_equal(ordered(), DATABASE_ACTION_STOP_FAST);
+    assert_non_null(strstr(order.sentence, "made anew"));
+    facts.process = DATABASE_PROCESS_DOWN;
+    assert_int_equal(ordered(), DATABASE_ACTION_DISCARD); /* nothing is there to be put aside */
+    sights[A].heard.ns = NOW - 100 * TIME_S;
+    assert_int_equal(ordered(), DATABASE_ACTION_START_READER);
+    sights[A].heard.ns = NOW;
+    facts.upstream = "c"; /* of which that was said */
+    assert_int_equal(ordered(), DATABASE_ACTION_START_READER);
+    facts.upstream = "a";
+    facts.standby = false; /* it was a writer: whether it has something alone is not known */
+    assert_int_equal(ordered(), DATABASE_ACTION_KEEP_ASIDE);
+}
+
 static void other_orders_come_when_they_are_due(void **state)
 {
     (void)state;
@@ -406,6 +438,8 @@ static void other_orders_come_when_they_are_due(void **state)
     members[C].rebuild = 1;
     assert_int_equal(ordered(), DATABASE_ACTION_STOP_FAST);
     facts.process = DATABASE_PROCESS_DOWN;
+    assert_int_equal(ordered(), DATABASE_ACTION_DISCARD);
+    facts.timeline = 9; /* of which the record does not know */
     assert_int_equal(ordered(), DATABASE_ACTION_KEEP_ASIDE);
     members[C].deleted = true;
     assert_int_equal(ordered(), DATABASE_ACTION_REMOVE);
@@ -543,6 +577,7 @@ int main(int argc, char **argv)
         TEST(a_writer_stops_before_its_deadline),
         TEST(a_writer_that_lost_its_lease_stops_whatever_else_there_is_to_do),
         TEST(an_old_writer_comes_back_as_a_reader),
+        TEST(a_reader_whose_log_the_writer_has_thrown_away_is_made_anew),
         TEST(other_orders_come_when_they_are_due),
         TEST(a_reader_of_another_group_becomes_the_writer_of_its_own),
         TEST(a_log_is_compared_with_the_writers_line),

@@ -8,13 +8,15 @@
 #define CORE_NEVER ((struct mono){INT64_MAX})
 
 /* How long things may take, in milliseconds. */
-#define CORE_PREPARE_MS 60000     /* a switchover's target to catch up */
-#define CORE_NEAR_BYTES 8388608   /* and how near it must be */
-#define CORE_FENCE_MS 10000       /* a writer to stop, before a switchover is given up */
-#define CORE_FAST_MS 1000         /* and before a failover stops it as a crash does */
-#define CORE_TARGET_MS 30000      /* the target of a failover to take the lease, while heard */
-#define CORE_UNWRITABLE_MS 10000  /* a holder's server to come back, or the lease's length */
-#define CORE_PROMOTION_MS 60000   /* to become the writer */
+#define CORE_PREPARE_MS 60000    /* a switchover's target to catch up */
+#define CORE_NEAR_BYTES 8388608  /* and how near it must be */
+#define CORE_FENCE_MS 10000      /* a writer to stop, before a switchover is given up */
+#define CORE_FAST_MS 1000        /* and before a failover stops it as a crash does */
+#define CORE_TARGET_MS 30000     /* the target of a failover to take the lease, while heard */
+#define CORE_UNWRITABLE_MS 10000 /* a holder's server to come back, or the lease's length */
+#define CORE_PROMOTION_MS 60000  /* to become the writer */
+#define CORE_IDLE_MS 15000       /* a reader to receive something, before its writer is asked why */
+#define CORE_ASK_MS 60000        /* and before it is asked again */
 #define CORE_TARGET_LEAST_MS 1000 /* of a switchover: half a lease, within these */
 #define CORE_TARGET_MOST_MS 5000
 #define CORE_ELECTION_LEAST_MS 150 /* for a living member's report: a twentieth of a lease */

@@ -280,11 +280,19 @@ static bool is_foreign(const struct core *core)
            core->facts->system_id != 0 && writer->seen->system_id != core->facts->system_id;
 }
 
+/* Its own data are all that there is of the database should the writer vanish meanwhile: only while
+ * that is heard of. */
+static bool has_lost_the_log(const struct core *core)
+{
+    return core->facts->log_gone && text_equal(core->facts->upstream, core->group->writer) &&
+           database_is_heard(core->view, core->writer);
+}
+
 static bool is_to_be_made_anew(const struct core *core)
 {
     return writer_answers(core) && core->facts->data != DATABASE_NO_DATA &&
            (core->self->member->rebuild > core->facts->rebuild || core->facts->rewind_failed ||
-            is_foreign(core));
+            has_lost_the_log(core) || is_foreign(core));
 }
 
 static bool has_diverged(const struct core *core)
@@ -294,15 +302,25 @@ static bool has_diverged(const struct core *core)
 
 static bool cannot_follow(struct core *core, struct database_order *order)
 {
-    (void)order;
+    if (writer_answers(core) && has_lost_the_log(core)) {
+        order->sentence =
+            "the writer has not got the log any more that comes next here: it is made "
+            "anew from the writer";
+    }
     return runs(core) && (is_to_be_made_anew(core) || (has_diverged(core) && follows(core)));
+}
+
+/* A reader of the writer's has nothing that the writer has not. */
+static bool has_nothing_alone(const struct core *core)
+{
+    return core->facts->standby && !is_foreign(core) && lineage(core) == DATABASE_FOLLOWS;
 }
 
 static bool is_to_be_put_aside(struct core *core, struct database_order *order)
 {
     order->upstream = core->group->writer;
     return process_is(core, DATABASE_PROCESS_DOWN) && !core->facts->aside && writer_answers(core) &&
-           (is_to_be_made_anew(core) || has_diverged(core));
+           ((is_to_be_made_anew(core) && !has_nothing_alone(core)) || has_diverged(core));
 }
 
 static bool is_to_be_discarded(struct core *core, struct database_order *order)
@@ -348,6 +366,25 @@ static bool is_to_follow(struct core *core, struct database_order *order)
     return follows(core) && process_is(core, DATABASE_PROCESS_READER) &&
            !text_equal(core->facts->upstream, core->group->writer) &&
            lineage(core) == DATABASE_FOLLOWS;
+}
+
+/* Nothing comes, and there is something that could: the writer may have thrown away what comes next
+ * here, because this reader was gone for too long. */
+static bool is_to_ask_for_log(struct core *core, struct database_order *order)
+{
+    order->upstream = core->group->writer;
+    const struct database_facts *facts = core->facts;
+    if (!writer_answers(core) || !process_is(core, DATABASE_PROCESS_READER) || facts->receiving ||
+        !text_equal(facts->upstream, core->group->writer)) {
+        return false;
+    }
+    const struct model_database_seen *writer = core->writer->seen;
+    bool more = writer->received > facts->end || writer->timeline != facts->timeline;
+    struct mono due = core_later(facts->idle_since, CORE_IDLE_MS);
+    if (facts->log_asked.ns != 0) {
+        due.ns = MAX(due.ns, core_later(facts->log_asked, CORE_ASK_MS).ns);
+    }
+    return more && core_reached(core, due);
 }
 
 /* ---- any that runs ---- */
@@ -431,6 +468,7 @@ const struct core_duty core_duties[] = {
     DUTY(COMPARE, is_to_be_compared, "whether it can follow the writer is not known yet"),
     DUTY(START_READER, is_to_start, "it is a reader of the writer"),
     DUTY(FOLLOW, is_to_follow, "the writer is another one"),
+    DUTY(COMPARE, is_to_ask_for_log, "nothing comes from the writer: whether it has the log that comes next here is not known"),
     DUTY(REBOOT, is_to_reboot, "a reboot was asked for"),
     DUTY(REBOOT, is_held_up, "it cannot replay what its writer does with more connections, workers, prepared transactions or locks than it has"),
     DUTY(CONFIGURE, is_to_be_configured, "its settings are not as wanted"),

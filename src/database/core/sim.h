@@ -58,6 +58,8 @@ struct sim_server {
     bool receiving;
     bool aside;
     bool rewind_failed;
+    bool log_gone;
+    int64_t log_asked; /* in the machine's own time */
     bool configured;
     bool checkpointed;
     bool slow;    /* its link */
@@ -73,6 +75,7 @@ struct sim_server {
     int64_t written[SIM_LOG];       /* when, where it was the writer: the world's time */
     int64_t written_local[SIM_LOG]; /* and its own */
     size_t end;
+    size_t kept;       /* from there on it has its log for others */
     uint32_t streamed; /* the timeline that it has followed */
     struct sim_timelines timelines;
     /* The lease file, in the machine's own time. */
@@ -159,6 +162,7 @@ struct sim_agent {
     int64_t deadline;
     int64_t unwritable_since;
     int64_t alone_since;
+    int64_t idle_since;
     int64_t fenced; /* revision of the lease whose holder's server it made certain of */
     bool sent;      /* a transaction is under way */
     int64_t sent_until;
@@ -208,6 +212,7 @@ struct sim {
     size_t lossy;
     size_t fences; /* done by agents, and by hand */
     size_t confirmed;
+    size_t made_anew;     /* readers whose log was thrown away */
     int64_t stands_since; /* the lease's revision, as the operator sees it */
     int64_t stands_at;
     /* The first thing that was wrong; "" while nothing is. */

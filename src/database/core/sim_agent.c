@@ -28,6 +28,7 @@ void sim_agent_restart(struct sim *sim, int agent)
     self->phase_since = now;
     self->unwritable_since = now;
     self->alone_since = now;
+    self->idle_since = now;
     self->deadline = sim->servers[agent].file_deadline;
     self->dirty = true;
     for (size_t i = 0; i < SIM_MEMBERS; i++) {
@@ -160,6 +161,9 @@ static void build_facts(struct sim *sim, int agent, struct sight_of_server *sigh
         self->process = server->process;
         self->process_since = now;
     }
+    if (!reads || server->receiving) {
+        self->idle_since = now;
+    }
     size_t count = server->timelines.count;
     *facts = (struct database_facts){
         .data = server->data,
@@ -177,6 +181,9 @@ static void build_facts(struct sim *sim, int agent, struct sight_of_server *sigh
         .lag_ms = -1,
         .upstream = server->upstream < 0 ? "" : sim_ids[server->upstream],
         .receiving = server->receiving,
+        .idle_since = {self->idle_since},
+        .log_asked = {server->log_asked},
+        .log_gone = server->log_gone,
         .cut = (server->upstream < 0 && !server->receiving) ||
                server->process == DATABASE_PROCESS_DOWN,
         .lineage = server->lineage,
@@ -270,6 +277,7 @@ static uint64_t digest(const struct database_facts *facts)
                               facts->timeline,
                               facts->end,
                               facts->receiving,
+                              facts->log_gone,
                               facts->cut,
                               facts->lineage,
                               (uint64_t)facts->deadline.ns,
@@ -411,6 +419,17 @@ static void remove_member(struct sim *sim, int agent)
     sim_store_changed(sim);
 }
 
+static void discard(struct sim_server *server, int64_t rebuild)
+{
+    server->data = DATABASE_NO_DATA;
+    server->rebuild = rebuild;
+    server->rewind_failed = false;
+    server->log_gone = false;
+    server->kept = 0;
+    server->end = 0;
+    server->timelines.count = 0;
+}
+
 static unsigned bits_of(const struct database_order *order)
 {
     unsigned bits = 0;
@@ -418,6 +437,22 @@ static unsigned bits_of(const struct database_order *order)
         bits |= 1U << (unsigned)sim_index(order->synchronous[i]);
     }
     return bits;
+}
+
+/* A reader that follows asks for what comes next; any other one, whether it can follow. */
+static void compare(struct sim *sim, int agent, const struct sim_server *writer)
+{
+    struct sim_server *server = &sim->servers[agent];
+    if (server->process == DATABASE_PROCESS_READER &&
+        server->upstream == (int)(writer - sim->servers)) {
+        server->log_asked = sim_local(sim, agent);
+        server->log_gone = server->end < writer->kept;
+        sim->made_anew += server->log_gone ? 1 : 0;
+        return;
+    }
+    server->lineage = database_lineage_by_list(writer->timelines.list, writer->timelines.count,
+                                               sim_timeline(server), server->end);
+    server->lineage_timeline = sim_timeline(writer);
 }
 
 /* Orders that need the writer. */
@@ -433,12 +468,10 @@ static void finish_with_writer(struct sim *sim, int agent, const struct database
     if (order->action == DATABASE_ACTION_CLONE) {
         sim_copy(server, writer);
     } else if (order->action == DATABASE_ACTION_COMPARE) {
-        server->lineage = database_lineage_by_list(writer->timelines.list, writer->timelines.count,
-                                                   sim_timeline(server), server->end);
-        server->lineage_timeline = sim_timeline(writer);
+        compare(sim, agent, writer);
     } else if (order->action == DATABASE_ACTION_KEEP_ASIDE) {
         put_aside(sim, agent, writer);
-    } else if (sim_chance(sim, 10)) {
+    } else if (sim_chance(sim, 10) || sim_fork(server, writer) < writer->kept) {
         server->rewind_failed = true;
     } else {
         server->data = DATABASE_DATA;
@@ -478,12 +511,14 @@ static void finish_order(struct sim *sim, int agent, const struct database_order
         sim_start(sim, agent, false);
         break;
     case DATABASE_ACTION_START_READER:
+        server->log_gone = server->log_gone && server->upstream == sim_index(order->upstream);
         server->upstream = sim_index(order->upstream);
         server->cut = false;
         server->aside = false;
         sim_start(sim, agent, true);
         break;
     case DATABASE_ACTION_FOLLOW:
+        server->log_gone = false;
         server->upstream = sim_index(order->upstream);
         server->receiving = false;
         server->lineage = DATABASE_LINEAGE_UNKNOWN;
@@ -507,11 +542,7 @@ static void finish_order(struct sim *sim, int agent, const struct database_order
         sim_set_synchronous(sim, agent, bits_of(order));
         break;
     case DATABASE_ACTION_DISCARD:
-        server->data = DATABASE_NO_DATA;
-        server->rebuild = sim->agents[agent].view.members[agent].rebuild;
-        server->rewind_failed = false;
-        server->end = 0;
-        server->timelines.count = 0;
+        discard(server, sim->agents[agent].view.members[agent].rebuild);
         break;
     case DATABASE_ACTION_CONFIGURE:
         server->configured = true;

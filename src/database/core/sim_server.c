@@ -134,6 +134,8 @@ void sim_copy(struct sim_server *server, const struct sim_server *writer)
     server->clean = false;
     server->aside = false;
     server->rewind_failed = false;
+    server->log_gone = false;
+    server->kept = writer->end;
     server->lineage = DATABASE_LINEAGE_UNKNOWN;
     server->upstream = -1;
     server->cut = false;
@@ -141,12 +143,12 @@ void sim_copy(struct sim_server *server, const struct sim_server *writer)
 
 /* ---- streaming ---- */
 
-/* As PostgreSQL judges: by timelines alone. */
+/* As PostgreSQL judges: by timelines alone, and by what is there. */
 static bool can_stream(const struct sim_server *reader, const struct sim_server *writer)
 {
     enum database_lineage lineage = database_lineage_by_list(
         writer->timelines.list, writer->timelines.count, sim_timeline(reader), reader->end);
-    return lineage == DATABASE_FOLLOWS && reader->end <= writer->end;
+    return lineage == DATABASE_FOLLOWS && reader->end <= writer->end && reader->end >= writer->kept;
 }
 
 static void check_prefix(struct sim *sim, int reader, int writer)

@@ -52,6 +52,7 @@ static void it_holds_for_any_seed(void **state)
     size_t lossy = 0;
     size_t fences = 0;
     size_t confirmed = 0;
+    size_t made_anew = 0;
     size_t transitions[ARRAY_SIZE(sim.transitions)] = {0};
     size_t actions[ARRAY_SIZE(sim.actions)] = {0};
     size_t wrong = 0;
@@ -64,6 +65,7 @@ static void it_holds_for_any_seed(void **state)
         lossy += sim.lossy;
         fences += sim.fences;
         confirmed += sim.confirmed;
+        made_anew += sim.made_anew;
         for (size_t i = 0; i < ARRAY_SIZE(transitions); i++) {
             transitions[i] += sim.transitions[i];
             actions[i] += sim.actions[i];
@@ -76,6 +78,7 @@ static void it_holds_for_any_seed(void **state)
     print_message("# %zu steps, %zu changes of the writer, %zu of them with a loss\n", done, takes,
                   lossy);
     print_message("# %zu servers fenced by agents, %zu by hand\n", fences, confirmed);
+    print_message("# %zu readers made anew, as their log was thrown away\n", made_anew);
 #define X(name) print_message("#   %-22s %zu\n", #name, transitions[DATABASE_TRANSITION_##name]);
     DATABASE_TRANSITIONS(X)
 #undef X

@@ -290,7 +290,11 @@ static void break_something(struct sim *sim)
     int member = (int)sim_below(sim, SIM_MEMBERS);
     int other = (int)sim_below(sim, SIM_MEMBERS);
     struct sim_agent *agent = &sim->agents[member];
-    switch (sim_below(sim, 15)) {
+    switch (sim_below(sim, 16)) {
+    case 15:
+        sim_note(sim, "fault: %s throws its log away", sim_ids[member]);
+        sim->servers[member].kept = sim->servers[member].end;
+        break;
     case 12:
     case 13:
         sim_note(sim, "fault: %s receives slowly", sim_ids[member]);

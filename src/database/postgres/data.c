@@ -334,30 +334,6 @@ int base_backup(const struct postgres *server, const struct postgres_upstream *u
     return file_unmark(pass, err);
 }
 
-int upstream_slot(const struct postgres *server, const struct postgres_upstream *upstream,
-                  const struct postgres_limit *limit, struct err *err)
-{
-    struct pg_conn *conn CLEANUP(sql_conn_cleanup) = NULL;
-    int r = sql_connect_upstream(server, upstream, "", limit, &conn, err);
-    if (r < 0) {
-        return r;
-    }
-    struct buf text CLEANUP(buf_done);
-    buf_init(&text, 512);
-    buf_puts(&text, "CREATE_REPLICATION_SLOT ");
-    quote_name(&text, upstream->slot);
-    buf_puts(&text, " PHYSICAL RESERVE_WAL");
-    char state[6] = "";
-    struct pg_result *result CLEANUP(sql_result_cleanup) = NULL;
-    struct err failed = ERR_INIT;
-    r = sql_run(conn, buf_text(&text), NULL, 0, limit, state, &result, &failed);
-    if (r < 0 && !text_equal(state, "42710")) { /* it is there already */
-        *err = failed;
-        return err_wrap(err, "making the slot %s", upstream->slot);
-    }
-    return 0;
-}
-
 int postgres_copy(const struct postgres *server, const struct postgres_upstream *upstream,
                   const struct postgres_limit *limit, _Atomic int64_t *ret_bytes, struct err *err)
 {

@@ -132,6 +132,10 @@ void sql_close(struct pg_conn *take_conn);
 int sql_run(struct pg_conn *conn, const char *statement, const char *const *parameters, int count,
             const struct postgres_limit *limit, char *sqlstate, struct pg_result **ret_result,
             struct err *err) MUST_CHECK;
+/* One that begins a stream, as START_REPLICATION: until the first of it came, or it turned out that
+ * nothing comes. sqlstate: 6 bytes, as in sql_run. The connection is of no use afterwards. */
+int sql_try_stream(struct pg_conn *conn, const char *statement, const struct postgres_limit *limit,
+                   char *sqlstate, struct err *err) MUST_CHECK;
 /* The same in two steps, for what is asked again and again; name: of this connection's. */
 int sql_prepare(struct pg_conn *conn, const char *name, const char *statement,
                 const struct postgres_limit *limit, struct err *err) MUST_CHECK;
@@ -172,9 +176,15 @@ struct link_pending {
     struct wall started;
 };
 struct link_pending *link_pending(struct postgres_link *link);
-/* Makes sure that the slot exists on the other side of a replication connection. */
+
+/* ---- kept.c ---- */
+
+/* Makes sure that the slot exists on the upstream, and reserves its log from now on. */
 int upstream_slot(const struct postgres *server, const struct postgres_upstream *upstream,
                   const struct postgres_limit *limit, struct err *err) MUST_CHECK;
+/* Whether the upstream has the log that rewound data need to become whole. */
+int rewound_has_log(const struct postgres *server, const struct postgres_upstream *upstream,
+                    const struct postgres_limit *limit, bool *ret_has, struct err *err) MUST_CHECK;
 
 /* ---- pass.c ---- */
 

@@ -147,6 +147,12 @@ int postgres_position(const struct postgres *local, const struct postgres_upstre
                       const struct postgres_limit *limit, model_lsn *ret_end, struct err *err)
     MUST_CHECK;
 
+/* Whether the upstream has its log from there on, on that timeline: what a reader needs whose own
+ * ends there. A sender of the upstream's is asked to begin. */
+int postgres_has_log(const struct postgres *server, const struct postgres_upstream *upstream,
+                     uint32_t timeline, model_lsn from, const struct postgres_limit *limit,
+                     bool *ret_has, struct err *err) MUST_CHECK;
+
 /* ---- backups that are kept: backup.c, restore.c ---- */
 
 /* A backup is a folder as a server's, that no server runs in: data/ with PostgreSQL's
@@ -500,7 +506,8 @@ int postgres_put_aside(const struct postgres *server, const char *name, model_ls
                        const struct postgres_limit *limit, struct err *err) MUST_CHECK;
 /* Makes this stopped server one that can follow the upstream: CHECKPOINT there, crash recovery
  * here, pg_rewind. Put aside first what it destroys. Afterwards postgres_configure and start as a
- * standby. ERR_UNSUPPORTED: it cannot be rewound (log is missing): postgres_copy. */
+ * standby. ERR_UNSUPPORTED: it cannot be rewound (log is missing, here or at the upstream):
+ * postgres_copy. */
 int postgres_rewind(const struct postgres *server, const struct postgres_upstream *upstream,
                     const struct postgres_limit *limit, struct err *err) MUST_CHECK;
 

@@ -371,6 +371,10 @@ int postgres_put_aside(const struct postgres *server, const char *name, model_ls
     if (r == 0 && rename(made, path) < 0) {
         r = err_set_errno(err, errno, "renaming %s", made);
     }
+    if (r < 0) { /* the disk may be full of it */
+        struct err ignored = ERR_INIT;
+        IGNORE_RESULT(file_remove_tree(made, &ignored)); /* else at the next try */
+    }
     return r;
 }
 
@@ -460,6 +464,11 @@ int postgres_rewind(const struct postgres *server, const struct postgres_upstrea
     }
     if (r == 0) { /* never a writer by accident */
         r = file_mark(server, signal_file, err);
+    }
+    bool whole = true; /* else it would start for ever, as a reader that never becomes whole */
+    if (r == 0 && rewound_has_log(server, upstream, limit, &whole, &none) == 0 && !whole) {
+        r = err_set(err, ERR_UNSUPPORTED, "%s:%u has thrown away the log that rewound data need",
+                    upstream->address, (unsigned)upstream->port);
     }
     return r < 0 ? r : file_unmark(mark, err);
 }

@@ -503,6 +503,43 @@ static void it_is_rewound_and_follows_the_new_writer(void **state)
     assert_int_equal(view_of(&west).timeline, 3);
 }
 
+static void log_that_was_thrown_away_is_missed_and_its_slot_made_anew(void **state)
+{
+    (void)state;
+    need_postgres();
+    const struct postgres_limit limit = limit_of(60);
+    struct postgres_upstream upstream = upstream_of(&east, "leeward_db_west");
+    bool has = false;
+    model_lsn end = view_of(&west).received;
+    stop(&west, POSTGRES_FAST);
+    ASSERT_FINE(
+        postgres_has_log(&west.server, &upstream, 3, view_of(&east).flushed, &limit, &has, &err));
+    assert_true(has); /* nothing is behind it yet */
+    ASSERT_FINE(postgres_has_log(&west.server, &upstream, 3, end, &limit, &has, &err));
+    assert_true(has);
+    static const char status[] = "select wal_status from pg_replication_slots "
+                                 "where slot_name = 'leeward_db_west'";
+    run(&east, "alter system set max_slot_wal_keep_size = '4MB'");
+    run(&east, "alter system set wal_keep_size = 0");
+    run(&east, "select pg_reload_conf()"); /* each process reads it in its own time */
+    for (int i = 0; i < 100 && !text_equal(run(&east, status), "lost"); i++) {
+        run(&east, "insert into public.t select max(n) + 1, 'kept' from public.t");
+        run(&east, "select pg_switch_wal()");
+        run(&east, "checkpoint");
+    }
+    assert_string_equal(run(&east, status), "lost");
+    ASSERT_FINE(postgres_has_log(&west.server, &upstream, 3, end, &limit, &has, &err));
+    assert_false(has);
+    assert_int_equal(postgres_has_log(&west.server, &upstream, 77, end, &limit, &has, &err),
+                     -EHOSTUNREACH); /* not its timeline: no answer */
+    ASSERT_FINE(postgres_remove(&west.server, false, &err));
+    ASSERT_FINE(postgres_copy(&west.server, &upstream, &limit, NULL, &err));
+    assert_string_not_equal(run(&east, status), "lost");
+    configure(&west, &east, true);
+    start(&west, POSTGRES_STANDBY);
+    ASSERT_FINE(postgres_wait_received(west.link, view_of(&east).flushed, &limit, &err));
+}
+
 static void a_wrong_setting_is_found_before_the_start(void **state)
 {
     (void)state;
@@ -544,6 +581,7 @@ int main(void)
         cmocka_unit_test(a_killed_server_is_started_again),
         cmocka_unit_test(what_the_old_writer_had_alone_is_listed_and_put_aside),
         cmocka_unit_test(it_is_rewound_and_follows_the_new_writer),
+        cmocka_unit_test(log_that_was_thrown_away_is_missed_and_its_slot_made_anew),
         cmocka_unit_test(a_wrong_setting_is_found_before_the_start),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

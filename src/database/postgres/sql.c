@@ -202,6 +202,40 @@ int sql_run(struct pg_conn *conn, const char *statement, const char *const *para
     return finish_statement(real, sent, limit, sqlstate, ret_result, err);
 }
 
+int sql_try_stream(struct pg_conn *conn, const char *statement, const struct postgres_limit *limit,
+                   char *sqlstate, struct err *err)
+{
+    PGconn *real = real_conn(conn);
+    PGresult *result = NULL;
+    char *data = NULL;
+    int sent = PQsendQuery(real, statement);
+    int r = sent == 0 ? fail(err, "PostgreSQL", PQerrorMessage(real)) : flush(real, limit, err);
+    r = r < 0 ? r : receive(real, limit, &result, err);
+    int size = 0;
+    while (r == 0 && PQresultStatus(result) == PGRES_COPY_BOTH &&
+           (size = PQgetCopyData(real, &data, 1)) == 0) { /* nothing of the stream yet */
+        struct pollfd fd = {.fd = PQsocket(real), .events = POLLIN};
+        r = limit_poll(limit, &fd, 1, -1, "asking PostgreSQL for its log", err);
+        if (r == 0 && PQconsumeInput(real) == 0) {
+            r = fail(err, "PostgreSQL", PQerrorMessage(real));
+        }
+    }
+    PQfreemem(data);
+    if (r == 0 && size < 0) { /* it ended, and says why */
+        PQclear(result);
+        result = NULL;
+        r = receive(real, limit, &result, err);
+    }
+    if (r == 0 && PQresultStatus(result) == PGRES_FATAL_ERROR) {
+        const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        (void)snprintf(sqlstate, 6, "%s", state != NULL ? state : "");
+        r = fail(err, "PostgreSQL", message != NULL ? message : PQresultErrorMessage(result));
+    }
+    PQclear(result);
+    return r;
+}
+
 int sql_prepare(struct pg_conn *conn, const char *name, const char *statement,
                 const struct postgres_limit *limit, struct err *err)
 {
