@@ -42,8 +42,9 @@ LEASE_MS = 1500
 MODES = {"asynchronous": 4, "synchronous": 3, "bounded": 3}  # how often each is drawn
 WRITING_SECONDS = 60
 
-pytestmark = [pytest.mark.serial, pytest.mark.skipif(network.missing() or postgres.missing(),
-                                                     reason=str(network.missing() or postgres.missing()))]
+MISSING = network.missing() or postgres.missing()
+
+pytestmark = [pytest.mark.serial, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
 
 
 class Found(Exception):

@@ -73,7 +73,7 @@ def environment(folder):
 
 def query(conninfo, sql, timeout=120):
     """The rows of the answer, each a list of text; what psql said is an AssertionError."""
-    run = subprocess.run(["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", conninfo, "-c", sql],
+    run = subprocess.run([binaries() / "psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", conninfo, "-c", sql],
                          capture_output=True, text=True, timeout=timeout, env=clean_environment(PGCONNECT_TIMEOUT="30"),
                          stdin=subprocess.DEVNULL)
     assert run.returncode == 0, f"{sql}: {run.stderr.strip()}"
