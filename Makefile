@@ -59,7 +59,7 @@ chaos: build ## ROUNDS rounds (200) of faults by lot on five sites while clients
 		LEEWARD_SEED=$(or $(SEED),$(strip $(shell od -An -N4 -tu4 /dev/urandom))) \
 		$(PYTHON) -m pytest -q -s -rs -p no:cacheprovider test/integration/test_site_chaos.py
 
-chaos-db: build ## ROUNDS rounds (200) of faults by lot on a global database while clients write; SEED repeats them, ROUND one alone; MISTAKE must be found
+chaos-db: build ## ROUNDS rounds (200) of faults by lot on a global database while clients write; SEED repeats them, ROUND=3,17 some alone; MISTAKE must be found
 	@$(PACKAGES) test
 	@$(if $(MISTAKE),LEEWARD_BUILD=$$(tools/build-mistake $(MISTAKE)) && export LEEWARD_BUILD &&) \
 		LEEWARD_MISTAKE=$(MISTAKE) LEEWARD_ROUNDS=$(or $(ROUNDS),200) LEEWARD_ROUND=$(ROUND) \

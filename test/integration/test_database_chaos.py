@@ -8,7 +8,7 @@ writes by then is struck while the others return. No hand touches anything: what
 half is a fault.
 
 Each round has a table of its own, and one of the three modes. In a campaign of several rounds one region has two servers.
-LEEWARD_SEED and LEEWARD_ROUNDS say which and how many (`make chaos-db`), LEEWARD_ROUND one of them alone. LEEWARD_MISTAKE names the mistake
+LEEWARD_SEED and LEEWARD_ROUNDS say which and how many (`make chaos-db`), LEEWARD_ROUND some of them alone (3,17). LEEWARD_MISTAKE names the mistake
 that is in what is tested (tools/build-mistake): then a round must show it.
 """
 
@@ -228,9 +228,10 @@ class Campaign:
         self.timelines = {turn["Timeline"] for turn in sites.group()["History"]}
 
     def run(self):
-        for number in [int(ONLY)] if ONLY else range(ROUNDS):
+        numbers = [int(number) for number in ONLY.split(",")] if ONLY else range(ROUNDS)
+        for number in numbers:
             Round(self, number).run()
-        print(f"{ROUNDS} rounds: {', '.join(f'{count} {what}' for what, count in sorted(self.totals.items()))}", flush=True)
+        print(f"{len(numbers)} rounds: {', '.join(f'{count} {what}' for what, count in sorted(self.totals.items()))}", flush=True)
         assert not MISTAKE, f"the mistake {MISTAKE} was not found"
 
 
@@ -240,7 +241,7 @@ def test_a_database_survives_whatever_befalls_it(tmp_path):
     folder.chmod(0o755)
     sites = None
     try:
-        sites = DatabaseSites(folder, LEASE_MS, twins=ROUNDS > 1 or ONLY is not None)
+        sites = DatabaseSites(folder, LEASE_MS, twins=ROUNDS > 1 or bool(ONLY))
         with sites.entered():
             began = time.monotonic()
             sites.start()
