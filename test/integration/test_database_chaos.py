@@ -129,7 +129,7 @@ class Round:
                 began = time.monotonic()
             elif mishap.starves(self.writer):
                 self.starved.append([time.monotonic_ns(), None])
-        wait_until(began + self.hold)
+        time.sleep(self.hold)
         self.end_starving()
 
     def end_starving(self):

@@ -149,7 +149,7 @@ def draw(source, lease, mode):
 
 
 def holding(source, plan, lease):
-    """How long all of it lasts: mostly long enough for a failover."""
+    """How long all of it lasts, once the last one has begun: mostly long enough for a failover."""
     if any(mishap.kind in ("disk", "starve") for mishap in plan):
-        return plan[-1].at + source.uniform(lease, 4 * lease)
-    return plan[-1].at + (source.uniform(0.3, lease) if source.random() < 0.35 else source.uniform(lease + 0.2, 1.8 * lease + 0.5))
+        return source.uniform(lease, 4 * lease)
+    return source.uniform(0.3, lease) if source.random() < 0.35 else source.uniform(lease + 0.2, 1.8 * lease + 0.5)
