@@ -211,8 +211,8 @@ class DatabaseSites(GlobalDatabase):
 
     def set_mode(self, mode):
         tags = {"leeward:mode": mode, "leeward:rpo-ms": str(RPO_MS)}
-        self.rds(self.alive()[0]).add_tags_to_resource(ResourceName=self.arn,
-                                                       Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+        self.patient(self.alive()[0]).add_tags_to_resource(ResourceName=self.arn,
+                                                           Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
         self.mode = mode
         self.wait_settled()
 
@@ -237,13 +237,13 @@ class DatabaseSites(GlobalDatabase):
     def start(self):
         super().start()
         self.arn = self.describe()["GlobalClusterArn"]
-        self.clusters = {node.number: self.rds(node.number).describe_db_clusters(DBClusterIdentifier=node.cluster)
+        self.clusters = {node.number: self.patient(node.number).describe_db_clusters(DBClusterIdentifier=node.cluster)
                          ["DBClusters"][0]["DBClusterArn"] for node in self.nodes}
         if self.twins:
             node = self.nodes[TWINS]
             self.expected += 1
-            self.rds(TWINS).create_db_instance(DBInstanceIdentifier=f"{node.instance}-twin", DBClusterIdentifier=node.cluster,
-                                               Engine=ENGINE, DBInstanceClass=CLASS)
+            self.make(self.patient(TWINS).create_db_instance, DBInstanceIdentifier=f"{node.instance}-twin",
+                      DBClusterIdentifier=node.cluster, Engine=ENGINE, DBInstanceClass=CLASS)
             self.wait_settled()
         return self
 

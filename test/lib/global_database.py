@@ -13,6 +13,8 @@ import base64
 import subprocess
 import time
 
+import botocore.exceptions
+
 from etcd import Cluster
 from keepers import Node, Pair
 from leeward import Daemon
@@ -81,6 +83,20 @@ class GlobalDatabase(Pair):
     def rds(self, number):
         return self.nodes[number].keeper.client("rds", region=self.nodes[number].region)
 
+    def patient(self, number):
+        """The same for what has to be: a store that is slow for a moment is asked again."""
+        return self.nodes[number].keeper.client("rds", region=self.nodes[number].region,
+                                                retries={"total_max_attempts": 8, "mode": "standard"})
+
+    @staticmethod
+    def make(create, **arguments):
+        """Whose answer did not come was perhaps heard, and asked again."""
+        try:
+            create(**arguments)
+        except botocore.exceptions.ClientError as problem:
+            if "AlreadyExists" not in problem.response["Error"]["Code"]:
+                raise
+
     @property
     def conninfo(self):
         return (f"host={','.join(node.address for node in self.nodes)} port={','.join(str(node.port) for node in self.nodes)} "
@@ -91,32 +107,32 @@ class GlobalDatabase(Pair):
         for node in self.nodes:
             node.keeper.start()
         first = self.make_cluster(0, MasterUsername=USER, MasterUserPassword=PASSWORD, DatabaseName=DATABASE)
-        made = self.rds(0).create_global_cluster(GlobalClusterIdentifier=GLOBAL, SourceDBClusterIdentifier=first)
+        self.make(self.patient(0).create_global_cluster, GlobalClusterIdentifier=GLOBAL, SourceDBClusterIdentifier=first)
         if self.tags:
-            self.rds(0).add_tags_to_resource(ResourceName=made["GlobalCluster"]["GlobalClusterArn"],
-                                             Tags=[{"Key": key, "Value": value} for key, value in self.tags.items()])
+            self.patient(0).add_tags_to_resource(ResourceName=self.describe()["GlobalClusterArn"],
+                                                 Tags=[{"Key": key, "Value": value} for key, value in self.tags.items()])
         for number in range(1, len(self.nodes)):
             self.make_cluster(number, GlobalClusterIdentifier=GLOBAL)
         self.wait_healthy()
 
     def make_cluster(self, number, **more):
         """A DB cluster with one instance, once it is available; its ARN."""
-        node, rds = self.nodes[number], self.rds(number)
-        made = rds.create_db_cluster(DBClusterIdentifier=node.cluster, Engine=ENGINE, Port=node.port, **more)
-        rds.create_db_instance(DBInstanceIdentifier=node.instance, DBClusterIdentifier=node.cluster, Engine=ENGINE,
-                               DBInstanceClass=CLASS)
+        node, rds = self.nodes[number], self.patient(number)
+        self.make(rds.create_db_cluster, DBClusterIdentifier=node.cluster, Engine=ENGINE, Port=node.port, **more)
+        self.make(rds.create_db_instance, DBInstanceIdentifier=node.instance, DBClusterIdentifier=node.cluster, Engine=ENGINE,
+                  DBInstanceClass=CLASS)
         def available():
             instance, = rds.describe_db_instances(DBInstanceIdentifier=node.instance)["DBInstances"]
             assert instance["DBInstanceStatus"] == "available", instance["DBInstanceStatus"]
             return instance
         instance = wait_for(available, 60, f"{node.instance} is available", every=0.1)
         node.address, node.port = instance["Endpoint"]["Address"], instance["Endpoint"]["Port"]
-        return made["DBCluster"]["DBClusterArn"]
+        return rds.describe_db_clusters(DBClusterIdentifier=node.cluster)["DBClusters"][0]["DBClusterArn"]
 
     def describe(self):
         """The global cluster as a region that lives shows it."""
         alive = next(number for number, node in enumerate(self.nodes) if node.keeper.running())
-        described, = self.rds(alive).describe_global_clusters(GlobalClusterIdentifier=GLOBAL)["GlobalClusters"]
+        described, = self.patient(alive).describe_global_clusters(GlobalClusterIdentifier=GLOBAL)["GlobalClusters"]
         return described
 
     def healthy(self):
