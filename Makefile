@@ -105,7 +105,7 @@ asan: ## unit, sim, corpus and the marked integration tests under the address an
 	@$(PACKAGES) build test
 	@$(PYTHON) tools/run-tests asan
 
-tsan: ## the same under the thread sanitizer
+tsan: ## under the thread sanitizer: unit tests that can have threads, and the marked integration tests
 	@$(PACKAGES) build test
 	@$(PYTHON) tools/run-tests tsan
 

@@ -1,7 +1,7 @@
 """Fixtures: `daemon` is a running leewardd, `sandbox` starts more of anything; both clean up after the test.
 
-Marks: `serial` for tests that measure time (run alone, after the others), `sanitized` for those that also run against the
-address and thread sanitizer builds.
+Marks: `serial` for tests that measure time (run alone, after the others), `waiting` for those that mostly wait, whose servers must not be
+starved meanwhile (a few at a time), `sanitized` for those that also run against the address and thread sanitizer builds.
 """
 
 import os
@@ -22,6 +22,7 @@ import servers  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "serial: measures time; runs alone")
+    config.addinivalue_line("markers", "waiting: mostly waits; runs beside few others")
     config.addinivalue_line("markers", "idle(milliseconds): when the daemon closes silent connections")
     config.addinivalue_line("markers", "sanitized: runs under the sanitizers too")
 

@@ -10,7 +10,7 @@ import pytest
 from databases import DATABASE, ENGINE, GLOBAL, MASTER, PASSWORD, Databases
 from process import free_port, wait_for
 
-pytestmark = [pytest.mark.serial, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
+pytestmark = [pytest.mark.waiting, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
 
 REGION = "east"
 

@@ -9,7 +9,7 @@ import pytest
 from databases import GLOBAL, Databases
 from process import free_port, wait_for
 
-pytestmark = [pytest.mark.serial, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
+pytestmark = [pytest.mark.waiting, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
 
 ZONE = "db.example.com"
 
@@ -28,7 +28,7 @@ def test_names_and_pages_follow_the_writer(sandbox):
     world = Databases(sandbox, store="sqlite", options=("--database-zone", ZONE, "--database-check", f"0.0.0.0:{check}")).start()
     [daemon] = world.daemons
     daemon.client("route53").create_hosted_zone(Name=ZONE, CallerReference="zone")
-    world.create(lease_ms=2000)
+    world.create()
     address = {name: world.regions[name].addresses[0] for name in world.regions}
 
     def name(text):

@@ -6,7 +6,7 @@ from conftest import Sandbox
 from databases import ENGINE, Databases
 from process import wait_for
 
-pytestmark = [pytest.mark.serial, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
+pytestmark = [pytest.mark.waiting, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
 
 REGIONS = ("east", "west")
 GROUP = "mine"

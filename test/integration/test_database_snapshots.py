@@ -12,7 +12,7 @@ import pytest
 from databases import DATABASE, ENGINE, MASTER, PASSWORD, Databases
 from process import wait_for
 
-pytestmark = [pytest.mark.serial, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
+pytestmark = [pytest.mark.waiting, pytest.mark.skipif(postgres.missing() is not None, reason=str(postgres.missing()))]
 
 REGION = "east"
 

@@ -8,7 +8,7 @@ import endpoints
 from process import wait_for
 from sites import Cluster, copy_identity
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.waiting
 
 
 @pytest.fixture(scope="module")

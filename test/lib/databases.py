@@ -2,7 +2,7 @@
 
     world = Databases(sandbox).start()                two regions, "east" and "west", each a leewardd; three etcd members
     world = Databases(sandbox, store="sqlite").start()        one leewardd that serves both
-    world.create(lease_ms=2000)                       global cluster "orders" with a cluster and an instance in each region
+    world.create(lease_ms=5000)                       global cluster "orders" with a cluster and an instance in each region
     world.wait_writer("east"); world.wait_streaming("west")
     world.switchover("west")
     world.kill_region("east")                         SIGKILL: daemon, agent, and all servers at once
@@ -123,7 +123,7 @@ class Databases:
             self.clients[region] = self.regions[region].rds()
         return self.clients[region]
 
-    def create(self, lease_ms=2000, tags=None):
+    def create(self, lease_ms=5000, tags=None):
         """One global cluster, with a cluster and an instance of the same name in each region; the first is the writer."""
         first, *others = self.regions
         tags = {"leeward:lease-ms": str(lease_ms), **(tags or {})}
