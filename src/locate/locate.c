@@ -3,6 +3,7 @@
  * checked node by node, and its memory never changes. */
 #include "locate/locate.h"
 
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "base/snapshot.h"
 #include "base/text.h"
@@ -41,12 +42,9 @@ static int copy_file(const char *path, int from, int to, struct err *err)
         if (got == 0) {
             return 0;
         }
-        for (ssize_t at = 0; at < got;) {
-            ssize_t put = write(to, chunk + at, (size_t)(got - at));
-            if (put < 0 && errno != EINTR) {
-                return err_set_errno(err, errno, "location database %s: copying it", path);
-            }
-            at += MAX(put, (ssize_t)0);
+        int rc = descriptor_write_all(to, chunk, (size_t)got);
+        if (rc != 0) {
+            return err_set_errno(err, -rc, "location database %s: copying it", path);
         }
     }
 }

@@ -3,6 +3,7 @@
  * before anything is sealed with it, and is never readable by others; copies of key text are wiped.
  */
 #include "base/buf.h"
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/secret.h"
@@ -118,28 +119,6 @@ int seal_parse(const char *text, const char *source, struct seal **ret_seal, str
 
 /* ---- the file ---- */
 
-static void close_descriptor(const int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd); /* only read from, or synced before */
-    }
-}
-
-static int write_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t written = write(fd, data, size);
-        if (written < 0 && errno != EINTR) {
-            return -errno;
-        }
-        if (written > 0) {
-            data += written;
-            size -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
 static int sync_folder(const char *path)
 {
     char *folder CLEANUP(memory_cleanup) = memory_strdup(path);
@@ -147,9 +126,7 @@ static int sync_folder(const char *path)
     if (slash != NULL) {
         slash[slash == folder ? 1 : 0] = '\0';
     }
-    int fd CLEANUP(close_descriptor) =
-        open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) != 0 ? -errno : 0;
+    return descriptor_sync_folder(slash != NULL ? folder : ".");
 }
 
 /* A random key into the file `path`, which must not exist. */
@@ -160,7 +137,7 @@ static int write_new(const char *path)
     struct buf base64 CLEANUP(buf_done);
     buf_init(&base64, BASE64_LIMIT);
     buf_keep_secret(&base64);
-    int fd CLEANUP(close_descriptor) =
+    int fd CLEANUP(descriptor_close) =
         open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return -errno;
@@ -170,7 +147,7 @@ static int write_new(const char *path)
     text_base64(&base64, key.bytes, sizeof key.bytes);
     int length = snprintf(text, sizeof text, FILE_COMMENT "%s %s\n", key.id, buf_text(&base64));
     secret_wipe_memory(&key, sizeof key);
-    int rc = buf_failed(&base64) ? -ENOMEM : write_all(fd, text, (size_t)length);
+    int rc = buf_failed(&base64) ? -ENOMEM : descriptor_write_all(fd, text, (size_t)length);
     secret_wipe_memory(text, sizeof text);
     if (rc == 0 && fsync(fd) != 0) {
         rc = -errno;
@@ -239,7 +216,7 @@ static void free_text(struct file_text **file)
 
 static int read_file(const char *path, struct seal **ret_seal, struct err *err)
 {
-    int fd CLEANUP(close_descriptor) = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd CLEANUP(descriptor_close) = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return err_set_errno(err, errno, "seal key file %s", path);
     }
@@ -323,12 +300,12 @@ static int replace_file(const char *path, const struct seal *seal)
     seal_export(seal, &text);
     char *temporary CLEANUP(memory_cleanup) = memory_printf("%s.new", path);
     (void)unlink(temporary); /* of an attempt that was cut off */
-    int fd CLEANUP(close_descriptor) =
+    int fd CLEANUP(descriptor_close) =
         open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return -errno;
     }
-    int rc = buf_failed(&text) ? -ENOMEM : write_all(fd, text.data, text.length);
+    int rc = buf_failed(&text) ? -ENOMEM : descriptor_write_all(fd, text.data, text.length);
     rc = rc == 0 && fsync(fd) != 0 ? -errno : rc;
     rc = rc == 0 && rename(temporary, path) != 0 ? -errno : rc;
     return rc != 0 ? rc : sync_folder(path);

@@ -2,6 +2,7 @@
  * one rename: all of them are there or none. Any thread, one at a time. Invariant: the key is never
  * readable by others. */
 #include "base/buf.h"
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "base/secret.h"
 #include "site/internal.h"
@@ -18,34 +19,13 @@
 #define FRESH "site.new"
 #define FINAL "site"
 
-static void close_descriptor(const int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd); /* only read from, or synced before */
-    }
-}
-
-static int sync_directory(const char *path)
-{
-    int fd CLEANUP(close_descriptor) = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) != 0 ? -errno : 0;
-}
-
 static int write_file(const char *path, const char *text)
 {
-    size_t size = strlen(text);
     (void)unlink(path); /* of an attempt that was cut off */
-    int fd CLEANUP(close_descriptor) =
+    int fd CLEANUP(descriptor_close) =
         open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    while (fd >= 0 && size > 0) {
-        ssize_t written = write(fd, text, size);
-        if (written < 0 && errno != EINTR) {
-            return -errno;
-        }
-        text += written > 0 ? written : 0;
-        size -= written > 0 ? (size_t)written : 0;
-    }
-    return fd < 0 || fsync(fd) != 0 ? -errno : 0;
+    int rc = fd < 0 ? -errno : descriptor_write_all(fd, text, strlen(text));
+    return rc == 0 && fsync(fd) != 0 ? -errno : rc;
 }
 
 int site_folder_write(const char *folder, const struct site_file *files, struct err *err)
@@ -62,7 +42,7 @@ int site_folder_write(const char *folder, const struct site_file *files, struct 
             return err_set_errno(err, -rc, "writing %s", path);
         }
     }
-    int rc = sync_directory(fresh);
+    int rc = descriptor_sync_folder(fresh);
     return rc == 0 ? 0 : err_set_errno(err, -rc, "writing %s", fresh);
 }
 
@@ -70,7 +50,7 @@ int site_folder_commit(const char *folder, struct err *err)
 {
     char *fresh CLEANUP(memory_cleanup) = memory_printf("%s/" FRESH, folder);
     char *final CLEANUP(memory_cleanup) = memory_printf("%s/" FINAL, folder);
-    int rc = rename(fresh, final) == 0 ? sync_directory(folder) : -errno;
+    int rc = rename(fresh, final) == 0 ? descriptor_sync_folder(folder) : -errno;
     return rc == 0 ? 0 : err_set_errno(err, -rc, "making %s", final);
 }
 

@@ -2,6 +2,7 @@
  * before its daemon runs. Blocks, with time limits. The member is believed because the CA whose
  * fingerprint the token has signed its certificate; our own key never leaves this machine. */
 #include "base/bytes.h"
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -33,13 +34,6 @@ static void free_context(SSL_CTX **context)
 static void free_session(SSL **session)
 {
     SSL_free(*session);
-}
-
-static void close_descriptor(const int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd); /* everything was said */
-    }
 }
 
 static void free_store(X509_STORE **store)
@@ -180,7 +174,7 @@ static int talk(const struct site_token *token, char *request, struct arena *are
 {
     static const unsigned char join[] = {12,  'l', 'e', 'e', 'w', 'a', 'r',
                                          'd', '-', 'j', 'o', 'i', 'n'};
-    int fd CLEANUP(close_descriptor) = -1;
+    int fd CLEANUP(descriptor_close) = -1;
     int rc = dial(token->address, &fd, err);
     if (rc != 0) {
         return rc;

@@ -1,6 +1,7 @@
 /* Files of a server: see internal.h. What is written is replaced atomically and synced, because a
  * server may be started from it after a crash of the machine. Called by the room's other files;
  * thread: as postgres.h; the caller owns buffers. */
+#include "base/descriptor.h"
 #include "base/text.h"
 #include "database/postgres/internal.h"
 
@@ -13,14 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd); /* what was written was synced before */
-        *fd = -1;
-    }
-}
 
 int file_path(const struct postgres *server, const char *name, char out[PATH_SIZE], struct err *err)
 {
@@ -45,7 +38,7 @@ static int make_folder(const struct postgres *server, const char *path, struct e
     if (mkdir(path, 0700) < 0 && errno != EEXIST) {
         return err_set_errno(err, errno, "making %s", path);
     }
-    int fd CLEANUP(close_fd) = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd CLEANUP(descriptor_close) = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         return err_set_errno(err, errno, "%s", path);
     }
@@ -68,7 +61,7 @@ int file_make_folders(const struct postgres *server, struct err *err)
 
 int file_read(const char *path, size_t limit, struct buf *ret_text, struct err *err)
 {
-    int fd CLEANUP(close_fd) = open(path, O_RDONLY | O_CLOEXEC);
+    int fd CLEANUP(descriptor_close) = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return err_set_errno(err, errno, "%s", path);
     }
@@ -98,11 +91,8 @@ int file_read(const char *path, size_t limit, struct buf *ret_text, struct err *
 
 int file_sync_folder(const char *path, struct err *err)
 {
-    int fd CLEANUP(close_fd) = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0) {
-        return err_set_errno(err, errno, "syncing %s", path);
-    }
-    return 0;
+    int r = descriptor_sync_folder(path);
+    return r == 0 ? 0 : err_set_errno(err, -r, "syncing %s", path);
 }
 
 /* The folder that path is in. */
@@ -118,31 +108,16 @@ static int sync_parent(const char *path, struct err *err)
     return file_sync_folder(folder, err);
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t written = write(fd, data, size);
-        if (written < 0 && errno != EINTR) {
-            return -errno;
-        }
-        if (written > 0) {
-            data += written;
-            size -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
 static int write_new(const struct postgres *server, const char *path, const void *data, size_t size,
                      mode_t mode, struct err *err)
 {
     (void)unlink(path); /* left by a call that did not end */
-    int fd CLEANUP(close_fd) =
+    int fd CLEANUP(descriptor_close) =
         open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0) {
         return err_set_errno(err, errno, "making %s", path);
     }
-    int r = write_all(fd, data, size);
+    int r = descriptor_write_all(fd, data, size);
     if (r < 0) {
         return err_set_errno(err, -r, "writing %s", path);
     }

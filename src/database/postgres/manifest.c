@@ -2,6 +2,7 @@
  * SHA-256, the log that belongs to it, and a checksum of the manifest itself, as pg_basebackup
  * writes it and pg_verifybackup reads it (PostgreSQL's manual, "Backup Manifest Format"). See
  * internal.h. Thread: as postgres.h. Invariant: the files are not changed any more. */
+#include "base/descriptor.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "database/postgres/internal.h"
@@ -20,14 +21,6 @@
 #define TAIL 4096
 #define DIGEST 32U
 #define CHUNK 65536U
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd); /* only read */
-        *fd = -1;
-    }
-}
 
 static void close_walk(FTS **walk)
 {
@@ -54,7 +47,7 @@ static int digest_file(const char *path, uint8_t ret_digest[DIGEST], int64_t *re
     uint8_t chunk[CHUNK];
     unsigned length = 0;
     int64_t total = 0;
-    int fd CLEANUP(close_fd) = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd CLEANUP(descriptor_close) = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     EVP_MD_CTX *digest CLEANUP(free_digest) = EVP_MD_CTX_new();
     if (fd < 0) {
         return err_set_errno(err, errno, "%s", path);
@@ -196,7 +189,7 @@ int manifest_end(const struct postgres *backup, model_lsn *ret_end, struct err *
     char text[TAIL + 1];
     struct stat status;
     int r = file_path(backup, "data/backup_manifest", path, err);
-    int fd CLEANUP(close_fd) = r < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    int fd CLEANUP(descriptor_close) = r < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (r < 0 || fd < 0 || fstat(fd, &status) < 0) {
         return r < 0 ? r : err_set_errno(err, errno, "%s", path);
     }

@@ -1,5 +1,6 @@
 /* Folders with everything below them: removed, measured, copied. See internal.h. Symbolic links
  * are never followed. Called when a server is removed or put aside; thread: as postgres.h. */
+#include "base/descriptor.h"
 #include "base/text.h"
 #include "database/postgres/internal.h"
 
@@ -14,14 +15,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd); /* what was written was synced before */
-        *fd = -1;
-    }
-}
 
 static void close_walk(FTS **walk)
 {
@@ -127,11 +120,11 @@ static int copy_bytes(int from, int to, const char *path, struct err *err)
 
 int file_copy(const struct postgres *server, const char *from, const char *to, struct err *err)
 {
-    int in CLEANUP(close_fd) = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int in CLEANUP(descriptor_close) = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (in < 0) {
         return err_set_errno(err, errno, "%s", from);
     }
-    int out CLEANUP(close_fd) =
+    int out CLEANUP(descriptor_close) =
         open(to, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0) {
         return err_set_errno(err, errno, "%s", to);

@@ -4,6 +4,7 @@
  * opens the file before the directory is locked. */
 #include "store/sqlite.h"
 
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "store/sqlite/internal.h"
 
@@ -37,15 +38,8 @@ static int write_holder(int descriptor, const char *file, struct err *err)
 /* What was made in the directory is on disk after. */
 static int sync_directory(const char *directory, struct err *err)
 {
-    int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = 0;
-    if (descriptor < 0 || fsync(descriptor) != 0) {
-        rc = err_set_errno(err, errno, "cannot sync the directory %s", directory);
-    }
-    if (descriptor >= 0) {
-        (void)close(descriptor); /* read only */
-    }
-    return rc;
+    int rc = descriptor_sync_folder(directory);
+    return rc == 0 ? 0 : err_set_errno(err, -rc, "cannot sync the directory %s", directory);
 }
 
 /* Its entry is on disk too, whoever made it a moment ago; one in a directory that is closed to us
