@@ -287,23 +287,16 @@ int base_backup(const struct postgres *server, const struct postgres_upstream *u
     struct progress progress = {.bytes = ret_bytes};
     char data[PATH_SIZE];
     char pass[PATH_SIZE];
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, 4096);
     int r = file_path(server, "data", data, err);
     if (r == 0) {
-        r = pass_write(server, "copy.pass", upstream, pass, err);
+        r = pass_connection(server, "copy.pass", upstream, &text, pass, err);
     }
     if (r < 0) {
         return r;
     }
-    struct buf text CLEANUP(buf_done);
-    buf_init(&text, 4096);
-    buf_puts(&text, "host=");
-    quote_conninfo(&text, upstream->address);
-    buf_printf(&text,
-               " port=%u user=" POSTGRES_REPLICATION
-               " sslmode=require channel_binding=require connect_timeout=10 "
-               "keepalives_idle=10 keepalives_interval=2 keepalives_count=5 passfile=",
-               (unsigned)upstream->port);
-    quote_conninfo(&text, pass);
+    buf_puts(&text, " keepalives_idle=10 keepalives_interval=2 keepalives_count=5");
     bool slot = !text_empty(upstream->slot);
     const char *const arguments[] = {"-D",
                                      data,

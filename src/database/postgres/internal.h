@@ -192,6 +192,11 @@ int rewound_has_log(const struct postgres *server, const struct postgres_upstrea
 int pass_write(const struct postgres *server, const char *name,
                const struct postgres_upstream *upstream, char out[PATH_SIZE], struct err *err)
     MUST_CHECK;
+/* The upstream, for a program that is given a connection string, which text becomes the beginning
+ * of: the password stands in run/<name>, to be removed with file_unmark. */
+int pass_connection(const struct postgres *server, const char *name,
+                    const struct postgres_upstream *upstream, struct buf *text,
+                    char ret_pass[PATH_SIZE], struct err *err) MUST_CHECK;
 /* SCRAM-SHA-256 verifier of a password (RFC 5802, RFC 7677), as PostgreSQL stores it. */
 int pass_verifier(const struct secret *password, struct buf *out, struct err *err) MUST_CHECK;
 /* run/server.key and run/server.crt, made when they are not there. */

@@ -86,6 +86,23 @@ int pass_write(const struct postgres *server, const char *name,
     return r < 0 ? r : file_update(server, out, &text, 0600, &changed, err);
 }
 
+int pass_connection(const struct postgres *server, const char *name,
+                    const struct postgres_upstream *upstream, struct buf *text,
+                    char ret_pass[PATH_SIZE], struct err *err)
+{
+    int r = pass_write(server, name, upstream, ret_pass, err);
+    if (r == 0) {
+        buf_puts(text, "host=");
+        quote_conninfo(text, upstream->address);
+        buf_printf(text,
+                   " port=%u user=" POSTGRES_REPLICATION
+                   " sslmode=require channel_binding=require connect_timeout=10 passfile=",
+                   (unsigned)upstream->port);
+        quote_conninfo(text, ret_pass);
+    }
+    return r;
+}
+
 static bool hmac(const uint8_t key[DIGEST], const char *text, uint8_t out[DIGEST])
 {
     unsigned size = 0;

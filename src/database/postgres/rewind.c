@@ -396,22 +396,16 @@ static int run_rewind(const struct postgres *server, const struct postgres_upstr
 {
     char data[PATH_SIZE];
     char pass[PATH_SIZE];
+    struct buf text CLEANUP(buf_done);
+    buf_init(&text, 4096);
     int r = file_path(server, "data", data, err);
     if (r == 0) {
-        r = pass_write(server, "rewind.pass", upstream, pass, err);
+        r = pass_connection(server, "rewind.pass", upstream, &text, pass, err);
     }
     if (r < 0) {
         return r;
     }
-    struct buf text CLEANUP(buf_done);
-    buf_init(&text, 4096);
-    buf_puts(&text, "host=");
-    quote_conninfo(&text, upstream->address);
-    buf_printf(&text,
-               " port=%u user=" POSTGRES_REPLICATION " dbname=" POSTGRES_ADMIN
-               " sslmode=require channel_binding=require connect_timeout=10 passfile=",
-               (unsigned)upstream->port);
-    quote_conninfo(&text, pass);
+    buf_puts(&text, " dbname=" POSTGRES_ADMIN);
     const char *const arguments[] = {"-D", data, "--source-server", buf_text(&text), NULL};
     const struct child child = {
         .program = "pg_rewind", .arguments = arguments, .keep_errors = true};
