@@ -63,8 +63,7 @@ enum cli_exit cli_controls(struct cli *cli)
     if (code != CLI_EXIT_OK) {
         return code;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     const json_t *controls = json_object_get(answer, "RoutingControls");
@@ -220,8 +219,7 @@ static enum cli_exit write_answer(struct cli *cli, json_t *answer)
     if (!cli_answer_has(cli, answer, "{s:b, s:[], s:[]}", "Allowed", "Controls", "SafetyRules")) {
         return CLI_EXIT_FAILED;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     bool allowed = cli_truth(answer, "Allowed");

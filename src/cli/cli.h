@@ -140,6 +140,8 @@ const char *cli_target(struct cli *cli, const char *before, const char *text, co
 
 /* For --json: indented, as the API gave it. */
 void cli_print_json(struct cli *cli, const json_t *answer);
+/* Whether --json was given: then it is printed, and all is done. */
+bool cli_shows_json(struct cli *cli, const json_t *answer);
 /* Writes what buf holds to world->out; CLI_EXIT_FAILED when that fails. */
 enum cli_exit cli_print(struct cli *cli, const struct buf *text) MUST_CHECK;
 /* "leeward: <message>" on world->err. */

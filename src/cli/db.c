@@ -79,8 +79,7 @@ enum cli_exit cli_db_list(struct cli *cli)
     if (answer == NULL) {
         return code;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     const json_t *databases = json_object_get(answer, "Databases");
@@ -165,8 +164,7 @@ enum cli_exit cli_db_lost(struct cli *cli)
     if (answer == NULL) {
         return code;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     struct buf out CLEANUP(buf_done);

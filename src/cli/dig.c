@@ -89,8 +89,7 @@ enum cli_exit cli_dig(struct cli *cli)
     if (!cli_answer_has(cli, answer, "{s:s, s:s, s:[]}", "Name", "Type", "Candidates")) {
         return CLI_EXIT_FAILED;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     struct buf out CLEANUP(buf_done);

@@ -17,8 +17,7 @@ enum cli_exit cli_list(struct cli *cli, const struct cli_listing *listing)
     if (!cli_answer_has(cli, answer, "{s:[]}", "Keys")) {
         return CLI_EXIT_FAILED;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     const json_t *keys = json_object_get(answer, "Keys");

@@ -46,6 +46,15 @@ void cli_print_json(struct cli *cli, const json_t *answer)
     }
 }
 
+bool cli_shows_json(struct cli *cli, const json_t *answer)
+{
+    bool shows = cli_switch(cli, "json");
+    if (shows) {
+        cli_print_json(cli, answer);
+    }
+    return shows;
+}
+
 bool cli_colours(const struct cli *cli)
 {
     return cli->world->terminal && text_empty(cli->world->variable("NO_COLOR"));

@@ -54,8 +54,7 @@ enum cli_exit cli_sites(struct cli *cli)
     if (!cli_answer_has(cli, answer, "{s:[]}", "Sites")) {
         return CLI_EXIT_FAILED;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     const json_t *sites = json_object_get(answer, "Sites");
@@ -128,8 +127,7 @@ enum cli_exit cli_site_token(struct cli *cli)
     if (code != CLI_EXIT_OK) {
         return code;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     struct buf out CLEANUP(buf_done);

@@ -235,8 +235,7 @@ enum cli_exit cli_status(struct cli *cli)
                         "RoutedRecords")) {
         return CLI_EXIT_FAILED;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     struct buf out CLEANUP(buf_done);

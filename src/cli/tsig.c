@@ -23,8 +23,7 @@ enum cli_exit cli_tsig_create(struct cli *cli)
         cli_complain(cli, "the answer holds no key: is it leewardd that answered?");
         return CLI_EXIT_FAILED;
     }
-    if (cli_switch(cli, "json")) {
-        cli_print_json(cli, answer);
+    if (cli_shows_json(cli, answer)) {
         return CLI_EXIT_OK;
     }
     static const char *const rows[][2] = {
