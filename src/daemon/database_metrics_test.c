@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "base/time.h"
-#include "model/database.h"
+#include "model/test_database.h"
 #include "store/memory.h"
 
 #include <setjmp.h>
@@ -14,8 +14,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define GROUP "grp-1"
 
 static struct store *store;
 static struct arena arena;
@@ -52,14 +50,7 @@ static void put(const char *key, const char *value)
 static void put_member(const char *id, enum model_database_condition condition, int64_t lag_bytes,
                        int64_t lag_ms)
 {
-    const struct model_database_member member = {.group = GROUP,
-                                                 .id = id,
-                                                 .region = "east",
-                                                 .cluster = "east",
-                                                 .instance = id,
-                                                 .address = "127.0.0.1",
-                                                 .port = 5432,
-                                                 .attached = ""};
+    const struct model_database_member member = test_database_member(id, "east");
     const struct model_database_seen seen = {.site = "",
                                              .condition = condition,
                                              .message = "",
@@ -68,9 +59,9 @@ static void put_member(const char *id, enum model_database_condition condition, 
                                              .lag_bytes = lag_bytes,
                                              .lag_ms = lag_ms,
                                              .at = wall_now()};
-    put(model_database_member_key(&arena, GROUP, id),
+    put(model_database_member_key(&arena, TEST_GROUP, id),
         model_database_member_encode(&arena, &member, &fresh));
-    put(model_database_seen_key(&arena, GROUP, id),
+    put(model_database_seen_key(&arena, TEST_GROUP, id),
         model_database_seen_encode(&arena, &seen, &fresh));
 }
 
@@ -83,30 +74,19 @@ static void put_database(void)
                                        .confirmed = true,
                                        .operation = MODEL_DATABASE_FAILOVER_AUTOMATIC,
                                        .at = {.ns = 1700000000 * TIME_S}};
-    const struct model_database_group group = {.id = GROUP,
-                                               .engine = "postgres",
-                                               .region = "",
-                                               .name = "orders",
-                                               .lease_ms = 10000,
-                                               .database = "",
-                                               .master = "admin",
-                                               .verifier = "",
-                                               .replication = "",
-                                               .phase = MODEL_DATABASE_STEADY,
-                                               .epoch = 3,
-                                               .writer = "db-a",
-                                               .target = "",
-                                               .reason = "",
-                                               .history = &turn,
-                                               .history_count = 1};
+    struct model_database_group group = test_group("db-a");
+    group.name = "orders";
+    group.epoch = 3;
+    group.history = &turn;
+    group.history_count = 1;
     const struct model_database_lease lease = {.epoch = 3,
                                                .holder = "",
                                                .state = MODEL_DATABASE_LEASE_FREE,
                                                .length_ms = 10000,
                                                .at = wall_now()};
-    put(model_database_group_key(&arena, GROUP),
+    put(model_database_group_key(&arena, TEST_GROUP),
         model_database_group_encode(&arena, &group, &fresh));
-    put(model_database_lease_key(&arena, GROUP),
+    put(model_database_lease_key(&arena, TEST_GROUP),
         model_database_lease_encode(&arena, &lease, &fresh));
     put_member("db-a", MODEL_DATABASE_WRITER, -1, -1);
     put_member("db-b", MODEL_DATABASE_STREAMING, 8192, 1500);
@@ -146,8 +126,8 @@ static void a_damaged_record_is_left_out(void **state)
 {
     (void)state;
     put_database();
-    put(model_database_seen_key(&arena, GROUP, "db-b"), "{\"v\":1,");
-    put(model_database_lease_key(&arena, GROUP), "[]");
+    put(model_database_seen_key(&arena, TEST_GROUP, "db-b"), "{\"v\":1,");
+    put(model_database_lease_key(&arena, TEST_GROUP), "[]");
     database_metrics_render(store, &page);
     assert_null(strstr(buf_text(&page), "instance=\"db-b\""));
     assert_null(strstr(buf_text(&page), "lease_remaining_seconds{"));

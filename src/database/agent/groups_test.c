@@ -231,13 +231,8 @@ static void workers_go_on_while_the_store_is_away(void **state)
 
 static void put_unplaced(struct fixture *fixture, const char *id)
 {
-    const struct model_database_member member = {.group = TEST_GROUP,
-                                                 .id = id,
-                                                 .region = "east",
-                                                 .cluster = "east",
-                                                 .instance = id,
-                                                 .address = "",
-                                                 .port = 5432};
+    struct model_database_member member = test_database_member(id, "east");
+    member.address = "";
     IGNORE_RESULT(
         test_put_text(fixture->inner, model_database_member_key(&fixture->arena, TEST_GROUP, id),
                       model_database_member_encode(&fixture->arena, &member,

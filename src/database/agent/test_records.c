@@ -86,25 +86,6 @@ int64_t test_delete(struct store *store, const char *key)
     return commit(store, txn);
 }
 
-struct model_database_group test_group(const char *writer)
-{
-    return (struct model_database_group){.id = TEST_GROUP,
-                                         .engine = "postgres",
-                                         .region = "",
-                                         .name = "world",
-                                         .lease_ms = MODEL_DATABASE_LEASE_MIN_MS,
-                                         .automatic = true,
-                                         .database = "",
-                                         .master = "admin",
-                                         .verifier = "",
-                                         .replication = "",
-                                         .phase = MODEL_DATABASE_STEADY,
-                                         .epoch = 1,
-                                         .writer = writer,
-                                         .target = "",
-                                         .reason = ""};
-}
-
 int64_t test_put_group(struct store *store, const struct model_database_group *group)
 {
     struct arena arena CLEANUP(arena_done);
@@ -125,14 +106,7 @@ int64_t test_put_member(struct store *store, const char *id, const char *region)
 {
     struct arena arena CLEANUP(arena_done);
     arena_init(&arena, 0);
-    const struct model_database_member member = {.group = TEST_GROUP,
-                                                 .id = id,
-                                                 .region = region,
-                                                 .cluster = region,
-                                                 .instance = id,
-                                                 .address = "127.0.0.1",
-                                                 .port = 5432,
-                                                 .attached = ""};
+    const struct model_database_member member = test_database_member(id, region);
     return test_put_text(store, model_database_member_key(&arena, TEST_GROUP, id),
                          model_database_member_encode(&arena, &member, &fresh));
 }

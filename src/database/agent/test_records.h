@@ -5,13 +5,12 @@
 
 #include "base/arena.h"
 #include "base/time.h"
-#include "model/database.h"
+#include "model/test_database.h"
 #include "store/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TEST_GROUP "grp-one"
 #define TEST_PATIENCE (60 * TIME_S) /* for what happens in milliseconds on a machine at rest */
 #define TEST_FOLDER 64U
 
@@ -24,8 +23,6 @@ bool test_becomes(bool (*is_so)(void *context), void *context);
 /* For tests that show that something does not happen: the longer, the more they would show. */
 void test_pause(int64_t ms);
 
-/* A group as it is at the start; tests change what they are about. */
-struct model_database_group test_group(const char *writer);
 /* Each returns the revision that it was written with. */
 int64_t test_put_group(struct store *store, const struct model_database_group *group);
 int64_t test_put_lease(struct store *store, const struct model_database_lease *lease);

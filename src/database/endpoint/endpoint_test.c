@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "database/endpoint/internal.h"
 #include "model/path.h"
+#include "model/test_database.h"
 #include "model/zone.h"
 #include "store/memory.h"
 
@@ -17,7 +18,6 @@
 
 #include <cmocka.h>
 
-#define GROUP "grp-1"
 #define ZONE "db.example.com"
 #define ZONE_ID "Z1"
 #define WAIT_MS 120000
@@ -65,42 +65,19 @@ static void put(struct fixture *fixture, const char *key, const char *value)
 
 static const struct model_stored fresh = {.value = NULL};
 
-static struct model_database_group group_of(const char *writer)
-{
-    return (struct model_database_group){.id = GROUP,
-                                         .engine = "postgres",
-                                         .region = "",
-                                         .name = "world",
-                                         .lease_ms = 10000,
-                                         .database = "",
-                                         .master = "admin",
-                                         .verifier = "",
-                                         .replication = "",
-                                         .phase = MODEL_DATABASE_STEADY,
-                                         .epoch = 1,
-                                         .writer = writer,
-                                         .target = "",
-                                         .reason = ""};
-}
-
 static void put_group(struct fixture *fixture, const struct model_database_group *group)
 {
-    put(fixture, model_database_group_key(&fixture->arena, GROUP),
+    put(fixture, model_database_group_key(&fixture->arena, TEST_GROUP),
         model_database_group_encode(&fixture->arena, group, &fresh));
 }
 
 static void put_member(struct fixture *fixture, const char *id, const char *region,
                        const char *cluster, const char *address)
 {
-    const struct model_database_member member = {.group = GROUP,
-                                                 .id = id,
-                                                 .region = region,
-                                                 .cluster = cluster,
-                                                 .instance = id,
-                                                 .address = address,
-                                                 .port = 5432,
-                                                 .attached = ""};
-    put(fixture, model_database_member_key(&fixture->arena, GROUP, id),
+    struct model_database_member member = test_database_member(id, region);
+    member.cluster = cluster;
+    member.address = address;
+    put(fixture, model_database_member_key(&fixture->arena, TEST_GROUP, id),
         model_database_member_encode(&fixture->arena, &member, &fresh));
 }
 
@@ -109,7 +86,7 @@ static void put_seen(struct fixture *fixture, const char *id,
 {
     const struct model_database_seen seen = {
         .site = "", .condition = condition, .message = "", .action = "", .upstream = ""};
-    put(fixture, model_database_seen_key(&fixture->arena, GROUP, id),
+    put(fixture, model_database_seen_key(&fixture->arena, TEST_GROUP, id),
         model_database_seen_encode(&fixture->arena, &seen, &fresh));
 }
 
@@ -117,13 +94,13 @@ static void put_lease(struct fixture *fixture, const char *holder, int64_t lengt
 {
     const struct model_database_lease lease = {
         .epoch = 1, .holder = holder, .state = MODEL_DATABASE_LEASE_HELD, .length_ms = length_ms};
-    put(fixture, model_database_lease_key(&fixture->arena, GROUP),
+    put(fixture, model_database_lease_key(&fixture->arena, TEST_GROUP),
         model_database_lease_encode(&fixture->arena, &lease, &fresh));
 }
 
 static void put_world(struct fixture *fixture)
 {
-    const struct model_database_group group = group_of("a");
+    const struct model_database_group group = test_group("a");
     put_member(fixture, "a", "us-east-1", "east", "127.1.1.1");
     put_member(fixture, "b", "us-east-1", "east", "127.1.1.2");
     put_member(fixture, "c", "eu-west-1", "west", "127.1.2.1");
@@ -159,7 +136,7 @@ static char *wanted_text(struct fixture *fixture)
     struct buf text;
     load(fixture, &records, false, records_now());
     const struct record *group =
-        records_get(&records, model_database_group_key(&fixture->arena, GROUP));
+        records_get(&records, model_database_group_key(&fixture->arena, TEST_GROUP));
     ok(fixture, records_picture(&records, group, &fixture->arena, &picture, &fixture->err));
     wanted_add(&picture, ZONE ".", &fixture->arena, &list);
     char **lines = memory_array(list.count + 1, sizeof *lines);
@@ -210,7 +187,7 @@ static void the_target_has_the_writers_names_while_it_is_promoted(void **state)
 {
     struct fixture *fixture = *state;
     put_world(fixture);
-    struct model_database_group group = group_of("a");
+    struct model_database_group group = test_group("a");
     group.target = "c";
     group.phase = MODEL_DATABASE_FENCING;
     put_group(fixture, &group);
@@ -226,7 +203,7 @@ static void the_target_has_the_writers_names_while_it_is_promoted(void **state)
 static void what_has_no_address_has_no_name(void **state)
 {
     struct fixture *fixture = *state;
-    const struct model_database_group group = group_of("");
+    const struct model_database_group group = test_group("");
     put_world(fixture);
     put_member(fixture, "b", "us-east-1", "east", "");
     put_member(fixture, "c", "eu-west-1", "west", "2001:db8::1");
@@ -385,7 +362,7 @@ static void names_follow_the_writer(void **state)
     ok(fixture, database_endpoints_run(endpoints, fixture->store, &fixture->err));
     wait_for_address(fixture, watch, "world.global", "127.1.1.1");
     for (int i = 0; i < 10; i++) {
-        const struct model_database_group group = group_of(i % 2 == 0 ? "c" : "a");
+        const struct model_database_group group = test_group(i % 2 == 0 ? "c" : "a");
         struct mono start = mono_now();
         put_group(fixture, &group);
         wait_for_address(fixture, watch, "world.global", i % 2 == 0 ? "127.1.2.1" : "127.1.1.1");
@@ -452,7 +429,7 @@ static void a_writer_without_a_renewed_lease_is_none(void **state)
     assert_int_equal(ask(fixture, "/a/writer", "", true, 11000), 503);
     assert_int_equal(ask(fixture, "/b/reader", "", true, 11000), 200);
     assert_int_equal(ask(fixture, "/b/reader", "", true, 31000), 503); /* nobody looks at it */
-    struct model_database_group group = group_of("a");
+    struct model_database_group group = test_group("a");
     group.phase = MODEL_DATABASE_FENCING;
     put_group(fixture, &group);
     assert_int_equal(ask(fixture, "/a/writer", "", true, 0), 503);
