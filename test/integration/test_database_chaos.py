@@ -83,7 +83,7 @@ class Round:
             self.wait_for_rows()
             self.end_writers()
             self.judge()
-        except (AssertionError, RuntimeError) as problem:
+        except (AssertionError, RuntimeError, OSError) as problem:
             self.problems.append(str(problem))
             self.fail()
         if self.problems and MISTAKE:
@@ -201,7 +201,11 @@ class Round:
         if not record.get("Aside"):
             return loss
         node = self.sites.server_of(record["Writer"]).node
-        kept = json.loads((node.site.seen_here(record["Aside"]) / "lost-writes.json").read_text())
+        listed = node.site.seen_here(record["Aside"]) / "lost-writes.json"
+        if not listed.exists():
+            loss.total = -1  # which no record says
+            return loss
+        kept = json.loads(listed.read_text())
         wall_minus_monotonic = time.time_ns() - time.monotonic_ns()
         loss.total = kept["Total"]
         for one in kept["Transactions"]:
