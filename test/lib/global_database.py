@@ -16,14 +16,14 @@ import time
 import botocore.exceptions
 
 from etcd import Cluster
-from keepers import Node, Pair
+from keepers import CLERK, CLERK_PASSWORD, Node, Pair
 from leeward import Daemon
 from postgres import kill_family, own_folder, postmaster_pid, query
 from process import wait_for
 
 REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-2")
 GLOBAL, ENGINE, CLASS = "orders", "aurora-postgresql", "db.r6g.large"
-USER, PASSWORD, DATABASE = "clerk", "written-down-nowhere-else", "orders"
+USER, PASSWORD, DATABASE = CLERK, CLERK_PASSWORD, "orders"
 SEAL_KEY = base64.b64encode(bytes(range(32))).decode()  # regions share what seals secrets in the store
 LEASE_MS = 10000  # where nothing else is asked for
 
@@ -99,8 +99,7 @@ class GlobalDatabase(Pair):
 
     @property
     def conninfo(self):
-        return (f"host={','.join(node.address for node in self.nodes)} port={','.join(str(node.port) for node in self.nodes)} "
-                f"user={USER} password={PASSWORD} dbname={DATABASE} sslmode=disable")  # as the clients of other pairs
+        return self.both(USER, DATABASE, PASSWORD)
 
     def start(self):
         self.etcd.start()

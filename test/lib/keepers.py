@@ -30,6 +30,7 @@ from process import Process, free_port, wait_for
 # Where a region is: what stands before its programs (test/lib/network.py), and sites of that module where there are some.
 Place = namedtuple("Place", "address prefix site", defaults=((), None))
 PASSWORD = "asked-for-and-never-used"  # everybody is trusted here, but Patroni wants one
+CLERK, CLERK_PASSWORD = "clerk", "written-down-nowhere-else"  # a client who is not trusted
 PATRONI, PATRONICTL = "/usr/bin/patroni", "/usr/bin/patronictl"
 PG_AUTOCTL = "/usr/bin/pg_autoctl"
 
@@ -83,8 +84,12 @@ class Pair:
     @property
     def conninfo(self):
         """For a client: both hosts."""
+        return self.both(ROLE, "postgres", PASSWORD)
+
+    def both(self, user, database, password):
+        """Without TLS, which only Leeward's servers offer: a client would do more work there than elsewhere."""
         return (f"host={','.join(node.address for node in self.nodes)} port={','.join(str(node.port) for node in self.nodes)} "
-                f"user={ROLE} dbname=postgres")
+                f"user={user} password={password} dbname={database} sslmode=disable")
 
     def leader(self):
         """The number of the one writer that answers, or None."""
@@ -115,14 +120,15 @@ class ByHand(Pair):
     """What can be reached at best: a hand that knows each step, and waits for each at once.
 
     A checkpoint first, so that the shutdown's has little to write; the fast shutdown sends the standby all that there is; the
-    standby is promoted by its file and signal once it has replayed the end of the log.
+    standby is promoted by its file and signal once it has replayed the end of the log. The servers are as Leeward's in what
+    counts: files of the log have 4 MB, since a promotion copies and syncs one, and the client has a password to show.
     """
 
     name = "by hand"
 
     def __init__(self, folder, places):
-        first = Server(folder / "hand-0", places[0].address, prefix=places[0].prefix)
-        second = Server(folder / "hand-1", places[1].address, prefix=places[1].prefix, peer=first)
+        first = Server(folder / "hand-0", places[0].address, prefix=places[0].prefix, doubted=(CLERK,))
+        second = Server(folder / "hand-1", places[1].address, prefix=places[1].prefix, peer=first, doubted=(CLERK,))
         self.servers = [first, second]
         self.nodes = [Node(number, places[number], folder / f"hand-{number}") for number in (0, 1)]
         for node, server in zip(self.nodes, self.servers):
@@ -130,11 +136,16 @@ class ByHand(Pair):
 
     def start(self):
         first, second = self.servers
-        first.make().start()
+        first.make("--wal-segsize=4").start()
+        first.query(f"CREATE ROLE {CLERK} SUPERUSER LOGIN PASSWORD '{CLERK_PASSWORD}'")
         second.copy().start()
         first.peer = second
         first.configure()
         self.wait_healthy()
+
+    @property
+    def conninfo(self):
+        return self.both(CLERK, "postgres", CLERK_PASSWORD)
 
     def switchover(self):
         old = self.servers[self.leader()]

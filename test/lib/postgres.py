@@ -130,15 +130,16 @@ class Control:
 
 
 class Server(Process):
-    """One server. `peer`: the Server that it follows when it is a standby, and copies."""
+    """One server. `peer`: the Server that it follows when it is a standby, and copies. `doubted`: roles who must know their password."""
 
-    def __init__(self, folder, address, port=None, peer=None, settings=None, prefix=(), nets=("127.0.0.0/8",)):
+    def __init__(self, folder, address, port=None, peer=None, settings=None, prefix=(), nets=("127.0.0.0/8",), doubted=()):
         folder = own_folder(folder)
         self.data = folder / "data"
         self.address, self.port = address, port or free_port(address)
         self.peer = peer
         self.settings = {**SETTINGS, **(settings or {})}
         self.nets = nets
+        self.doubted = doubted
         self.front = [*prefix, *as_user()]
         super().__init__("postgres", [*self.front, binaries() / "postgres", "-D", self.data], folder, environment(folder))
 
@@ -160,9 +161,10 @@ class Server(Process):
             user = _passwd(ROLE)
             os.chown(path, user.pw_uid, user.pw_gid)
 
-    def make(self):
+    def make(self, *words):
+        """words: more for initdb."""
         self.run_program("initdb", "-D", self.data, "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
-                         "--data-checksums")
+                         "--data-checksums", *words)
         self.configure()
         return self
 
@@ -178,8 +180,9 @@ class Server(Process):
         settings = {**self.settings, "listen_addresses": f"'{self.address}'", "port": str(self.port),
                     "primary_conninfo": f"'{self.peer.conninfo}'" if self.peer else "''"}
         self.write("postgresql.auto.conf", "".join(f"{name} = {value}\n" for name, value in settings.items()))
-        self.write("pg_hba.conf", "".join(f"host {which} all {net} trust\n" for net in self.nets
-                                          for which in ("all", "replication")))
+        self.write("pg_hba.conf", "".join([f"host all {role} {net} scram-sha-256\n" for net in self.nets for role in self.doubted] +
+                                          [f"host {which} all {net} trust\n" for net in self.nets
+                                           for which in ("all", "replication")]))
 
     def be_standby(self):
         self.write("standby.signal", "")
