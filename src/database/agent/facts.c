@@ -103,6 +103,10 @@ static void see_running(struct worker *worker, struct worker_sight *sight)
     struct err err = ERR_INIT;
     const struct postgres_limit limit = {.until = mono_from_now(OBSERVE_MS * TIME_MS),
                                          .interrupt = worker->hands.interrupt};
+    if (sight->kept && sight->viewed && sight->view.recovery) {
+        worker_take_view(worker);
+        return;
+    }
     sight->asked = boot_now();
     sight->fresh = postgres_observe(worker->hands.link, &limit, &sight->view, &err) == 0;
     sight->viewed = sight->viewed || sight->fresh;
@@ -318,6 +322,17 @@ uint64_t worker_fingerprint(const struct view_group *group,
     return hash != 0 ? hash : 1;
 }
 
+/* Writing takes the store's disks, and the servers', from who waits for them. While the writer
+ * moves by a switchover, nobody decides by what is seen of others. */
+static enum publisher_haste haste_of(const struct model_database_group *group)
+{
+    bool moves = group->phase == MODEL_DATABASE_FENCING || group->phase == MODEL_DATABASE_PROMOTING;
+    if (moves && group->operation == MODEL_DATABASE_SWITCHOVER) {
+        return PUBLISHER_REST;
+    }
+    return group->phase == MODEL_DATABASE_ELECTING ? PUBLISHER_HURRY : PUBLISHER_USUAL;
+}
+
 void worker_publish(struct worker *worker, const struct view_group *group,
                     const struct database_view *view, const struct database_order *order)
 {
@@ -346,8 +361,6 @@ void worker_publish(struct worker *worker, const struct view_group *group,
         .upstream = facts->upstream,
         .streamed = worker->notes.streamed,
         .commits = database_commits(view, facts, &arena)};
-    /* Else nobody waits for positions, and writing them takes the disks from who does wait. */
-    bool hurry = group->group.phase == MODEL_DATABASE_ELECTING;
     publisher_put(worker->agent->publisher, worker->slot, &seen, database_heartbeat(&group->group),
-                  hurry);
+                  haste_of(&group->group));
 }

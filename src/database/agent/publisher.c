@@ -20,6 +20,7 @@
 #define RATE_MS 1000
 #define IDLE_MS 10000
 #define RETRY_MS 200
+#define REST_MS 250
 
 /* With the texts that it points to. */
 struct seen_copy {
@@ -38,10 +39,12 @@ struct publisher_slot {
     bool busy;    /* being written */
     bool removed; /* the thread frees it, once what was put last is written, or was tried */
     bool changed; /* `now` differs from `written` */
+    bool resting; /* PUBLISHER_REST was said last */
     struct seen_copy now;
     struct seen_copy written;
     struct mono due;
-    struct mono last; /* write */
+    struct mono last;   /* write */
+    struct mono rested; /* nothing is written before */
     int64_t heartbeat_ns;
 };
 
@@ -103,16 +106,22 @@ static bool moved(const struct model_database_seen *a, const struct model_databa
 }
 
 void publisher_put(struct publisher *publisher, struct publisher_slot *slot,
-                   const struct model_database_seen *seen, int64_t heartbeat_ns, bool hurry)
+                   const struct model_database_seen *seen, int64_t heartbeat_ns,
+                   enum publisher_haste haste)
 {
     thread_lock(&publisher->mutex);
+    bool rests = haste == PUBLISHER_REST;
+    if (rests != slot->resting) {
+        slot->resting = rests;
+        slot->rested.ns = rests ? mono_now().ns + MIN(REST_MS * TIME_MS, heartbeat_ns) : 0;
+    }
     bool first = !slot->filled;
     bool matters = first || differs(seen, &slot->written.seen);
     bool moves = first || moved(seen, &slot->written.seen);
     copy_seen(&slot->now, seen);
     slot->filled = true;
     slot->heartbeat_ns = heartbeat_ns;
-    if (matters || (moves && hurry)) {
+    if (matters || (moves && haste == PUBLISHER_HURRY)) {
         slot->due = mono_now();
         slot->changed = true;
     } else if (moves && !slot->changed) {
@@ -182,7 +191,8 @@ static bool write_all(struct publisher *publisher, struct publisher_slot *const 
 static bool is_due(const struct publisher_slot *slot, struct mono now)
 {
     bool old = mono_since(now, slot->last) >= slot->heartbeat_ns;
-    return slot->filled && ((slot->changed && mono_since(now, slot->due) >= 0) || old);
+    bool rests = mono_since(now, slot->rested) < 0;
+    return slot->filled && !rests && ((slot->changed && mono_since(now, slot->due) >= 0) || old);
 }
 
 static struct mono next_due(const struct publisher *publisher)
@@ -190,12 +200,10 @@ static struct mono next_due(const struct publisher *publisher)
     struct mono next = mono_from_now(IDLE_MS * TIME_MS);
     for (size_t i = 0; i < publisher->count; i++) {
         const struct publisher_slot *slot = publisher->slots[i];
-        int64_t heartbeat = slot->last.ns + slot->heartbeat_ns;
+        int64_t due = slot->last.ns + slot->heartbeat_ns;
+        due = slot->changed ? MIN(due, slot->due.ns) : due;
         if (slot->filled) {
-            next.ns = MIN(next.ns, heartbeat);
-        }
-        if (slot->filled && slot->changed) {
-            next.ns = MIN(next.ns, slot->due.ns);
+            next.ns = MIN(next.ns, MAX(due, slot->rested.ns));
         }
     }
     return next;
@@ -303,6 +311,7 @@ void publisher_remove(struct publisher *publisher, struct publisher_slot *take_s
 {
     thread_lock(&publisher->mutex);
     take_slot->removed = true;
+    take_slot->rested.ns = 0;
     if (take_slot->changed && publisher->count <= BATCH) {
         take_slot->due = mono_now();
         (void)pthread_cond_signal(&publisher->changed); /* cannot fail */

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/thread.h"
+#include "base/time.h"
 #include "database/agent/test_records.h"
 #include "store/fickle_store.h"
 #include "store/memory.h"
@@ -15,6 +16,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -163,10 +165,11 @@ static bool arrives(struct fixture *fixture, const char *member, const char *mes
     return test_becomes(is_there, &wanted);
 }
 
-static void put(struct fixture *fixture, const char *message, model_lsn received, bool hurry)
+static void put(struct fixture *fixture, const char *message, model_lsn received,
+                enum publisher_haste haste)
 {
     const struct model_database_seen seen = seen_of(message, received);
-    publisher_put(fixture->publisher, fixture->slot, &seen, HEARTBEAT, hurry);
+    publisher_put(fixture->publisher, fixture->slot, &seen, HEARTBEAT, haste);
 }
 
 /* ---- tests ---- */
@@ -175,39 +178,39 @@ static void what_is_seen_is_written_with_its_time(void **state)
 {
     struct fixture *fixture = *state;
     struct model_database_seen seen;
-    put(fixture, "one", 100, false);
+    put(fixture, "one", 100, PUBLISHER_USUAL);
     assert_true(arrives(fixture, "db-a", "one", 100));
     assert_true(test_get_seen(fixture->inner, "db-a", &fixture->arena, &seen));
     assert_true(seen.at.ns != 0);
     assert_string_equal(seen.upstream, "db-b");
     assert_string_equal(seen.site, "here");
     assert_int_equal(seen.condition, MODEL_DATABASE_STREAMING);
-    put(fixture, "two", 100, false);
+    put(fixture, "two", 100, PUBLISHER_USUAL);
     assert_true(arrives(fixture, "db-a", "two", 100));
 }
 
 static void positions_alone_are_written_together_and_the_last_one_arrives(void **state)
 {
     struct fixture *fixture = *state;
-    put(fixture, "", 1, false);
+    put(fixture, "", 1, PUBLISHER_USUAL);
     assert_true(arrives(fixture, "db-a", "", 1));
     unsigned before = count(fixture);
     for (model_lsn received = 2; received <= 200; received++) {
-        put(fixture, "", received, false);
+        put(fixture, "", received, PUBLISHER_USUAL);
     }
     assert_true(arrives(fixture, "db-a", "", 200));
     assert_true(count(fixture) - before < 100); /* one, or some where this takes seconds */
-    put(fixture, "", 201, true);
+    put(fixture, "", 201, PUBLISHER_HURRY);
     assert_true(arrives(fixture, "db-a", "", 201));
 }
 
 static void the_same_again_is_not_written_again(void **state)
 {
     struct fixture *fixture = *state;
-    put(fixture, "one", 1, false);
+    put(fixture, "one", 1, PUBLISHER_USUAL);
     assert_true(arrives(fixture, "db-a", "one", 1));
-    put(fixture, "one", 1, true);
-    put(fixture, "two", 1, false);
+    put(fixture, "one", 1, PUBLISHER_HURRY);
+    put(fixture, "two", 1, PUBLISHER_USUAL);
     assert_true(arrives(fixture, "db-a", "two", 1));
     assert_int_equal(count(fixture), 2);
 }
@@ -216,10 +219,10 @@ static void while_the_store_is_away_the_newest_waits(void **state)
 {
     struct fixture *fixture = *state;
     fickle_fail(fixture->store, true);
-    put(fixture, "one", 1, false);
-    put(fixture, "two", 2, false);
+    put(fixture, "one", 1, PUBLISHER_USUAL);
+    put(fixture, "two", 2, PUBLISHER_USUAL);
     test_pause(50);
-    put(fixture, "three", 3, false);
+    put(fixture, "three", 3, PUBLISHER_USUAL);
     fickle_fail(fixture->store, false);
     assert_true(arrives(fixture, "db-a", "three", 3));
 }
@@ -228,9 +231,9 @@ static void what_changes_while_it_is_written_is_written_next(void **state)
 {
     struct fixture *fixture = *state;
     set_hang(fixture, true);
-    put(fixture, "one", 1, false);
+    put(fixture, "one", 1, PUBLISHER_USUAL);
     assert_true(test_becomes(hangs, fixture));
-    put(fixture, "two", 2, false);
+    put(fixture, "two", 2, PUBLISHER_USUAL);
     set_hang(fixture, false);
     assert_true(arrives(fixture, "db-a", "two", 2));
     assert_int_equal(count(fixture), 2);
@@ -243,11 +246,11 @@ static void a_member_that_is_gone_holds_up_nobody(void **state)
     struct publisher_slot *gone = publisher_add(fixture->publisher, TEST_GROUP, "db-gone");
     struct publisher_slot *other = publisher_add(fixture->publisher, TEST_GROUP, "db-b");
     set_hang(fixture, true);
-    put(fixture, "one", 1, false);
+    put(fixture, "one", 1, PUBLISHER_USUAL);
     assert_true(test_becomes(hangs, fixture)); /* so that what follows is one transaction */
-    publisher_put(fixture->publisher, gone, &seen, HEARTBEAT, false);
-    publisher_put(fixture->publisher, other, &seen, HEARTBEAT, false);
-    put(fixture, "two", 2, false);
+    publisher_put(fixture->publisher, gone, &seen, HEARTBEAT, PUBLISHER_USUAL);
+    publisher_put(fixture->publisher, other, &seen, HEARTBEAT, PUBLISHER_USUAL);
+    put(fixture, "two", 2, PUBLISHER_USUAL);
     set_hang(fixture, false);
     assert_true(arrives(fixture, "db-b", "well", 1));
     assert_true(arrives(fixture, "db-a", "two", 2));
@@ -266,7 +269,7 @@ static void a_slot_may_go_while_it_is_written(void **state)
 {
     struct fixture *fixture = *state;
     set_hang(fixture, true);
-    put(fixture, "one", 1, false);
+    put(fixture, "one", 1, PUBLISHER_USUAL);
     assert_true(test_becomes(hangs, fixture));
     remove_slot(fixture);
     set_hang(fixture, false);
@@ -279,9 +282,9 @@ static void the_last_that_was_seen_is_written_at_the_end(void **state)
 {
     struct fixture *fixture = *state;
     set_hang(fixture, true);
-    put(fixture, "one", 1, false);
+    put(fixture, "one", 1, PUBLISHER_USUAL);
     assert_true(test_becomes(hangs, fixture));
-    put(fixture, "one", 2, false); /* a position, for which there is time otherwise */
+    put(fixture, "one", 2, PUBLISHER_USUAL); /* a position, for which there is time otherwise */
     remove_slot(fixture);
     set_hang(fixture, false);
     stop(fixture);
@@ -293,7 +296,7 @@ static void the_end_does_not_wait_for_a_store_that_is_away(void **state)
 {
     struct fixture *fixture = *state;
     fickle_fail(fixture->store, true);
-    put(fixture, "one", 1, false);
+    put(fixture, "one", 1, PUBLISHER_USUAL);
     stop(fixture);
     struct wanted wanted = {.fixture = fixture, .member = "db-a", .message = "one", .received = 1};
     assert_false(is_there(&wanted));
@@ -303,8 +306,27 @@ static void what_stays_as_it_is_is_written_with_each_heartbeat(void **state)
 {
     struct fixture *fixture = *state;
     const struct model_database_seen seen = seen_of("one", 1);
-    publisher_put(fixture->publisher, fixture->slot, &seen, 10 * TIME_MS, false);
+    publisher_put(fixture->publisher, fixture->slot, &seen, 10 * TIME_MS, PUBLISHER_USUAL);
     assert_true(test_becomes(beats, fixture));
+}
+
+static void while_somebody_waits_for_the_store_nothing_is_written_for_a_while(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "one", 1, PUBLISHER_USUAL);
+    assert_true(arrives(fixture, "db-a", "one", 1));
+    struct mono before = mono_now();
+    put(fixture, "two", 2, PUBLISHER_REST);
+    (void)usleep(20 * 1000); /* time to do it wrong */
+    unsigned written = count(fixture);
+    if (mono_since(mono_now(), before) <
+        200 * TIME_MS) { /* else this machine is too slow to tell */
+        assert_int_equal(written, 1);
+    }
+    assert_true(arrives(fixture, "db-a", "two", 2)); /* however long it goes on */
+    put(fixture, "three", 3, PUBLISHER_REST);
+    put(fixture, "four", 4, PUBLISHER_USUAL); /* the end of the rest, if it was one */
+    assert_true(arrives(fixture, "db-a", "four", 4));
 }
 
 static void long_texts_are_cut_at_whole_characters(void **state)
@@ -316,10 +338,10 @@ static void long_texts_are_cut_at_whole_characters(void **state)
         text[i] = (char)0xc3;
         text[i + 1] = (char)0xa9;
     }
-    put(fixture, text, 1, false);
+    put(fixture, text, 1, PUBLISHER_USUAL);
     const struct model_database_seen last = seen_of("short", 2);
     struct publisher_slot *other = publisher_add(fixture->publisher, TEST_GROUP, "db-b");
-    publisher_put(fixture->publisher, other, &last, HEARTBEAT, false);
+    publisher_put(fixture->publisher, other, &last, HEARTBEAT, PUBLISHER_USUAL);
     assert_true(arrives(fixture, "db-b", "short", 2));
     assert_true(test_get_seen(fixture->inner, "db-a", &fixture->arena, &seen));
     assert_true(strlen(seen.message) > 100 && strlen(seen.message) < sizeof text);
@@ -341,6 +363,7 @@ int main(void)
         TEST(the_last_that_was_seen_is_written_at_the_end),
         TEST(the_end_does_not_wait_for_a_store_that_is_away),
         TEST(what_stays_as_it_is_is_written_with_each_heartbeat),
+        TEST(while_somebody_waits_for_the_store_nothing_is_written_for_a_while),
         TEST(long_texts_are_cut_at_whole_characters),
     };
     return cmocka_run_group_tests_name("database/agent publisher", tests, NULL, NULL);

@@ -322,6 +322,7 @@ static void turn(struct worker *worker, const struct view_group *group)
         notes_keep(worker, group);
     }
     worker_update(worker, group, &again, &committed);
+    worker->sight.kept = committed && group->group.phase == MODEL_DATABASE_PROMOTING;
     if (committed) {
         return; /* the picture is another one */
     }

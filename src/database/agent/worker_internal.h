@@ -49,8 +49,9 @@ struct worker_notes {
 struct worker_sight {
     struct database_facts facts;
     struct postgres_view view;
-    bool viewed;       /* `view` is of the process that runs */
-    bool fresh;        /* and of this look */
+    bool viewed; /* `view` is of the process that runs */
+    bool fresh;  /* and of this look */
+    bool kept;   /* a reader's `view` is good for one more look: it just took the lease by it */
     struct mono asked; /* before it was asked for */
     struct database_follower followers[POSTGRES_REPLICAS];
     const char *synchronous[POSTGRES_REPLICAS + MODEL_DATABASE_MEMBERS];
