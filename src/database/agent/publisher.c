@@ -20,7 +20,7 @@
 #define RATE_MS 1000
 #define IDLE_MS 10000
 #define RETRY_MS 200
-#define REST_MS 250
+#define REST_MS 500
 
 /* With the texts that it points to. */
 struct seen_copy {

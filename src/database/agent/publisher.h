@@ -16,9 +16,9 @@ struct publisher_slot;
 enum publisher_haste {
     PUBLISHER_USUAL,
     PUBLISHER_HURRY, /* positions matter now */
-    PUBLISHER_REST,  /* somebody waits for the store and its disks, and nobody for this: for a
-                      * quarter of a second from the first of these on, one heartbeat at most,
-                      * nothing is written */
+    PUBLISHER_REST,  /* somebody waits for the store and its disks, and nobody for this: for half a
+                      * second from the first of these on, one heartbeat at most, nothing is
+                      * written */
 };
 
 int publisher_start(struct store *store, struct publisher **ret_publisher, struct err *err)

@@ -235,6 +235,7 @@ bool postgres_setting_is_free(const char *name) PURE;
 struct postgres_process {
     pid_t pid; /* 0: none */
     int fd;    /* pidfd: readable when it has ended; -1: none */
+    int watch; /* of postgres_stop_writing; 0: none */
 };
 #define POSTGRES_PROCESS_NONE                                                                      \
     (struct postgres_process)                                                                      \
@@ -260,7 +261,7 @@ int postgres_start(const struct postgres *server, struct postgres_process *ret_p
  * postmaster.pid, and shared memory of it, are PostgreSQL's to clean up. */
 int postgres_adopt(const struct postgres *server, struct postgres_process *ret_process,
                    struct err *err) MUST_CHECK;
-/* Closes the descriptor, forgets the pid, reaps it when it was our child and has ended. */
+/* Closes the descriptors, forgets the pid, reaps it when it was our child and has ended. */
 void postgres_process_done(struct postgres_process *process);
 bool postgres_process_ended(const struct postgres_process *process);
 /* What postmaster.pid says. */
@@ -289,8 +290,9 @@ int postgres_stop(const struct postgres *server, const struct postgres_process *
 /* A fast stop of a primary that returns as soon as its log has ended (pg_control says so): no
  * session lives any more, and nothing will be written; ret_control->end is the end of the log. The
  * processes go on for some 10 ms: they give standbys the rest, and free memory; then postgres_stop
- * waits for them. ERR_UNAVAILABLE: it ended otherwise. */
-int postgres_stop_writing(const struct postgres *server, const struct postgres_process *process,
+ * waits for them. ERR_UNAVAILABLE: it ended otherwise. The watch on its files stays open until
+ * postgres_process_done: the kernel takes some 15 ms to close one, which somebody waits for. */
+int postgres_stop_writing(const struct postgres *server, struct postgres_process *process,
                           const struct postgres_limit *limit, struct postgres_control *ret_control,
                           struct err *err) MUST_CHECK;
 /* SIGHUP: the files are read again. Nothing tells when; postgres_view.loaded moves. */

@@ -43,6 +43,10 @@ void postgres_process_done(struct postgres_process *process)
         (void)waitpid(process->pid, NULL, WNOHANG); /* not a child of ours: nothing to reap */
     }
     close_fd(&process->fd);
+    if (process->watch > 0) {
+        (void)close(process->watch); /* only read from */
+    }
+    process->watch = 0;
     process->pid = 0;
 }
 
@@ -284,12 +288,11 @@ int postgres_stop(const struct postgres *server, const struct postgres_process *
     return r;
 }
 
-int postgres_stop_writing(const struct postgres *server, const struct postgres_process *process,
+int postgres_stop_writing(const struct postgres *server, struct postgres_process *process,
                           const struct postgres_limit *limit, struct postgres_control *ret_control,
                           struct err *err)
 {
-    int watch CLEANUP(close_fd) = -1;
-    int r = watch_folder(server, "data/global", &watch, err);
+    int r = process->watch > 0 ? 0 : watch_folder(server, "data/global", &process->watch, err);
     if (r == 0) {
         r = postgres_ask_to_stop(process, POSTGRES_FAST, err);
     }
@@ -305,10 +308,10 @@ int postgres_stop_writing(const struct postgres *server, const struct postgres_p
             r = err_set(err, ERR_UNAVAILABLE, "the server ended without a clean shutdown");
         }
         if (r == 0) {
-            struct pollfd fds[2] = {{.fd = watch, .events = POLLIN},
+            struct pollfd fds[2] = {{.fd = process->watch, .events = POLLIN},
                                     {.fd = process->fd, .events = POLLIN}};
             r = limit_poll(limit, fds, 2, WATCH_MS, "stopping the server", err);
-            drain(watch);
+            drain(process->watch);
         }
     }
     return r;
