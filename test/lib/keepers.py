@@ -167,7 +167,8 @@ class ByHand(Pair):
                 if cursor.fetchone()[0]:
                     break
             new.promote()
-        wait_for(lambda: not query(new.conninfo, "SELECT 1 WHERE pg_is_in_recovery()"), 10, "the promotion", every=0.01)
+        # By its file: a client that asks takes the processor from who works.
+        wait_for(lambda: Control(new.data).state == "in production", 10, "the promotion", every=0.01)
         old.end()
         old.be_standby()
         old.start()
