@@ -322,14 +322,13 @@ static int open_metrics(struct daemon *daemon, struct err *err)
         return 0;
     }
     int rc = config_parse_address(daemon->config->metrics, &address, err);
-    rc = rc != 0 ? rc : metrics_open(&address, &daemon->metrics, err);
+    rc = rc != 0 ? rc : page_open(&address, &exposition_page, &daemon->metrics, err);
     return rc == 0 ? 0 : err_wrap(err, "metrics.address %s", daemon->config->metrics);
 }
 
 static int start_metrics(struct daemon *daemon, struct err *err)
 {
-    return daemon->metrics == NULL ? 0
-                                   : metrics_run(daemon->metrics, exposition_render, daemon, err);
+    return daemon->metrics == NULL ? 0 : page_run(daemon->metrics, daemon, err);
 }
 
 static int open_endpoints(struct daemon *daemon, struct err *err)
@@ -467,7 +466,7 @@ void daemon_stop(struct daemon *take_daemon)
     if (daemon->api_listener > 0) {
         (void)close(daemon->api_listener); /* nothing was sent */
     }
-    metrics_stop(daemon->metrics);
+    page_stop(daemon->metrics);
     database_endpoints_stop(daemon->endpoints);
     cluster_stop(&daemon->cluster);
     rollover_stop(daemon->rollover);

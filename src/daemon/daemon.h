@@ -19,7 +19,7 @@
 #include "dns/server/server.h"
 #include "health/health.h"
 #include "locate/locate.h"
-#include "metrics/metrics.h"
+#include "page/page.h"
 #include "seal/seal.h"
 #include "service/common/context.h"
 #include "store/link.h"
@@ -55,8 +55,8 @@ struct daemon {
     struct secondary *secondary;
     struct dns_server *dns;
     struct aws_server *api;
-    int api_listener;        /* until the API starts; 0: none */
-    struct metrics *metrics; /* NULL: not served */
+    int api_listener;            /* until the API starts; 0: none */
+    struct page_server *metrics; /* NULL: not served */
     struct service_context services;
     struct protection protection;
     struct dns_prefix *exempt; /* from the rate limit */

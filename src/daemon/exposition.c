@@ -1,4 +1,4 @@
-/* Metrics: see exposition.h. Called by the metrics endpoint on its thread, and by views.c. Reads
+/* Metrics: see exposition.h. Called by the page server on its thread, and by views.c. Reads
  * what each room counts, through its public functions. Invariant: a metric's HELP and TYPE stand
  * once, before all of its samples. */
 #include "daemon/exposition.h"
@@ -244,9 +244,8 @@ static void put_replica(struct buf *text, const struct daemon *daemon)
 #undef X
 }
 
-void exposition_render(void *context, struct buf *text)
+static void render(struct daemon *daemon, struct buf *text)
 {
-    struct daemon *daemon = context;
     struct dns_counters counters;
     const char *last = NULL;
     put_node(text, daemon);
@@ -266,3 +265,23 @@ void exposition_render(void *context, struct buf *text)
     put_replica(text, daemon);
     database_metrics_render(daemon->copy, text);
 }
+
+static void answer(void *context, const struct page_request *request, struct page *page)
+{
+    if (text_equal(request->path, "/metrics")) {
+        page->type = "text/plain; version=0.0.4; charset=utf-8";
+        render(context, &page->text);
+    } else {
+        page->status = PAGE_NOT_FOUND;
+        buf_puts(&page->text, "the page is /metrics\n");
+    }
+}
+
+const struct page_settings exposition_page = {.name = "metrics",
+                                              .methods = "GET, HEAD",
+                                              .connections = 16,
+                                              .connections_per_source = 8,
+                                              .idle_s = 10,
+                                              .memory = (size_t)16 << 10U,
+                                              .limit = (size_t)16 << 20U,
+                                              .answer = answer};

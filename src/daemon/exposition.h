@@ -3,15 +3,15 @@
 #ifndef DAEMON_EXPOSITION_H
 #define DAEMON_EXPOSITION_H
 
-#include "base/buf.h"
 #include "base/macro.h"
+#include "page/page.h"
 
 #include <jansson.h>
 
 struct daemon;
 
-/* context is the struct daemon. */
-void exposition_render(void *context, struct buf *text);
+/* The page of metrics, of a page server whose context is the struct daemon. */
+extern const struct page_settings exposition_page;
 /* A list of {"Name", "Value"}, those of labels as "queries_by_type.A" where they are not 0. */
 json_t *exposition_dns_counters(const struct daemon *daemon) MUST_CHECK;
 

@@ -41,7 +41,7 @@ static void announce(const struct daemon *daemon)
         print_address("peer", cluster_address(daemon));
     }
     if (daemon->metrics != NULL) {
-        print_address("metrics", metrics_address(daemon->metrics));
+        print_address("metrics", page_address(daemon->metrics));
     }
     if (daemon->endpoints != NULL && database_endpoints_check_address(daemon->endpoints) != NULL) {
         print_address("database-checks", database_endpoints_check_address(daemon->endpoints));

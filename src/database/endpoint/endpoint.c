@@ -260,7 +260,7 @@ int database_endpoints_open(const struct database_endpoints_config *config,
     self->names = (struct names){
         .zone = self->zone, .ttl_s = config->ttl_s != 0 ? config->ttl_s : DATABASE_ENDPOINTS_TTL_S};
     int rc = config->check_address != NULL
-                 ? pages_open(config->check_address, self, &self->pages, err)
+                 ? page_open(config->check_address, &pages_settings, &self->pages, err)
                  : 0;
     if (rc != 0) {
         database_endpoints_stop(self);
@@ -276,13 +276,13 @@ int database_endpoints_run(struct database_endpoints *endpoints, struct store *s
     endpoints->names.store = store;
     int rc = thread_start(&endpoints->thread, "endpoints", run, endpoints, err);
     endpoints->started = rc == 0;
-    return rc != 0 || endpoints->pages == NULL ? rc : pages_run(endpoints->pages, err);
+    return rc != 0 || endpoints->pages == NULL ? rc : page_run(endpoints->pages, endpoints, err);
 }
 
 const struct sockaddr_storage *
 database_endpoints_check_address(const struct database_endpoints *endpoints)
 {
-    return endpoints->pages != NULL ? pages_address(endpoints->pages) : NULL;
+    return endpoints->pages != NULL ? page_address(endpoints->pages) : NULL;
 }
 
 void database_endpoints_stop(struct database_endpoints *take_endpoints)
@@ -291,7 +291,7 @@ void database_endpoints_stop(struct database_endpoints *take_endpoints)
     if (self == NULL) {
         return;
     }
-    pages_stop(self->pages);
+    page_stop(self->pages);
     thread_lock(&self->lock);
     self->stopping = true;
     (void)pthread_cond_signal(&self->changed); /* cannot fail */

@@ -384,7 +384,7 @@ static unsigned ask(struct fixture *fixture, const char *path, const char *local
     buf_init(&body, 0);
     thread_sync_init(&endpoints.lock, &endpoints.changed);
     load(fixture, &endpoints.records, told, (struct mono){now.ns - age_ms * TIME_MS});
-    unsigned status = pages_say(&endpoints, path, local, now, &body);
+    enum page_status status = pages_say(&endpoints, path, local, now, &body);
     assert_true(body.length > 1);
     records_done(&endpoints.records);
     thread_sync_done(&endpoints.lock, &endpoints.changed);

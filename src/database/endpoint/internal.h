@@ -6,14 +6,13 @@
 #include "base/thread.h"
 #include "database/endpoint/endpoint.h"
 #include "database/endpoint/names.h"
-
-struct pages;
+#include "page/page.h"
 
 struct database_endpoints {
     struct names names;
     char *zone;
     struct store_follower *follower;
-    struct pages *pages; /* NULL: none */
+    struct page_server *pages; /* NULL: none */
     pthread_t thread;
     bool started;
     char *written; /* its own: what was wanted when the zone was last as it shall be; NULL: never */
@@ -26,17 +25,13 @@ struct database_endpoints {
     bool stopping;
 };
 
-/* pages.c: binds. */
-int pages_open(const struct sockaddr_storage *address, struct database_endpoints *endpoints,
-               struct pages **ret_pages, struct err *err) MUST_CHECK;
-int pages_run(struct pages *pages, struct err *err) MUST_CHECK;
-const struct sockaddr_storage *pages_address(const struct pages *pages);
-void pages_stop(struct pages *take_pages);
+/* pages.c: of the page server, with the endpoints as its context. */
+extern const struct page_settings pages_settings;
 
 /* pages.c: what a request is answered. path: "/writer", "/NAME/writer", "/REGION/NAME/writer" (and
  * reader, health); local: the address it came to, which names a server where the path does not.
  * Returns the HTTP status and puts the body; locks. */
-unsigned pages_say(struct database_endpoints *endpoints, const char *path, const char *local,
-                   struct mono now, struct buf *body);
+enum page_status pages_say(struct database_endpoints *endpoints, const char *path,
+                           const char *local, struct mono now, struct buf *body);
 
 #endif
