@@ -218,7 +218,7 @@ def test_what_was_given_is_shown_again(site):
     refused("DBSubnetGroupDoesNotCoverEnoughAZs", 400, "two", rds.create_db_subnet_group, DBSubnetGroupName="one",
             DBSubnetGroupDescription="d", SubnetIds=["subnet-a"])
     given = {"AvailabilityZones": ["us-east-1a", "us-east-1b"], "BackupRetentionPeriod": 7, "KmsKeyId": "alias/mine", "StorageEncrypted": True,
-             "PreferredBackupWindow": "01:00-02:00", "PreferredMaintenanceWindow": "mon:01:00-mon:02:00", "CopyTagsToSnapshot": True, "Port": 6000}
+             "PreferredBackupWindow": "01:00-02:00", "PreferredMaintenanceWindow": "mon:03:00-mon:04:00", "CopyTagsToSnapshot": True, "Port": 6000}
     made = cluster(rds, **given, VpcSecurityGroupIds=["sg-1"], DBSubnetGroupName="net", EnableIAMDatabaseAuthentication=True)
     assert {name: made[name] for name in given} == given
     assert made["VpcSecurityGroups"] == [{"VpcSecurityGroupId": "sg-1", "Status": "active"}] and made["DBSubnetGroup"] == "net"

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "service/rds/handlers.h"
 #include "service/rds/judge.h"
+#include "service/rds/kept.h"
 #include "service/rds/parameters.h"
 #include "service/rds/show.h"
 
@@ -16,21 +17,26 @@
 
 /* ---- create ---- */
 
-static json_t *standard(void)
+static json_t *standard(struct aws_call *call)
 {
-    return json_pack("{s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:i, s:s, s:s, s:i}",
-                     "BackupRetentionPeriod", 1, "PreferredBackupWindow", "03:00-03:30",
-                     "PreferredMaintenanceWindow", "sun:04:00-sun:04:30", "StorageEncrypted", 0,
-                     "IAMDatabaseAuthenticationEnabled", 0, "DeletionProtection", 0,
-                     "HttpEndpointEnabled", 0, "CopyTagsToSnapshot", 0, "CrossAccountClone", 0,
-                     "AutoMinorVersionUpgrade", 1, "AllocatedStorage", 1, "EngineMode",
-                     "provisioned", "NetworkType", "IPV4", "Port", MODEL_DATABASE_PORT);
+    return json_pack(
+        "{s:o, s:s, s:s, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:i, s:s, "
+        "s:s, s:i}",
+        "AvailabilityZones",
+        json_pack("[o, o, o]", json_sprintf("%sa", call->region), json_sprintf("%sb", call->region),
+                  json_sprintf("%sc", call->region)),
+        "DatabaseInsightsMode", "standard", "EngineLifecycleSupport",
+        "open-source-rds-extended-support", "BackupRetentionPeriod", 1, "PreferredBackupWindow",
+        "03:00-03:30", "PreferredMaintenanceWindow", "sun:04:00-sun:04:30", "StorageEncrypted", 0,
+        "IAMDatabaseAuthenticationEnabled", 0, "DeletionProtection", 0, "HttpEndpointEnabled", 0,
+        "CopyTagsToSnapshot", 0, "CrossAccountClone", 0, "AutoMinorVersionUpgrade", 1,
+        "AllocatedStorage", 1, "EngineMode", "provisioned", "NetworkType", "IPV4", "Port",
+        MODEL_DATABASE_PORT);
 }
 
 static int judge_cluster(struct rds_world *world, const json_t *in, const char *id, struct err *err)
 {
     struct aws_call *call = world->call;
-    const char *mode = tree_text(in, "EngineMode");
     if (rds_find(world, RDS_CLUSTER, call->region, id) != NULL) {
         return aws_error(call, err, "DBClusterAlreadyExistsFault", "DB Cluster already exists: %s",
                          id);
@@ -40,10 +46,7 @@ static int judge_cluster(struct rds_world *world, const json_t *in, const char *
                          "You have reached the maximum number of DB Clusters allowed: %u",
                          RDS_CLUSTERS_LIMIT);
     }
-    if (mode[0] != '\0' && !text_equal(mode, "provisioned")) {
-        return rds_combination(call, err, "The engine mode %.32s is not supported.", mode);
-    }
-    return rds_judge_kept(call, in, err);
+    return rds_judge_kept(call, RDS_CLUSTER, in, err);
 }
 
 int rds_make_cluster(struct rds_world *world, const json_t *in, struct rds_item **ret_cluster,
@@ -73,15 +76,14 @@ int rds_make_cluster(struct rds_world *world, const json_t *in, struct rds_item 
     json_t *tree = json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:[], s:o}", "ResourceId",
                              json_sprintf("cluster-%s", resource), "Engine", engine,
                              "ParameterGroup", parameters, "Subnets", subnets, "Global", "", "Tags",
-                             tags, "SecurityGroups", "Shown", standard());
+                             tags, "SecurityGroups", "Shown", standard(call));
     if (tree == NULL) {
         return err_set(err, ERR_MEMORY, "making a cluster");
     }
-    rds_keep(in, rds_kept_cluster, rds_kept_cluster_count, tree);
     (void)json_object_set_new(rds_object(tree, "Shown"), "DBSubnetGroup",
                               json_string(subnets)); /* memory: writing finds it */
     *ret_cluster = rds_new_item(world, RDS_CLUSTER, call->region, id, tree);
-    return 0;
+    return rds_keep(call, RDS_CLUSTER, in, true, tree, err);
 }
 
 void rds_join_group(struct rds_world *world, struct rds_item *cluster,
@@ -187,8 +189,8 @@ static int join_source(struct rds_world *world, struct rds_item *cluster, const 
                        struct err *err)
 {
     struct rds_item *source = NULL;
-    int rc =
-        rds_named(world, RDS_CLUSTER, tree_text(in, "ReplicationSourceIdentifier"), &source, err);
+    int rc = rds_named_anywhere(world, RDS_CLUSTER, tree_text(in, "ReplicationSourceIdentifier"),
+                                &source, err);
     rc = rc == 0 ? rds_usable_cluster(world, source, err) : rc;
     if (rc == 0 && tree_text(source->tree, "Global")[0] != '\0') {
         return aws_error(world->call, err, "InvalidDBClusterStateFault",

@@ -5,6 +5,7 @@
 #include "service/rds/cluster.h"
 #include "service/rds/handlers.h"
 #include "service/rds/judge.h"
+#include "service/rds/kept.h"
 #include "service/rds/parameters.h"
 #include "service/rds/show.h"
 #include "service/rds/snapshot.h"
@@ -127,18 +128,10 @@ static int rename_cluster(struct rds_world *world, struct rds_item **cluster, co
         group->g.name = id;
         group->mark = RDS_WRITE;
     }
+    const char *before = (*cluster)->id;
     *cluster = rds_rename(world, *cluster, id);
-    return 0;
-}
-
-static void modify_logs(struct rds_item *cluster, const json_t *in)
-{
-    const json_t *logs = json_object_get(in, "CloudwatchLogsExportConfiguration");
-    json_t *enabled = json_object_get(logs, "EnableLogTypes");
-    if (enabled != NULL) {
-        (void)json_object_set(rds_object(cluster->tree, "Shown"), "EnabledCloudwatchLogsExports",
-                              enabled); /* memory: writing finds it */
-    }
+    return rds_event(world, (*cluster)->region, id, "db-cluster", "notification", err,
+                     "Renamed DB cluster from %s to %s", before, id);
 }
 
 static int modify(struct rds_world *world, const json_t *in, void *state, struct err *err)
@@ -146,14 +139,13 @@ static int modify(struct rds_world *world, const json_t *in, void *state, struct
     struct rds_item *cluster = NULL;
     int rc = find(world, in, &cluster, err);
     rc = rc == 0 ? rds_judge_version(world, in, tree_text(cluster->tree, "Engine"), err) : rc;
-    rc = rc == 0 ? rds_judge_kept(world->call, in, err) : rc;
+    rc = rc == 0 ? rds_judge_kept(world->call, RDS_CLUSTER, in, err) : rc;
     if (rc != 0) {
         return rc;
     }
-    rds_keep(in, rds_kept_cluster, rds_kept_cluster_count, cluster->tree);
-    modify_logs(cluster, in);
     cluster->mark = RDS_WRITE;
-    rc = modify_password(world, cluster, in, err);
+    rc = rds_keep(world->call, RDS_CLUSTER, in, false, cluster->tree, err);
+    rc = rc == 0 ? modify_password(world, cluster, in, err) : rc;
     rc = rc == 0 ? modify_groups(world, cluster, in, err) : rc;
     modify_port(rds_group_of(world, cluster), cluster, in);
     rc = rc == 0 ? rename_cluster(world, &cluster, in, err) : rc;
@@ -237,7 +229,7 @@ static int delete_step(struct rds_world *world, const json_t *in, void *state, s
     rds_sweep(world);
     *(struct rds_item **)state = cluster;
     return rds_event(world, cluster->region, cluster->id, "db-cluster", "deletion", err,
-                     "DB cluster deleted");
+                     rds_gone(cluster) ? "DB cluster deleted" : "DB cluster is being deleted");
 }
 
 RDS_HANDLER(delete_cluster)

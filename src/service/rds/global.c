@@ -10,6 +10,7 @@
 #include "service/rds/cluster.h"
 #include "service/rds/handlers.h"
 #include "service/rds/judge.h"
+#include "service/rds/kept.h"
 #include "service/rds/parameters.h"
 #include "service/rds/show.h"
 
@@ -34,7 +35,7 @@ static int judge_source(struct rds_world *world, const json_t *in, struct rds_it
                                    refused[i]);
         }
     }
-    int rc = rds_named(world, RDS_CLUSTER, wanted, &source, err);
+    int rc = rds_named_anywhere(world, RDS_CLUSTER, wanted, &source, err);
     rc = rc == 0 ? rds_usable_cluster(world, source, err) : rc;
     if (rc != 0) {
         return rc;
@@ -84,11 +85,13 @@ static json_t *make_tree(const json_t *in, const struct rds_item *source, const 
     char resource[17];
     random_text(resource, sizeof resource - 1, "0123456789abcdef");
     const json_t *shown = source != NULL ? json_object_get(source->tree, "Shown") : in;
+    const char *support = tree_text(shown, "EngineLifecycleSupport");
     return json_pack(
-        "{s:o, s:s, s:s, s:s, s:o, s:{s:b, s:b}}", "ResourceId",
+        "{s:o, s:s, s:s, s:s, s:o, s:{s:s, s:b, s:b}}", "ResourceId",
         json_sprintf("cluster-%s", resource), "Engine", engine, "DatabaseName",
         tree_text(in, "DatabaseName"), "Group",
         source != NULL ? tree_text(source->tree, "Group") : "", "Tags", take_tags, "Shown",
+        "EngineLifecycleSupport", support[0] != '\0' ? support : "open-source-rds-extended-support",
         "DeletionProtection", json_is_true(json_object_get(in, "DeletionProtection")) ? 1 : 0,
         "StorageEncrypted", json_is_true(json_object_get(shown, "StorageEncrypted")) ? 1 : 0);
 }
@@ -106,6 +109,8 @@ static int create(struct rds_world *world, const json_t *in, void *state, struct
         rc = copied ? judge_source(world, in, &source, err)
                     : rds_judge_engine(world, in, &engine, err);
     }
+    rc = rc == 0 ? rds_judge_text(world->call, in, "EngineLifecycleSupport", err) : rc;
+    rc = rc == 0 ? rds_judge_database(world->call, tree_text(in, "DatabaseName"), err) : rc;
     rc = rc == 0 ? rds_new_tags(world, RDS_GLOBAL, in, &tags, err) : rc;
     if (rc != 0) {
         return rc;
@@ -281,9 +286,9 @@ static int leave(struct rds_world *world, const json_t *in, void *state, struct 
     struct rds_item *global = NULL;
     struct rds_item *cluster = NULL;
     int rc = rds_named(world, RDS_GLOBAL, tree_text(in, "GlobalClusterIdentifier"), &global, err);
-    rc = rc == 0
-             ? rds_named(world, RDS_CLUSTER, tree_text(in, "DbClusterIdentifier"), &cluster, err)
-             : rc;
+    rc = rc == 0 ? rds_named_anywhere(world, RDS_CLUSTER, tree_text(in, "DbClusterIdentifier"),
+                                      &cluster, err)
+                 : rc;
     if (rc != 0) {
         return rc;
     }

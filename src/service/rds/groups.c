@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "service/rds/handlers.h"
 #include "service/rds/judge.h"
+#include "service/rds/kept.h"
 #include "service/rds/parameters.h"
 #include "service/rds/show.h"
 
@@ -94,8 +95,9 @@ static int create(struct rds_world *world, const json_t *in, void *argument, str
     const char *id = NULL;
     json_t *tags = NULL;
     int rc = rds_load_kind(world, state->noun->kind, err);
-    rc = rc == 0 ? rds_identifier(call, in, state->noun->name, &id, err) : rc;
+    rc = rc == 0 ? rds_long_identifier(call, in, state->noun->name, &id, err) : rc;
     rc = rc == 0 ? judge_new(world, state->noun, in, id, err) : rc;
+    rc = rc == 0 ? rds_judge_text(call, in, "Description", err) : rc;
     rc = rc == 0 ? rds_new_tags(world, state->noun->kind, in, &tags, err) : rc;
     if (rc != 0) {
         return rc;

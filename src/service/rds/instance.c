@@ -8,6 +8,7 @@
 #include "service/rds/cluster.h"
 #include "service/rds/handlers.h"
 #include "service/rds/judge.h"
+#include "service/rds/kept.h"
 #include "service/rds/parameters.h"
 #include "service/rds/show.h"
 
@@ -15,7 +16,11 @@
 
 static json_t *standard(bool clustered)
 {
-    return json_pack("{s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:s, s:s, s:s, s:i, s:b, s:b}",
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:s, "
+                     "s:s, s:s, s:i, s:b, s:b}",
+                     "DatabaseInsightsMode", "standard", "EngineLifecycleSupport",
+                     "open-source-rds-extended-support", "CACertificateIdentifier",
+                     "rds-ca-rsa2048-g1", "BackupTarget", "region", "DedicatedLogVolume", 0,
                      "BackupRetentionPeriod", 1, "PreferredBackupWindow", "03:00-03:30",
                      "PreferredMaintenanceWindow", "sun:04:00-sun:04:30", "StorageEncrypted", 0,
                      "IAMDatabaseAuthenticationEnabled", 0, "DeletionProtection", 0,
@@ -62,13 +67,40 @@ static int judge(struct rds_world *world, const json_t *in, const char *id, stru
                          "You have reached the maximum number of DB Instances allowed: %u",
                          RDS_INSTANCES_LIMIT);
     }
-    if (json_is_true(json_object_get(in, "MultiAZ"))) {
-        return rds_combination(call, err,
-                               "MultiAZ is not for single instances: create a DB cluster with "
-                               "several instances.");
-    }
     int rc = rds_judge_class(call, tree_text(in, "DBInstanceClass"), err);
-    return rc == 0 ? rds_judge_kept(call, in, err) : rc;
+    return rc == 0 ? rds_judge_kept(call, RDS_INSTANCE, in, err) : rc;
+}
+
+/* The cluster that it is to be in; NULL: none. */
+static int find_cluster(struct rds_world *world, const json_t *in, struct rds_item **ret_cluster,
+                        struct err *err)
+{
+    const char *wanted = tree_text(in, "DBClusterIdentifier");
+    if (wanted[0] == '\0') {
+        *ret_cluster = NULL;
+        return 0;
+    }
+    int rc = rds_named(world, RDS_CLUSTER, wanted, ret_cluster, err);
+    rc = rc == 0 ? rds_usable_cluster(world, *ret_cluster, err) : rc;
+    rc = rc == 0 ? judge_clustered(world->call, in, err) : rc;
+    return rc == 0 ? rds_judge_inherited(world, *ret_cluster, in, true, err) : rc;
+}
+
+/* In the cluster's zones by turns. */
+static json_t *choose_zone(struct rds_world *world, const struct rds_item *cluster)
+{
+    size_t before = 0;
+    const json_t *zones = NULL;
+    if (cluster != NULL) {
+        zones = json_object_get(json_object_get(cluster->tree, "Shown"), "AvailabilityZones");
+        for (struct rds_item *i = rds_next_instance(world, cluster, NULL); i != NULL;
+             i = rds_next_instance(world, cluster, i)) {
+            before++;
+        }
+    }
+    json_t *zone =
+        json_array_size(zones) != 0 ? json_array_get(zones, before % json_array_size(zones)) : NULL;
+    return zone != NULL ? json_incref(zone) : json_sprintf("%sa", world->call->region);
 }
 
 /* The item, without its place in a group. */
@@ -76,7 +108,7 @@ static int make_item(struct rds_world *world, const json_t *in, struct rds_item 
                      struct err *err)
 {
     struct aws_call *call = world->call;
-    const char *cluster = rds_lower(call, tree_text(in, "DBClusterIdentifier"));
+    struct rds_item *cluster = NULL;
     const char *id = NULL;
     const char *engine = NULL;
     const char *parameters = NULL;
@@ -85,6 +117,7 @@ static int make_item(struct rds_world *world, const json_t *in, struct rds_item 
     int rc = rds_identifier(call, in, "DBInstanceIdentifier", &id, err);
     rc = rc == 0 ? rds_judge_engine(world, in, &engine, err) : rc;
     rc = rc == 0 ? judge(world, in, id, err) : rc;
+    rc = rc == 0 ? find_cluster(world, in, &cluster, err) : rc;
     rc = rc == 0 ? rds_choose_group(world, RDS_PARAMETERS, tree_text(in, "DBParameterGroupName"),
                                     engine, &parameters, err)
                  : rc;
@@ -94,20 +127,18 @@ static int make_item(struct rds_world *world, const json_t *in, struct rds_item 
     if (rc != 0) {
         return rc;
     }
-    json_t *tree = json_pack("{s:s, s:s, s:s, s:s, s:o, s:[], s:o}", "Engine", engine, "Cluster",
-                             cluster, "ParameterGroup", parameters, "Subnets", subnets, "Tags",
-                             tags, "SecurityGroups", "Shown", standard(cluster[0] != '\0'));
+    json_t *tree =
+        json_pack("{s:s, s:s, s:s, s:s, s:o, s:[], s:o}", "Engine", engine, "Cluster",
+                  cluster != NULL ? cluster->id : "", "ParameterGroup", parameters, "Subnets",
+                  cluster != NULL ? tree_text(cluster->tree, "Subnets") : subnets, "Tags", tags,
+                  "SecurityGroups", "Shown", standard(cluster != NULL));
     if (tree == NULL) {
         return err_set(err, ERR_MEMORY, "making an instance");
     }
-    rds_keep(in, rds_kept_instance, rds_kept_instance_count, tree);
-    json_t *shown = rds_object(tree, "Shown");
-    if (json_object_get(shown, "AvailabilityZone") == NULL) {
-        (void)json_object_set_new(shown, "AvailabilityZone",
-                                  json_sprintf("%sa", call->region)); /* memory: writing finds it */
-    }
+    (void)json_object_set_new(rds_object(tree, "Shown"), "AvailabilityZone",
+                              choose_zone(world, cluster)); /* memory: writing finds it */
     *ret_instance = rds_new_item(world, RDS_INSTANCE, call->region, id, tree);
-    return 0;
+    return rds_keep(call, RDS_INSTANCE, in, true, tree, err);
 }
 
 /* A member that keeps the data of a cluster without instances: it serves again. */
@@ -158,8 +189,6 @@ static int join_cluster(struct rds_world *world, struct rds_item *instance, cons
     struct aws_call *call = world->call;
     struct rds_item *cluster = NULL;
     int rc = rds_named(world, RDS_CLUSTER, tree_text(instance->tree, "Cluster"), &cluster, err);
-    rc = rc == 0 ? rds_usable_cluster(world, cluster, err) : rc;
-    rc = rc == 0 ? judge_clustered(call, in, err) : rc;
     if (rc != 0) {
         return rc;
     }
@@ -232,7 +261,9 @@ static int create(struct rds_world *world, const json_t *in, void *state, struct
     rc = tree_text(instance->tree, "Cluster")[0] != '\0' ? join_cluster(world, instance, in, err)
                                                          : stand_alone(world, instance, in, err);
     *(struct rds_item **)state = instance;
-    return rc;
+    return rc == 0 ? rds_event(world, instance->region, instance->id, "db-instance", "creation",
+                               err, "DB instance is being created")
+                   : rc;
 }
 
 RDS_HANDLER(create_instance)

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "service/rds/handlers.h"
 #include "service/rds/judge.h"
+#include "service/rds/kept.h"
 #include "service/rds/parameters.h"
 #include "service/rds/show.h"
 
@@ -112,8 +113,8 @@ static int judge_deletion(struct rds_world *world, const struct rds_item *instan
     if (json_is_true(json_object_get(instance->tree, "Deleting"))) {
         return invalid_state(world->call, err, instance->id, "is already being deleted.");
     }
-    if (json_is_true(
-            json_object_get(json_object_get(instance->tree, "Shown"), "DeletionProtection"))) {
+    if (!clustered && json_is_true(json_object_get(json_object_get(instance->tree, "Shown"),
+                                                   "DeletionProtection"))) {
         return rds_combination(world->call, err,
                                "Cannot delete protected DB Instance, please disable deletion "
                                "protection and try again.");
@@ -138,9 +139,12 @@ static int delete_step(struct rds_world *world, const json_t *in, void *state, s
     rc = rc == 0 ? judge_deletion(world, instance, in, err) : rc;
     rc = rc == 0 ? delete_clustered(world, instance, err) : rc;
     *(struct rds_item **)state = instance;
-    return rc == 0 ? rds_event(world, instance->region, instance->id, "db-instance", "deletion",
-                               err, "DB instance deleted")
-                   : rc;
+    if (rc != 0 || instance == NULL) {
+        return rc;
+    }
+    return rds_event(world, instance->region, instance->id, "db-instance", "deletion", err,
+                     instance->mark == RDS_DROP ? "DB instance deleted"
+                                                : "DB instance is being deleted");
 }
 
 RDS_HANDLER(delete_instance)
@@ -202,10 +206,17 @@ static int rename_instance(struct rds_world *world, struct rds_item **instance,
         return aws_error(world->call, err, "DBInstanceAlreadyExistsFault",
                          "DB Instance already exists: %s", id);
     }
+    struct rds_group *group = rds_group_of(world, *instance);
+    const char *before = (*instance)->id;
     *instance = rds_rename(world, *instance, id);
     member->m.instance = (*instance)->id;
     member->mark = RDS_WRITE;
-    return 0;
+    if (group != NULL && tree_text((*instance)->tree, "Cluster")[0] == '\0') {
+        group->g.name = (*instance)->id;
+        group->mark = RDS_WRITE;
+    }
+    return rds_event(world, (*instance)->region, id, "db-instance", "notification", err,
+                     "Renamed DB instance from %s to %s", before, id);
 }
 
 static int modify_group(struct rds_world *world, struct rds_item *instance, const json_t *in,
@@ -235,7 +246,24 @@ static int judge_modification(struct rds_world *world, const struct rds_item *in
     }
     int rc = class_name[0] != '\0' ? rds_judge_class(world->call, class_name, err) : 0;
     rc = rc == 0 ? rds_judge_version(world, in, tree_text(instance->tree, "Engine"), err) : rc;
-    return rc == 0 ? rds_judge_kept(world->call, in, err) : rc;
+    rc = rc == 0 ? rds_judge_kept(world->call, RDS_INSTANCE, in, err) : rc;
+    const struct rds_item *cluster =
+        rds_find(world, RDS_CLUSTER, instance->region, tree_text(instance->tree, "Cluster"));
+    return rc == 0 && cluster != NULL ? rds_judge_inherited(world, cluster, in, false, err) : rc;
+}
+
+/* Of an instance in a cluster it was judged to be the cluster's. */
+static int modify_subnets(struct rds_world *world, struct rds_item *instance, const json_t *in,
+                          struct err *err)
+{
+    const char *wanted = tree_text(in, "DBSubnetGroupName");
+    const char *name = NULL;
+    int rc = wanted[0] != '\0' ? rds_choose_subnets(world, wanted, &name, err) : 0;
+    if (rc == 0 && name != NULL) {
+        (void)json_object_set_new(instance->tree, "Subnets",
+                                  json_string(name)); /* memory: writing finds it */
+    }
+    return rc;
 }
 
 static int modify(struct rds_world *world, const json_t *in, void *state, struct err *err)
@@ -255,9 +283,10 @@ static int modify(struct rds_world *world, const json_t *in, void *state, struct
         member->m.tier = json_integer_value(tier);
         member->mark = RDS_WRITE;
     }
-    rds_keep(in, rds_kept_instance, rds_kept_instance_count, instance->tree);
     instance->mark = RDS_WRITE;
-    rc = modify_port(world, instance, member, in, err);
+    rc = rds_keep(world->call, RDS_INSTANCE, in, false, instance->tree, err);
+    rc = rc == 0 ? modify_subnets(world, instance, in, err) : rc;
+    rc = rc == 0 ? modify_port(world, instance, member, in, err) : rc;
     rc = rc == 0 ? modify_password(world, instance, in, err) : rc;
     rc = rc == 0 ? modify_group(world, instance, in, err) : rc;
     rc = rc == 0 ? rename_instance(world, &instance, member, in, err) : rc;

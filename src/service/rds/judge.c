@@ -17,8 +17,6 @@
 #define PASSWORD_MOST 99U /* Aurora's; 128 elsewhere */
 #define REPLICATION_LENGTH 40U
 #define NAME_MOST 63U
-#define KEPT_TEXT 2048U /* bytes: longer than any ARN */
-#define KEPT_ITEMS 50U
 
 /* ---- engines, classes, names ---- */
 
@@ -110,6 +108,18 @@ int rds_judge_password(struct aws_call *call, const char *password, struct err *
     return 0;
 }
 
+int rds_judge_database(struct aws_call *call, const char *database, struct err *err)
+{
+    bool valid = database[0] == '\0' || (is_name(database) && !text_starts(database, "template") &&
+                                         !is_reserved(database));
+    return valid ? 0
+                 : rds_invalid(call, err,
+                               "The database's name %.64s is not valid: it begins with a letter, "
+                               "has up to %u letters, digits and underscores, and is none that "
+                               "the engine uses.",
+                               database, NAME_MOST);
+}
+
 int rds_judge_master(struct aws_call *call, const json_t *in, const char *database, struct err *err)
 {
     const char *master = tree_text(in, "MasterUsername");
@@ -136,15 +146,8 @@ int rds_judge_master(struct aws_call *call, const json_t *in, const char *databa
                            "the engine",
                            master);
     }
-    if (database[0] != '\0' &&
-        (!is_name(database) || text_starts(database, "template") || is_reserved(database))) {
-        return rds_invalid(call, err,
-                           "The database's name %.64s is not valid: it begins with a letter, has "
-                           "up to %u letters, digits and underscores, and is none that the engine "
-                           "uses.",
-                           database, NAME_MOST);
-    }
-    return rds_judge_password(call, password, err);
+    int rc = rds_judge_database(call, database, err);
+    return rc == 0 ? rds_judge_password(call, password, err) : rc;
 }
 
 int rds_choose_subnets(struct rds_world *world, const char *name, const char **ret_name,
@@ -170,137 +173,6 @@ size_t rds_count(const struct rds_world *world, enum rds_kind kind, const char *
         count += !rds_gone(i) && text_equal(i->region, region) ? 1 : 0;
     }
     return count;
-}
-
-/* ---- what is kept ---- */
-
-const struct rds_kept rds_kept_cluster[] = {
-    {"AvailabilityZones", NULL},
-    {"BackupRetentionPeriod", NULL},
-    {"CharacterSetName", NULL},
-    {"PreferredBackupWindow", NULL},
-    {"PreferredMaintenanceWindow", NULL},
-    {"StorageEncrypted", NULL},
-    {"KmsKeyId", NULL},
-    {"EnableIAMDatabaseAuthentication", "IAMDatabaseAuthenticationEnabled"},
-    {"BacktrackWindow", NULL},
-    {"EnableCloudwatchLogsExports", "EnabledCloudwatchLogsExports"},
-    {"DeletionProtection", NULL},
-    {"EnableHttpEndpoint", "HttpEndpointEnabled"},
-    {"CopyTagsToSnapshot", NULL},
-    {"DBClusterInstanceClass", NULL},
-    {"AllocatedStorage", NULL},
-    {"StorageType", NULL},
-    {"Iops", NULL},
-    {"PubliclyAccessible", NULL},
-    {"AutoMinorVersionUpgrade", NULL},
-    {"MonitoringInterval", NULL},
-    {"MonitoringRoleArn", NULL},
-    {"EnablePerformanceInsights", "PerformanceInsightsEnabled"},
-    {"PerformanceInsightsKMSKeyId", NULL},
-    {"PerformanceInsightsRetentionPeriod", NULL},
-    {"ServerlessV2ScalingConfiguration", NULL},
-    {"NetworkType", NULL},
-    {"Port", NULL},
-};
-const size_t rds_kept_cluster_count = ARRAY_SIZE(rds_kept_cluster);
-
-const struct rds_kept rds_kept_instance[] = {
-    {"DBInstanceClass", NULL},
-    {"AllocatedStorage", NULL},
-    {"AvailabilityZone", NULL},
-    {"PreferredMaintenanceWindow", NULL},
-    {"BackupRetentionPeriod", NULL},
-    {"PreferredBackupWindow", NULL},
-    {"AutoMinorVersionUpgrade", NULL},
-    {"LicenseModel", NULL},
-    {"Iops", NULL},
-    {"CharacterSetName", NULL},
-    {"PubliclyAccessible", NULL},
-    {"StorageType", NULL},
-    {"StorageEncrypted", NULL},
-    {"KmsKeyId", NULL},
-    {"CopyTagsToSnapshot", NULL},
-    {"MonitoringInterval", NULL},
-    {"MonitoringRoleArn", NULL},
-    {"Timezone", NULL},
-    {"EnableIAMDatabaseAuthentication", "IAMDatabaseAuthenticationEnabled"},
-    {"EnablePerformanceInsights", "PerformanceInsightsEnabled"},
-    {"PerformanceInsightsKMSKeyId", NULL},
-    {"PerformanceInsightsRetentionPeriod", NULL},
-    {"EnableCloudwatchLogsExports", "EnabledCloudwatchLogsExports"},
-    {"ProcessorFeatures", NULL},
-    {"DeletionProtection", NULL},
-    {"MaxAllocatedStorage", NULL},
-    {"EnableCustomerOwnedIp", "CustomerOwnedIpEnabled"},
-    {"BackupTarget", NULL},
-    {"NetworkType", NULL},
-    {"StorageThroughput", NULL},
-    {"CACertificateIdentifier", NULL},
-};
-const size_t rds_kept_instance_count = ARRAY_SIZE(rds_kept_instance);
-
-void rds_keep(const json_t *in, const struct rds_kept *kept, size_t count, json_t *tree)
-{
-    json_t *shown = rds_object(tree, "Shown");
-    for (size_t i = 0; i < count; i++) {
-        json_t *value = json_object_get(in, kept[i].from);
-        if (value != NULL) {
-            /* memory: writing the tree finds it */
-            (void)json_object_set(shown, kept[i].to != NULL ? kept[i].to : kept[i].from, value);
-        }
-    }
-    json_t *groups = json_object_get(in, "VpcSecurityGroupIds");
-    if (groups != NULL) {
-        (void)json_object_set(tree, "SecurityGroups", groups); /* as above */
-    }
-}
-
-/* What is kept has a size: a text, or each of a list's. */
-static int judge_size(struct aws_call *call, const json_t *in, const char *member, struct err *err)
-{
-    const json_t *value = json_object_get(in, member);
-    bool fits = json_string_length(value) <= KEPT_TEXT && json_array_size(value) <= KEPT_ITEMS;
-    for (size_t i = 0; fits && i < json_array_size(value); i++) {
-        fits = json_string_length(json_array_get(value, i)) <= KEPT_TEXT;
-    }
-    return fits ? 0
-                : rds_invalid(call, err,
-                              "The parameter %s is too long: texts have up to %u bytes, lists up "
-                              "to %u items.",
-                              member, KEPT_TEXT, KEPT_ITEMS);
-}
-
-static int judge_sizes(struct aws_call *call, const json_t *in, const struct rds_kept *kept,
-                       size_t count, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        rc = judge_size(call, in, kept[i].from, err);
-    }
-    return rc;
-}
-
-int rds_judge_kept(struct aws_call *call, const json_t *in, struct err *err)
-{
-    static const struct {
-        const char *member;
-        int64_t low;
-        int64_t high;
-    } bounds[] = {
-        {"BackupRetentionPeriod", 0, 35}, {"Port", 1150, 65535},
-        {"DBPortNumber", 1150, 65535},    {"PromotionTier", 0, 15},
-        {"AllocatedStorage", 1, 65536},   {"MonitoringInterval", 0, 60},
-    };
-    int64_t ignored = 0;
-    int rc = judge_sizes(call, in, rds_kept_cluster, rds_kept_cluster_count, err);
-    rc = rc == 0 ? judge_sizes(call, in, rds_kept_instance, rds_kept_instance_count, err) : rc;
-    rc = rc == 0 ? judge_size(call, in, "VpcSecurityGroupIds", err) : rc;
-    for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(bounds); i++) {
-        rc = rds_integer(call, in, bounds[i].member, bounds[i].low, bounds[i].high, 0, &ignored,
-                         err);
-    }
-    return rc;
 }
 
 /* ---- groups and members ---- */

@@ -1,6 +1,6 @@
 /* Parts of requests that several operations have: engines, classes, names of groups, passwords,
- * what is kept to be shown again, and how a group and its members come into being and are given
- * orders. Private to this room. Thread: the call's. */
+ * and how a group and its members come into being and are given orders; kept.h has what is kept to
+ * be shown again. Private to this room. Thread: the call's. */
 #ifndef SERVICE_RDS_JUDGE_H
 #define SERVICE_RDS_JUDGE_H
 
@@ -23,25 +23,12 @@ int rds_judge_class(struct aws_call *call, const char *class_name, struct err *e
 int rds_judge_master(struct aws_call *call, const json_t *in, const char *database, struct err *err)
     MUST_CHECK;
 int rds_judge_password(struct aws_call *call, const char *password, struct err *err) MUST_CHECK;
+int rds_judge_database(struct aws_call *call, const char *database, struct err *err) MUST_CHECK;
 /* A subnet group of the region: "default" for "". */
 int rds_choose_subnets(struct rds_world *world, const char *name, const char **ret_name,
                        struct err *err) MUST_CHECK;
 /* How many items of the kind the region has. */
 size_t rds_count(const struct rds_world *world, enum rds_kind kind, const char *region);
-
-/* Members of a request that are kept and shown again, under their names there. */
-struct rds_kept {
-    const char *from;
-    const char *to; /* NULL: the same */
-};
-extern const struct rds_kept rds_kept_cluster[];
-extern const size_t rds_kept_cluster_count;
-extern const struct rds_kept rds_kept_instance[];
-extern const size_t rds_kept_instance_count;
-/* Copies into the item's "Shown" what the request has of them; and security groups. */
-void rds_keep(const json_t *in, const struct rds_kept *kept, size_t count, json_t *tree);
-/* Bounds of what is kept. */
-int rds_judge_kept(struct aws_call *call, const json_t *in, struct err *err) MUST_CHECK;
 
 /* ---- groups and members ---- */
 

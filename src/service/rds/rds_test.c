@@ -1,15 +1,10 @@
 /* The handlers of databases over a memory store, where the test is the agent: it writes what agents
  * see, and looks at what they are asked to do. */
-#include "service/rds/rds.h"
-
 #include "base/text.h"
 #include "model/database.h"
 #include "model/database_names.h"
-#include "seal/seal.h"
 #include "seal/verifier.h"
-#include "service/common/context.h"
-#include "service/common/tree.h"
-#include "store/memory.h"
+#include "service/rds/rds_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,93 +13,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define EAST "us-east-1"
-#define WEST "us-west-2"
-#define PASSWORD "correct-horse"
-
-struct fixture {
-    struct store *store;
-    struct seal *seal;
-    struct service_context context;
-    struct arena arena; /* of the last call */
-    struct arena kept;
-    struct aws_call call;
-    struct err err;
-    json_t *out;
-    int64_t now_ms;
-};
-
-static struct fixture f;
-
-static aws_handler find(const char *operation)
-{
-    for (size_t i = 0; i < service_rds.count; i++) {
-        if (text_equal(service_rds.bindings[i].operation, operation)) {
-            return service_rds.bindings[i].handler;
-        }
-    }
-    fail_msg("no operation %s", operation);
-    return NULL;
-}
-
-/* Takes the request; the handler's code. */
-static int ask(const char *region, const char *operation, json_t *take_in)
-{
-    assert_non_null(take_in);
-    json_decref(f.out);
-    f.out = NULL;
-    arena_done(&f.arena);
-    err_clear(&f.err);
-    f.call = (struct aws_call){.arena = &f.arena,
-                               .context = &f.context,
-                               .service = "rds",
-                               .operation = operation,
-                               .region = region,
-                               .account_id = "123456789012",
-                               .now = {.ns = ++f.now_ms * TIME_MS}};
-    /* What a request had is gone after its call, as it is in a server. */
-    int rc = find(operation)(&f.call, take_in, &f.out, &f.err);
-    json_decref(take_in);
-    return rc;
-}
-
-static void does(const char *region, const char *operation, json_t *take_in)
-{
-    if (ask(region, operation, take_in) != 0) {
-        fail_msg("%s: %s: %s", operation, f.call.error_code, f.err.message);
-    }
-}
-
-static void refuses(const char *code, const char *region, const char *operation, json_t *take_in)
-{
-    assert_int_not_equal(ask(region, operation, take_in), 0);
-    assert_non_null(f.call.error_code);
-    assert_string_equal(f.call.error_code, code);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    f = (struct fixture){.store = store_memory_open(), .now_ms = 1763715600000};
-    arena_init(&f.arena, 0);
-    arena_init(&f.kept, 0);
-    assert_int_equal(
-        seal_parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "test", &f.seal, &f.err), 0);
-    f.context = (struct service_context){.store = f.store, .replica = f.store, .seal = f.seal};
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    json_decref(f.out);
-    arena_done(&f.arena);
-    arena_done(&f.kept);
-    seal_free(f.seal);
-    store_close(f.store);
-    return 0;
-}
 
 /* ---- the agent ---- */
 
@@ -227,38 +135,6 @@ static void remove_member(const struct model_database_member *of)
 }
 
 /* ---- requests ---- */
-
-static void make_cluster(const char *region, const char *id)
-{
-    does(region, "CreateDBCluster",
-         json_pack("{s:s, s:s, s:s, s:s, s:s}", "DBClusterIdentifier", id, "Engine",
-                   "aurora-postgresql", "MasterUsername", "boss", "MasterUserPassword", PASSWORD,
-                   "DatabaseName", "shop"));
-}
-
-static void make_instance(const char *region, const char *cluster, const char *id)
-{
-    does(region, "CreateDBInstance",
-         json_pack("{s:s, s:s, s:s, s:s}", "DBInstanceIdentifier", id, "DBClusterIdentifier",
-                   cluster, "Engine", "aurora-postgresql", "DBInstanceClass", "db.r5.large"));
-}
-
-static json_t *first(const char *list)
-{
-    return json_array_get(json_object_get(f.out, list), 0);
-}
-
-static const char *cluster_text(const char *region, const char *id, const char *what)
-{
-    does(region, "DescribeDBClusters", json_pack("{s:s}", "DBClusterIdentifier", id));
-    return tree_text(first("DBClusters"), what);
-}
-
-static const char *instance_text(const char *region, const char *id, const char *what)
-{
-    does(region, "DescribeDBInstances", json_pack("{s:s}", "DBInstanceIdentifier", id));
-    return tree_text(first("DBInstances"), what);
-}
 
 static const char *global_status(void)
 {

@@ -4,6 +4,7 @@
 #include "service/rds/show.h"
 
 #include "base/text.h"
+#include "service/rds/kept.h"
 #include "service/rds/parameters.h"
 
 #include <string.h>
@@ -42,6 +43,15 @@ static json_t *begin(struct rds_world *world, const struct rds_item *item)
     set_text(tree, "Engine", tree_text(item->tree, "Engine"));
     set_text(tree, "EngineVersion", rds_engine_version(world, item->region));
     return tree;
+}
+
+/* Newer clients look for the certificate authority here. */
+static void show_authority(json_t *tree)
+{
+    json_t *authority = json_object_get(tree, "CACertificateIdentifier");
+    if (authority != NULL) {
+        set(tree, "CertificateDetails", json_pack("{s:O}", "CAIdentifier", authority));
+    }
 }
 
 /* ---- endpoints ---- */
@@ -170,7 +180,11 @@ json_t *rds_show_cluster(struct rds_world *world, const struct rds_item *cluster
     if (tree_text(stored, "Global")[0] != '\0') {
         set_text(tree, "GlobalWriteForwardingStatus", "disabled");
         set(tree, "GlobalWriteForwardingRequested", json_false());
+        const struct rds_item *global = rds_find_global(world, tree_text(stored, "Global"));
+        set_text(tree, "GlobalClusterIdentifier", global != NULL ? global->id : "");
     }
+    show_authority(tree);
+    (void)json_object_del(tree, "CACertificateIdentifier"); /* where it is there */
     show_replication(world, cluster, tree);
     show_endpoints(world, cluster, tree);
     return tree;
@@ -213,6 +227,14 @@ static void show_lag(const struct rds_group *group, const struct rds_member *mem
     }
 }
 
+/* "default:postgres-15": PostgreSQL has no other ones. */
+static const char *option_group(struct rds_world *world, const struct rds_item *instance)
+{
+    const char *version = rds_engine_version(world, instance->region);
+    return arena_printf(world->call->arena, "default:%s-%.*s", tree_text(instance->tree, "Engine"),
+                        (int)strcspn(version, "."), version);
+}
+
 json_t *rds_show_instance(struct rds_world *world, const struct rds_item *instance,
                           const char *status)
 {
@@ -220,7 +242,13 @@ json_t *rds_show_instance(struct rds_world *world, const struct rds_item *instan
     const char *cluster = tree_text(stored, "Cluster");
     const struct rds_group *group = rds_group_of(world, instance);
     const struct rds_member *member = rds_member_of(world, instance);
+    const struct rds_item *owner = rds_find(world, RDS_CLUSTER, instance->region, cluster);
+    const json_t *network = owner != NULL ? owner->tree : stored;
     json_t *tree = begin(world, instance);
+    if (owner != NULL) {
+        rds_show_inherited(owner, tree);
+    }
+    show_authority(tree);
     set_text(tree, "DBInstanceIdentifier", instance->id);
     set_text(tree, "DBInstanceArn", rds_item_arn(world->call, instance));
     set_text(tree, "DbiResourceId", tree_text(stored, "ResourceId"));
@@ -231,12 +259,15 @@ json_t *rds_show_instance(struct rds_world *world, const struct rds_item *instan
         json_pack("[{s:s, s:s}]", "DBParameterGroupName", tree_text(stored, "ParameterGroup"),
                   "ParameterApplyStatus",
                   rds_waits_for_reboot(instance, member) ? "pending-reboot" : "in-sync"));
-    set(tree, "VpcSecurityGroups", show_groups(json_object_get(stored, "SecurityGroups")));
+    set(tree, "VpcSecurityGroups", show_groups(json_object_get(network, "SecurityGroups")));
+    set(tree, "OptionGroupMemberships",
+        json_pack("[{s:s, s:s}]", "OptionGroupName", option_group(world, instance), "Status",
+                  "in-sync"));
     set(tree, "DBSecurityGroups", json_array());
     set(tree, "PendingModifiedValues", json_object());
     set(tree, "AssociatedRoles", json_array());
     set(tree, "DBSubnetGroup",
-        rds_show_subnets(world, instance->region, tree_text(stored, "Subnets")));
+        rds_show_subnets(world, instance->region, tree_text(network, "Subnets")));
     if (cluster[0] != '\0') {
         set_text(tree, "DBClusterIdentifier", cluster);
     }

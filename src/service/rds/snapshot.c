@@ -139,14 +139,12 @@ json_t *rds_show_snapshot(struct rds_world *world, const struct rds_item *item, 
     return tree;
 }
 
-static bool is_shown(const struct rds_item *item, const json_t *in, const char *region)
+static bool is_shown(struct aws_call *call, const struct rds_item *item, const json_t *in)
 {
     const char *cluster = tree_text(in, "DBClusterIdentifier");
     const char *type = tree_text(in, "SnapshotType");
-    const char *last = strrchr(cluster, ':');
-    cluster = last != NULL ? last + 1 : cluster;
-    return !rds_gone(item) && text_equal(item->region, region) &&
-           (cluster[0] == '\0' || text_equal_nocase(tree_text(item->tree, "Cluster"), cluster)) &&
+    return !rds_gone(item) && text_equal(item->region, call->region) &&
+           (cluster[0] == '\0' || rds_names(call, cluster, tree_text(item->tree, "Cluster"))) &&
            (type[0] == '\0' || text_equal(type, "manual"));
 }
 
@@ -169,7 +167,7 @@ RDS_HANDLER(describe_snapshots)
         return rc;
     }
     for (struct rds_item *i = world.items[RDS_SNAPSHOT]; i != NULL; i = i->next) {
-        if ((only == NULL || i == only) && is_shown(i, in, call->region)) {
+        if ((only == NULL || i == only) && is_shown(call, i, in)) {
             rds_shown_add(call, &list, i->id, rds_show_snapshot(&world, i, NULL));
         }
     }
@@ -235,7 +233,8 @@ static int find_snapshot(struct rds_world *world, const json_t *in, struct rds_i
                          struct err *err)
 {
     struct rds_item *item = NULL;
-    int rc = rds_named(world, RDS_SNAPSHOT, tree_text(in, "SnapshotIdentifier"), &item, err);
+    int rc =
+        rds_named_anywhere(world, RDS_SNAPSHOT, tree_text(in, "SnapshotIdentifier"), &item, err);
     if (rc != 0) {
         return rc;
     }

@@ -5,11 +5,13 @@
 #include "base/text.h"
 #include "service/rds/handlers.h"
 #include "service/rds/judge.h"
+#include "service/rds/kept.h"
 #include "service/rds/show.h"
 
 #include <string.h>
 
 #define SUBNETS_LIMIT 20U
+#define NAME_LIMIT 255U
 #define ZONES 3U
 #define VPC "vpc-leeward"
 
@@ -39,6 +41,14 @@ json_t *rds_show_subnets(struct rds_world *world, const char *region, const char
                 group != NULL ? json_object_get(group->tree, "SubnetIds") : NULL);
 }
 
+static bool is_name(const char *id)
+{
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyz0123456789._- ";
+    size_t length = strlen(id);
+    return id[0] >= 'a' && id[0] <= 'z' && length <= NAME_LIMIT && !text_equal(id, "default") &&
+           strspn(id, characters) == length;
+}
+
 static int judge_subnets(struct aws_call *call, const json_t *in, struct err *err)
 {
     const json_t *ids = json_object_get(in, "SubnetIds");
@@ -48,6 +58,10 @@ static int judge_subnets(struct aws_call *call, const json_t *in, struct err *er
         if (!text_starts(id, "subnet-") || strlen(id) > 64) {
             return aws_error(call, err, "InvalidSubnet", "%.64s is no subnet.", id);
         }
+    }
+    int rc = rds_judge_text(call, in, "DBSubnetGroupDescription", err);
+    if (rc != 0) {
+        return rc;
     }
     if (count < 2) {
         return aws_error(call, err, "DBSubnetGroupDoesNotCoverEnoughAZs",
@@ -65,13 +79,13 @@ static int create(struct rds_world *world, const json_t *in, void *state, struct
     struct aws_call *call = world->call;
     const char *id = rds_lower(call, tree_text(in, "DBSubnetGroupName"));
     json_t *tags = NULL;
-    size_t length = strlen(id);
     int rc = rds_load_kind(world, RDS_SUBNETS, err);
-    if (rc == 0 && (length == 0 || length > 255 || text_equal(id, "default") ||
-                    strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789._- ") != length)) {
+    if (rc == 0 && !is_name(id)) {
         rc = rds_invalid(call, err,
-                         "The parameter DBSubnetGroupName is not valid: it has letters, digits, "
-                         "periods, underscores, spaces and hyphens, and is not 'default'.");
+                         "The parameter DBSubnetGroupName is not valid: it begins with a letter, "
+                         "has up to %u letters, digits, periods, underscores, spaces and hyphens, "
+                         "and is not 'default'.",
+                         NAME_LIMIT);
     }
     if (rc == 0 && rds_find(world, RDS_SUBNETS, call->region, id) != NULL) {
         rc = aws_error(call, err, "DBSubnetGroupAlreadyExistsFault",

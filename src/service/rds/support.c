@@ -3,6 +3,7 @@
  * this file, whatever a client wrote. */
 #include "service/rds/support.h"
 
+#include "base/buf.h"
 #include "base/text.h"
 
 #include <inttypes.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #define IDENTIFIER_LIMIT 63U
+#define LONG_LIMIT 255U
+#define MARKER_LIMIT 2048U
 #define PAGE_LEAST 20
 #define PAGE_MOST 100
 
@@ -63,30 +66,41 @@ static bool is_letter(char c)
     return c >= 'a' && c <= 'z';
 }
 
-static bool is_identifier(const char *id)
+static bool is_identifier(const char *id, size_t limit)
 {
     size_t length = strlen(id);
-    if (!is_letter(id[0]) || length > IDENTIFIER_LIMIT || id[length - 1] == '-' ||
-        strstr(id, "--") != NULL) {
+    if (!is_letter(id[0]) || length > limit || id[length - 1] == '-' || strstr(id, "--") != NULL) {
         return false;
     }
     return strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
-int rds_identifier(struct aws_call *call, const json_t *in, const char *member, const char **ret_id,
-                   struct err *err)
+static int read_identifier(struct aws_call *call, const json_t *in, const char *member,
+                           size_t limit, const char **ret_id, struct err *err)
 {
     const char *id = rds_lower(call, tree_text(in, member));
-    if (!is_identifier(id)) {
+    if (!is_identifier(id, limit)) {
         return rds_invalid(call, err,
                            "The parameter %s is not a valid identifier. Identifiers must begin "
                            "with a letter; must contain only ASCII letters, digits, and hyphens; "
                            "must not end with a hyphen or contain two consecutive hyphens; and "
-                           "have at most %u characters.",
-                           member, IDENTIFIER_LIMIT);
+                           "have at most %zu characters.",
+                           member, limit);
     }
     *ret_id = id;
     return 0;
+}
+
+int rds_identifier(struct aws_call *call, const json_t *in, const char *member, const char **ret_id,
+                   struct err *err)
+{
+    return read_identifier(call, in, member, IDENTIFIER_LIMIT, ret_id, err);
+}
+
+int rds_long_identifier(struct aws_call *call, const json_t *in, const char *member,
+                        const char **ret_id, struct err *err)
+{
+    return read_identifier(call, in, member, LONG_LIMIT, ret_id, err);
 }
 
 json_t *rds_object(json_t *tree, const char *member)
@@ -173,8 +187,8 @@ int rds_not_found(struct aws_call *call, enum rds_kind kind, const char *text, s
     return aws_error(call, err, kinds[kind].error, "%s %.128s not found.", kinds[kind].noun, text);
 }
 
-int rds_named(struct rds_world *world, enum rds_kind kind, const char *text,
-              struct rds_item **ret_item, struct err *err)
+int rds_named_anywhere(struct rds_world *world, enum rds_kind kind, const char *text,
+                       struct rds_item **ret_item, struct err *err)
 {
     struct aws_call *call = world->call;
     enum rds_kind named = kind;
@@ -190,6 +204,21 @@ int rds_named(struct rds_world *world, enum rds_kind kind, const char *text,
     struct rds_item *item = named == kind ? rds_find(world, kind, region, id) : NULL;
     if (item == NULL) {
         return rds_not_found(call, kind, text, err);
+    }
+    *ret_item = item;
+    return 0;
+}
+
+int rds_named(struct rds_world *world, enum rds_kind kind, const char *text,
+              struct rds_item **ret_item, struct err *err)
+{
+    struct rds_item *item = NULL;
+    int rc = rds_named_anywhere(world, kind, text, &item, err);
+    if (rc != 0 || item == NULL) {
+        return rc;
+    }
+    if (kind != RDS_GLOBAL && !text_equal(item->region, world->call->region)) {
+        return rds_not_found(world->call, kind, text, err);
     }
     *ret_item = item;
     return 0;
@@ -222,20 +251,23 @@ void rds_shown_add(struct aws_call *call, struct rds_shown *list, const char *to
     list->shown[list->count++] = take_shown;
 }
 
-/* Whether the value is what the filter wants: all of it, or the end of an ARN. */
-static bool matches(const char *wanted, const char *value)
+bool rds_names(struct aws_call *call, const char *text, const char *id)
 {
-    const char *last = strrchr(wanted, ':');
-    return text_equal_nocase(wanted, value) ||
-           (text_starts(wanted, "arn:") && last != NULL && text_equal_nocase(last + 1, value));
+    enum rds_kind kind = RDS_CLUSTER;
+    const char *region = NULL;
+    const char *named = NULL;
+    return text_equal_nocase(text, id) ||
+           (rds_parse_arn(call, text, &kind, &region, &named) && text_equal_nocase(named, id) &&
+            text_equal(region, call->region));
 }
 
-static bool passes_one(const json_t *filter, const char *member, const json_t *shown)
+static bool passes_one(struct aws_call *call, const json_t *filter, const char *member,
+                       const json_t *shown)
 {
     const json_t *values = json_object_get(filter, "Values");
     for (size_t i = 0; i < json_array_size(values); i++) {
         const char *wanted = json_string_value(json_array_get(values, i));
-        if (wanted != NULL && matches(wanted, tree_text(shown, member))) {
+        if (wanted != NULL && rds_names(call, wanted, tree_text(shown, member))) {
             return true;
         }
     }
@@ -252,13 +284,14 @@ static const char *filter_member(const struct rds_filter *filters, size_t count,
     return NULL;
 }
 
-static bool passes(const json_t *in, const struct rds_filter *filters, size_t count,
-                   const json_t *shown)
+static bool passes(struct aws_call *call, const json_t *in, const struct rds_filter *filters,
+                   size_t count, const json_t *shown)
 {
     const json_t *wanted = json_object_get(in, "Filters");
     for (size_t i = 0; i < json_array_size(wanted); i++) {
         const json_t *filter = json_array_get(wanted, i);
-        if (!passes_one(filter, filter_member(filters, count, tree_text(filter, "Name")), shown)) {
+        const char *member = filter_member(filters, count, tree_text(filter, "Name"));
+        if (!passes_one(call, filter, member, shown)) {
             return false;
         }
     }
@@ -282,14 +315,49 @@ static int judge_filters(struct aws_call *call, const json_t *in, const struct r
     return 0;
 }
 
+/* Where a page ended: the operation and the last one's token, in base64. */
+static const char *make_marker(struct aws_call *call, const char *token)
+{
+    struct buf text;
+    buf_init(&text, MARKER_LIMIT);
+    const char *plain = arena_printf(call->arena, "%s/%s", call->operation, token);
+    text_base64(&text, plain, strlen(plain));
+    const char *marker = arena_strdup(call->arena, buf_text(&text));
+    buf_done(&text);
+    return marker;
+}
+
+/* The token in it: "" when there is none. What this operation has not made is refused. */
+static int read_marker(struct aws_call *call, const json_t *in, const char **ret_token,
+                       struct err *err)
+{
+    struct buf plain;
+    const char *marker = tree_text(in, "Marker");
+    const char *prefix = arena_printf(call->arena, "%s/", call->operation);
+    if (marker[0] == '\0') {
+        *ret_token = "";
+        return 0;
+    }
+    buf_init(&plain, MARKER_LIMIT);
+    int rc = text_unbase64(marker, strlen(marker), &plain);
+    const char *text = rc == 0 ? arena_strdup(call->arena, buf_text(&plain)) : "";
+    buf_done(&plain);
+    if (!text_starts(text, prefix)) {
+        return rds_invalid(call, err, "Invalid Marker: %.64s", marker);
+    }
+    *ret_token = text + strlen(prefix);
+    return 0;
+}
+
 int rds_answer_page(struct aws_call *call, const json_t *in, const struct rds_shown *list,
                     const char *member, json_t **ret_out, struct err *err)
 {
     int64_t most = PAGE_MOST;
-    const char *after = tree_text(in, "Marker");
+    const char *after = "";
     const char *next = NULL;
     const char *last = "";
     int rc = rds_integer(call, in, "MaxRecords", PAGE_LEAST, PAGE_MOST, PAGE_MOST, &most, err);
+    rc = rc == 0 ? read_marker(call, in, &after, err) : rc;
     if (rc != 0) {
         return rc;
     }
@@ -299,7 +367,7 @@ int rds_answer_page(struct aws_call *call, const json_t *in, const struct rds_sh
             continue;
         }
         if (json_array_size(items) == (size_t)most) {
-            next = last;
+            next = make_marker(call, last);
         } else if (json_array_append(items, list->shown[i]) != 0) {
             json_decref(items);
             return err_set(err, ERR_MEMORY, "listing %s", member);
@@ -316,7 +384,7 @@ int rds_answer_list(struct aws_call *call, const json_t *in, const struct rds_sh
     struct rds_shown passed = {.count = 0};
     int rc = judge_filters(call, in, filters, filter_count, err);
     for (size_t i = 0; rc == 0 && i < list->count; i++) {
-        if (passes(in, filters, filter_count, list->shown[i])) {
+        if (passes(call, in, filters, filter_count, list->shown[i])) {
             rds_shown_add(call, &passed, list->tokens[i], json_incref(list->shown[i]));
         }
     }

@@ -26,9 +26,11 @@ int rds_combination(struct aws_call *call, struct err *err, const char *format, 
 int rds_integer(struct aws_call *call, const json_t *in, const char *member, int64_t low,
                 int64_t high, int64_t fallback, int64_t *ret_value, struct err *err) MUST_CHECK;
 /* A new identifier, in lower case: a letter, then letters, digits and single hyphens, 63
- * characters at most. */
+ * characters at most; 255 where AWS allows them for a name. */
 int rds_identifier(struct aws_call *call, const json_t *in, const char *member, const char **ret_id,
                    struct err *err) MUST_CHECK;
+int rds_long_identifier(struct aws_call *call, const json_t *in, const char *member,
+                        const char **ret_id, struct err *err) MUST_CHECK;
 /* In lower case. */
 const char *rds_lower(struct aws_call *call, const char *text);
 /* A tree's member for a change: a copy of the tree's object, or a new one. */
@@ -43,10 +45,13 @@ const char *rds_item_arn(struct aws_call *call, const struct rds_item *item);
 /* Takes an ARN of this account apart; false when it is none. */
 bool rds_parse_arn(struct aws_call *call, const char *arn, enum rds_kind *ret_kind,
                    const char **ret_region, const char **ret_id);
-/* The item that a text names: an identifier of the call's region, or an ARN. The kind's "not found"
- * error. */
+/* The item that a text names: an identifier of the call's region, or an ARN, whose region is the
+ * call's as well. The kind's "not found" error. */
 int rds_named(struct rds_world *world, enum rds_kind kind, const char *text,
               struct rds_item **ret_item, struct err *err) MUST_CHECK;
+/* The same, with an ARN of any region: for what goes across regions. */
+int rds_named_anywhere(struct rds_world *world, enum rds_kind kind, const char *text,
+                       struct rds_item **ret_item, struct err *err) MUST_CHECK;
 int rds_not_found(struct aws_call *call, enum rds_kind kind, const char *text, struct err *err);
 
 /* ---- tags ---- */
@@ -71,8 +76,10 @@ struct rds_shown {
 };
 void rds_shown_add(struct aws_call *call, struct rds_shown *list, const char *token,
                    json_t *take_shown);
-/* A filter of the request and the member of what is shown that it looks at, by its whole value or
- * the last part of an ARN. */
+/* Whether the text is that identifier, or an ARN of the call's region that ends with it. */
+bool rds_names(struct aws_call *call, const char *text, const char *id);
+/* A filter of the request and the member of what is shown that it looks at, by its value or an ARN.
+ */
 struct rds_filter {
     const char *name;
     const char *member;

@@ -155,21 +155,26 @@ static int find(struct rds_world *world, const json_t *in, struct rds_item **ret
     if (!rds_parse_arn(world->call, arn, &kind, &region, &id)) {
         return rds_invalid(world->call, err, "Invalid resource name: %.256s", arn);
     }
+    if (kind != RDS_GLOBAL && !text_equal(region, world->call->region)) {
+        return rds_invalid(world->call, err,
+                           "The specified resource name does not match an RDS resource in this "
+                           "region.");
+    }
     return rds_named(world, kind, arn, ret_item, err);
 }
 
-/* Where a setting would change nothing, it is refused. */
-static int settle(struct rds_world *world, const struct rds_item *item, bool ours, struct err *err)
+/* Where a setting would change nothing, it is refused; taking one off is fine anywhere. */
+static int settle(struct rds_world *world, const struct rds_item *item, bool adds, struct err *err)
 {
     bool part =
         tree_text(item->tree, "Global")[0] != '\0' || tree_text(item->tree, "Cluster")[0] != '\0';
-    if (ours && part) {
+    if (adds && part) {
         return rds_invalid(world->call, err,
                            "Tags that begin with " OURS " belong to the %s of %s.",
                            item->kind == RDS_CLUSTER ? "global cluster" : "DB cluster", item->id);
     }
     struct rds_group *group = item->kind <= RDS_INSTANCE ? rds_group_of(world, item) : NULL;
-    return ours && group != NULL ? rds_settle_group(world, group, err) : 0;
+    return group != NULL ? rds_settle_group(world, group, err) : 0;
 }
 
 static int change(struct rds_world *world, const json_t *in, void *state, struct err *err)
@@ -177,7 +182,8 @@ static int change(struct rds_world *world, const json_t *in, void *state, struct
     struct rds_item *item = NULL;
     const json_t *added = json_object_get(in, "Tags");
     const json_t *keys = json_object_get(in, "TagKeys");
-    bool ours = false;
+    bool removes = false;
+    bool adds = false;
     bool attaches = false;
     (void)state; /* there is no answer */
     int rc = find(world, in, &item, err);
@@ -187,12 +193,12 @@ static int change(struct rds_world *world, const json_t *in, void *state, struct
     json_t *tags = rds_object(item->tree, "Tags");
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const char *key = json_string_value(json_array_get(keys, i));
-        ours = ours || text_starts(key, OURS);
+        removes = removes || text_starts(key, OURS);
         attaches = attaches || text_equal(key, OURS "attach");
         (void)json_object_del(tags, key); /* what is not there is as wanted */
     }
     for (size_t i = 0; i < json_array_size(added); i++) {
-        ours = ours || text_starts(tree_text(json_array_get(added, i), "Key"), OURS);
+        adds = adds || text_starts(tree_text(json_array_get(added, i), "Key"), OURS);
         attaches =
             attaches || text_equal(tree_text(json_array_get(added, i), "Key"), OURS "attach");
     }
@@ -202,7 +208,7 @@ static int change(struct rds_world *world, const json_t *in, void *state, struct
     }
     rc = add(world, item->kind, added, tags, err);
     item->mark = RDS_WRITE;
-    return rc == 0 ? settle(world, item, ours, err) : rc;
+    return rc == 0 && (adds || removes) ? settle(world, item, adds, err) : rc;
 }
 
 RDS_HANDLER(add_tags)
