@@ -134,6 +134,14 @@ enum cli_exit cli_db_explain(struct cli *cli)
     return out.length != 0 ? cli_print(cli, &out) : nothing(cli, "database");
 }
 
+/* Where the lost transactions are. */
+static const char *kept_in(const json_t *loss)
+{
+    const char *aside = cli_text(loss, "Aside");
+    bool gone = aside[0] == '\0' && cli_number(loss, "Transactions") > 0;
+    return gone ? "nowhere any more" : aside;
+}
+
 static void add_losses(struct cli *cli, struct table *table, const json_t *database)
 {
     const json_t *losses = json_object_get(database, "Losses");
@@ -149,7 +157,7 @@ static void add_losses(struct cli *cli, struct table *table, const json_t *datab
             exact ? arena_printf(cli->arena, "%lld", cli_number(loss, "Transactions"))
                   : "not known until it is back",
             arena_printf(cli->arena, "%s to %s", cli_text(loss, "Fork"), cli_text(loss, "End")),
-            cli_text(loss, "Aside"),
+            kept_in(loss),
         };
         table_add(table, cells, NULL);
     }
@@ -185,6 +193,9 @@ enum cli_exit cli_db_lost(struct cli *cli)
         return cli_print(cli, &out);
     }
     table_write(&table, &out);
+    buf_puts(&out,
+             "What is kept is on the old writer's machine, for database.aside-days (30 unless "
+             "set there).\n");
     return cli_print(cli, &out);
 }
 

@@ -136,6 +136,8 @@ static int run(void *argument)
                                              .site = config->site,
                                              .zone = config->database_zone,
                                              .attach = config->database_attach,
+                                             .aside_days = config->database_aside_days,
+                                             .aside_count = config->database_aside_count,
                                              .stop_servers = config->database_stop_servers};
     gather_regions(config, &arena, &settings);
     int rc = open_seal(config, &seal, &err);

@@ -76,6 +76,12 @@
     FLAG(database_stop_servers, "database.stop-servers", "database-stop-servers", true, true,      \
          "a clean stop of the daemon stops the database servers too; no: they go on, writers "     \
          "until their lease runs out, as for an upgrade of Leeward")                               \
+    NUMBER(database_aside_days, "database.aside-days", "database-aside-days", 30, 1, 3650, false,  \
+           "days that what is put aside of an old writer is kept")                                 \
+    NUMBER(database_aside_count, "database.aside-count", "database-aside-count", 8, 0, 1000,       \
+           false,                                                                                  \
+           "folders put aside, of one server, that are kept for these days though nothing was "    \
+           "lost with them; those with lost transactions are")                                     \
     NUMBER(database_ttl_s, "database.ttl", "database-ttl", 1, 1, 5, false,                         \
            "seconds that resolvers may keep the endpoints of databases")                           \
     TEXT(database_check, "database.check-address", "database-check", "ADDR:PORT", "", false,       \

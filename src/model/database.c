@@ -267,6 +267,7 @@ static const struct database_field group_fields[] = {
     NAME("Mode", mode, mode_names),
     INTEGER("LeaseMs", lease_ms, MODEL_DATABASE_LEASE_MIN_MS, MODEL_DATABASE_LEASE_MAX_MS),
     INTEGER("RpoMs", rpo_ms, 0, INT32_MAX),
+    PLAIN("BoundFollows", DATABASE_FIELD_BOOLEAN, bound_follows),
     PLAIN("AloneWaits", DATABASE_FIELD_BOOLEAN, alone_waits),
     PLAIN("Automatic", DATABASE_FIELD_BOOLEAN, automatic),
     TEXT("Database", database),

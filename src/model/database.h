@@ -37,10 +37,11 @@
 #define PATH_DATABASE_LOSSES "db/loss/"
 #define PATH_DATABASE_EVENTS "rds/event/"
 
-#define MODEL_DATABASE_ID 32U         /* bytes of a group's or member's id, with its NUL */
-#define MODEL_DATABASE_MEMBERS 16U    /* of a group: 5 regions of 3 servers, and one more */
-#define MODEL_DATABASE_HISTORY 64U    /* changes of the writer that a group remembers */
-#define MODEL_DATABASE_LEASE_MS 10000 /* for a WAN; 2,000 does on a LAN */
+#define MODEL_DATABASE_ID 32U      /* bytes of a group's or member's id, with its NUL */
+#define MODEL_DATABASE_MEMBERS 16U /* of a group: 5 regions of 3 servers, and one more */
+#define MODEL_DATABASE_HISTORY 64U /* changes of the writer that a group remembers */
+#define MODEL_DATABASE_BOUND "rds.global_db_rpo" /* a setting of members: seconds */
+#define MODEL_DATABASE_LEASE_MS 10000            /* for a WAN; 2,000 does on a LAN */
 #define MODEL_DATABASE_LEASE_MIN_MS 1000
 #define MODEL_DATABASE_LEASE_MAX_MS 300000
 
@@ -120,7 +121,10 @@ struct model_database_group {
     /* Settings: changed by the API. */
     enum model_database_mode mode;
     int64_t lease_ms;
-    int64_t rpo_ms;   /* of MODEL_DATABASE_BOUNDED */
+    int64_t rpo_ms; /* of MODEL_DATABASE_BOUNDED */
+    /* Nobody set mode and bound for the group: they are what the parameter of the writer's cluster
+     * says, and change with the writer. */
+    bool bound_follows;
     bool alone_waits; /* synchronous, bounded: with no reader there, commits wait for one, for as
                        * long as it takes */
     bool automatic;   /* fails over by itself when the lease ran out */

@@ -50,6 +50,7 @@ static struct model_database_group group_example(void)
         .mode = MODEL_DATABASE_SYNCHRONOUS,
         .lease_ms = 2000,
         .rpo_ms = 20000,
+        .bound_follows = true,
         .automatic = true,
         .database = "app",
         .master = "boss",

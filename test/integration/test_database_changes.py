@@ -109,6 +109,8 @@ def test_a_cluster_rests_moves_and_changes_its_instance(sandbox):
     rds.delete_db_instance(DBInstanceIdentifier="first-1", SkipFinalSnapshot=True)
     wait("db_instance_deleted", DBInstanceIdentifier="first-1")
     wait_for(lambda: region.servers() == {}, 60, "no server runs")
+    for ended in ("created", "stopped", "started", "deleted"):
+        wait_for(lambda text=f"DB instance {ended}": text in messages(rds, "first-2", "db-instance"), 60, f"it was {ended}, by an event")
     create_instance("first-3")
     rows("first-3", 102)
     query("first-3", "INSERT INTO kept VALUES (0)")

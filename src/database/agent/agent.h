@@ -34,7 +34,9 @@ struct database_agent_config {
     const char *site;      /* "": there is one */
     const char *zone;      /* of endpoints; "": none */
     const char *attach;    /* folder of attachments: servers that somebody else runs; "": none */
-    bool stop_servers;     /* database_agent_stop stops them */
+    int64_t aside_days;    /* see bounds.h */
+    int64_t aside_count;
+    bool stop_servers; /* database_agent_stop stops them */
     const struct database_agent_region *regions;
     size_t region_count;
 };

@@ -290,6 +290,8 @@ static int reboot(struct worker *worker, const struct view_group *group, struct 
     int64_t wanted = self != NULL ? self->reboot : worker->notes.reboot;
     int rc = hands_stop(&worker->hands, POSTGRES_FAST, err);
     if (rc == 0) {
+        worker->notes.life =
+            wanted > worker->notes.reboot ? WORKER_LIFE_REBOOTS : worker->notes.life;
         worker->notes.reboot = wanted;
     }
     return rc;
@@ -319,9 +321,14 @@ static int make_first_data(struct worker *worker, const struct view_group *group
     }
     rc = rc != 0 ? rc
                  : model_database_restore_decode(entry.value, entry.size, &arena, &restore, err);
-    return rc != 0 ? rc
-                   : hands_restore(&worker->hands, group,
-                                   snapshots_folder(agent, &arena, restore.snapshot), err);
+    rc = rc != 0 ? rc
+                 : hands_restore(&worker->hands, group,
+                                 snapshots_folder(agent, &arena, restore.snapshot), err);
+    const struct model_database_member *self = member_of(group, worker->member);
+    if (rc == 0 && self != NULL) {
+        worker_tell(worker, self, "restoration", "DB instance restored from a snapshot");
+    }
+    return rc;
 }
 
 /* For a switchover it is enough that the log has an end: the processes go while others go on. Only

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "base/time.h"
+#include "database/agent/bounds.h"
 #include "database/agent/internal.h"
 #include "database/agent/snapshot_taker.h"
 #include "database/postgres/postgres.h"
@@ -25,6 +26,7 @@
 #define LOOK_MS 1000
 #define AGAIN_S 600 /* a final snapshot that failed */
 #define SWEEP_S 3600
+#define TURN_S 60
 #define EVENT_DAYS 14 /* as on AWS */
 #define EVENTS_SWEPT 200U
 
@@ -59,7 +61,8 @@ struct snapshots {
     bool tidied;
     struct snapshot_taker *takers[AT_ONCE];
     size_t taker_count;
-    struct mono swept; /* events */
+    struct mono swept;  /* events, and what was put aside */
+    struct mono turned; /* logs */
 };
 
 char *snapshots_folder(const struct database_agent *agent, struct arena *arena,
@@ -440,6 +443,10 @@ static void sweep_events(const struct database_agent *agent, const char *region)
 
 static void sweep(struct snapshots *all)
 {
+    if (all->turned.ns == 0 || mono_since(mono_now(), all->turned) >= TURN_S * TIME_S) {
+        all->turned = mono_now();
+        bounds_turn_logs(all->agent);
+    }
     if (all->swept.ns != 0 && mono_since(mono_now(), all->swept) < SWEEP_S * TIME_S) {
         return;
     }
@@ -447,6 +454,7 @@ static void sweep(struct snapshots *all)
     for (size_t i = 0; i < all->agent->config.region_count; i++) {
         sweep_events(all->agent, all->agent->config.regions[i].name);
     }
+    bounds_sweep_aside(all->agent, wall_now());
 }
 
 /* ---- the thread ---- */

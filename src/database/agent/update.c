@@ -247,6 +247,16 @@ int worker_remove_records(struct worker *worker, const struct view_group *group,
     struct store_txn *txn CLEANUP(store_txn_cleanup) = store_txn_new();
     store_txn_delete(txn, model_database_member_key(&arena, group->id, worker->member));
     store_txn_delete(txn, model_database_seen_key(&arena, group->id, worker->member));
+    const struct view_member *self = view_member_find(group, worker->member);
+    if (self != NULL && !text_empty(self->member.instance)) {
+        put_event(txn, &arena,
+                  &(const struct model_database_event){.region = self->member.region,
+                                                       .source = self->member.instance,
+                                                       .type = "db-instance",
+                                                       .category = "deletion",
+                                                       .message = "DB instance deleted",
+                                                       .at = wall_now()});
+    }
     return store_commit(worker->agent->config.store, txn, &revision, err);
 }
 
@@ -279,6 +289,33 @@ void worker_tell(const struct worker *worker, const struct model_database_member
     put_event(txn, &arena, &event);
     /* without the store there is the log */
     IGNORE_RESULT(store_commit(worker->agent->config.store, txn, &revision, &err));
+}
+
+void worker_tell_life(struct worker *worker, const struct view_group *group)
+{
+    const struct view_member *self = view_member_find(group, worker->member);
+    enum database_process process = worker->sight.facts.process;
+    bool runs = process == DATABASE_PROCESS_WRITER || process == DATABASE_PROCESS_READER;
+    bool rests = process == DATABASE_PROCESS_DOWN && self != NULL && self->member.stopped;
+    enum worker_life before = worker->notes.life;
+    if (self == NULL || self->member.deleted) {
+        return;
+    }
+    worker->notes.life = runs                                 ? WORKER_LIFE_RUNS
+                         : rests && before != WORKER_LIFE_NEW ? WORKER_LIFE_RESTS
+                                                              : before;
+    if (worker->notes.life == before) {
+        return;
+    }
+    if (!runs) {
+        worker_tell(worker, &self->member, "notification", "DB instance stopped");
+    } else if (before == WORKER_LIFE_NEW) {
+        worker_tell(worker, &self->member, "creation", "DB instance created");
+    } else if (before == WORKER_LIFE_REBOOTS) {
+        worker_tell(worker, &self->member, "availability", "DB instance restarted");
+    } else {
+        worker_tell(worker, &self->member, "notification", "DB instance started");
+    }
 }
 
 void worker_tell_refusal(struct worker *worker, const struct model_database_member *self,

@@ -96,6 +96,9 @@ static void remember(struct worker *worker, const struct view_member *self)
     worker->notes.rebuild = known ? self->seen.rebuild : self->member.rebuild;
     worker->notes.timeline = known ? self->seen.timeline : 0;
     worker->notes.streamed = known ? self->seen.streamed : 0;
+    bool made = known && self->seen.system_id != 0;
+    bool rested = self->member.stopped && self->seen.condition == MODEL_DATABASE_DOWN;
+    worker->notes.life = !made ? WORKER_LIFE_NEW : rested ? WORKER_LIFE_RESTS : WORKER_LIFE_RUNS;
     const char *upstream = known ? self->seen.upstream : "";
     IGNORE_RESULT(text_copy(worker->notes.upstream, sizeof worker->notes.upstream, upstream));
 }
@@ -318,6 +321,7 @@ static void turn(struct worker *worker, const struct view_group *group)
     arena_init(&arena, 0);
     open_lease(worker);
     worker_see(worker, group);
+    worker_tell_life(worker, group);
     if (worker->hands.kind == &hands_managed) {
         notes_keep(worker, group);
     }

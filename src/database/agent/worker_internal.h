@@ -21,6 +21,9 @@
 /* What notes_keep wrote last. */
 enum worker_note { WORKER_NOTE_NONE, WORKER_NOTE_READER, WORKER_NOTE_OTHER };
 
+/* How a server stood when an event last told of it. */
+enum worker_life { WORKER_LIFE_NEW, WORKER_LIFE_RUNS, WORKER_LIFE_RESTS, WORKER_LIFE_REBOOTS };
+
 /* What a worker remembers of its server that no file says. */
 struct worker_notes {
     char upstream[MODEL_DATABASE_ID]; /* whom it is configured to follow; "": nobody */
@@ -39,6 +42,7 @@ struct worker_notes {
     uint64_t configured; /* fingerprint of what was applied; 0: nothing */
     pid_t closed;        /* the process that closed its log, and only has to end */
     enum worker_note kept;
+    enum worker_life life;
     bool returned_whole; /* an old writer that had nothing alone: the loss record is to say so */
     char stuck[WORKER_SENTENCE];
     uint32_t streamed; /* of a reader: the timeline that it has followed, all of it for a moment */
@@ -128,6 +132,8 @@ int worker_remove_records(struct worker *worker, const struct view_group *group,
  * is none: who needs more writes it with what it is about. */
 void worker_tell(const struct worker *worker, const struct model_database_member *self,
                  const char *category, const char *message);
+/* Events of what was asked for and has come to its end: created, started, stopped, rebooted. */
+void worker_tell_life(struct worker *worker, const struct view_group *group);
 /* Log and event: the server runs without what its parameter groups say. */
 void worker_tell_refusal(struct worker *worker, const struct model_database_member *self,
                          const struct err *why);

@@ -142,6 +142,33 @@ static void the_target_of_a_switchover_takes_over_with_everything(void **state)
     assert_int_equal(update.group.history[1].fork, 519);
 }
 
+static void a_bound_that_is_the_clusters_parameter_changes_with_the_writer(void **state)
+{
+    struct model_database_setting setting = {.name = MODEL_DATABASE_BOUND, .value = "20"};
+    (void)state;
+    as_reader(B);
+    in_phase(MODEL_DATABASE_PROMOTING, MODEL_DATABASE_SWITCHOVER, "b");
+    group.epoch = 2;
+    group.fence = 500;
+    group.bound_follows = true;
+    lease.state = MODEL_DATABASE_LEASE_RELEASED;
+    view.phase_since.ns = NOW;
+    members[B].settings = &setting;
+    members[B].setting_count = 1;
+    assert_int_equal(next(), DATABASE_TRANSITION_TAKE);
+    assert_int_equal(update.group.mode, MODEL_DATABASE_BOUNDED);
+    assert_int_equal(update.group.rpo_ms, 20000);
+    group.mode = MODEL_DATABASE_BOUNDED;
+    group.rpo_ms = 5000;
+    members[B].setting_count = 0;
+    assert_int_equal(next(), DATABASE_TRANSITION_TAKE);
+    assert_int_equal(update.group.mode, MODEL_DATABASE_ASYNCHRONOUS);
+    group.bound_follows = false; /* it was set for the group */
+    assert_int_equal(next(), DATABASE_TRANSITION_TAKE);
+    assert_int_equal(update.group.mode, MODEL_DATABASE_BOUNDED);
+    assert_int_equal(update.group.rpo_ms, 5000);
+}
+
 static void a_switchover_that_cannot_be_is_refused_with_its_reason(void **state)
 {
     static const struct {
@@ -564,6 +591,7 @@ int main(int argc, char **argv)
         TEST(a_lease_is_not_voided_when_that_would_help_nobody),
         TEST(a_switchover_goes_through_its_phases),
         TEST(the_target_of_a_switchover_takes_over_with_everything),
+        TEST(a_bound_that_is_the_clusters_parameter_changes_with_the_writer),
         TEST(a_switchover_that_cannot_be_is_refused_with_its_reason),
         TEST(a_switchover_whose_target_is_deleted_is_taken_back_in_every_phase),
         TEST(the_old_writer_goes_on_when_the_target_did_not_take_over),

@@ -259,6 +259,21 @@ static void record_loss(const struct core *core, struct database_update *update)
     };
 }
 
+/* The bound that the cluster of the new writer has by its parameter group, as on AWS; none: commits
+ * do not wait. What commits wait for is settled before it begins to write. */
+static void follow_bound(const struct core *core, struct database_update *update)
+{
+    const struct model_database_member *self = core->self->member;
+    int64_t seconds = 0;
+    for (size_t i = 0; i < self->setting_count; i++) {
+        if (text_equal(self->settings[i].name, MODEL_DATABASE_BOUND)) {
+            IGNORE_RESULT(text_to_i64(self->settings[i].value, 1, INT32_MAX / 1000, &seconds));
+        }
+    }
+    update->group.mode = seconds != 0 ? MODEL_DATABASE_BOUNDED : MODEL_DATABASE_ASYNCHRONOUS;
+    update->group.rpo_ms = seconds * 1000;
+}
+
 void apply_take(const struct core *core, const struct core_plan *plan,
                 struct database_update *update)
 {
@@ -281,6 +296,9 @@ void apply_take(const struct core *core, const struct core_plan *plan,
     update->group.target = core->view->self;
     update->group.synchronous = NULL;
     update->group.synchronous_count = 0;
+    if (moves && group->bound_follows) {
+        follow_bound(core, update);
+    }
 }
 
 void apply_confirm(const struct core *core, const struct core_plan *plan,

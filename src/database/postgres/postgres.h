@@ -191,6 +191,10 @@ int postgres_restore(const struct postgres *server, const struct postgres *backu
 int postgres_size(const struct postgres *server, int64_t *ret_bytes, struct err *err) MUST_CHECK;
 int postgres_room(const struct postgres *server, int64_t *ret_bytes, struct err *err) MUST_CHECK;
 
+/* Turns the log of a server over that runs and has said very much: what it said is in
+ * log/postgres.log.1 then, where there is room. Any thread. */
+int postgres_turn_log(const struct postgres *server, bool *ret_turned, struct err *err) MUST_CHECK;
+
 /* Removes the data (not what is aside): the server must not run (ERR_CONFLICT). all: the whole
  * directory. */
 int postgres_remove(const struct postgres *server, bool all, struct err *err) MUST_CHECK;

@@ -280,6 +280,7 @@ int rds_settle_group(struct rds_world *world, struct rds_group *group, struct er
     g->mode = text_equal(mode, "asynchronous") ? MODEL_DATABASE_ASYNCHRONOUS : g->mode;
     g->mode = text_equal(mode, "bounded") ? MODEL_DATABASE_BOUNDED : g->mode;
     g->rpo_ms = g->mode == MODEL_DATABASE_BOUNDED && bound == 0 ? 1000 : bound;
+    g->bound_follows = text_empty(mode) && text_empty(tree_text(tags, "leeward:rpo-ms"));
     group->mark = RDS_WRITE;
     return 0;
 }

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RDS_RPO_PARAMETER "rds.global_db_rpo"
+#define RDS_RPO_PARAMETER MODEL_DATABASE_BOUND
 
 enum rds_parameter_type { RDS_BOOLEAN, RDS_INTEGER, RDS_REAL, RDS_WORD, RDS_STRING };
 
