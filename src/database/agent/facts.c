@@ -238,8 +238,9 @@ void worker_see(struct worker *worker, const struct view_group *group)
     see_holding(worker, group);
     bool follows = facts->process == DATABASE_PROCESS_READER &&
                    text_equal(notes->upstream, group->group.writer);
-    if (!follows || facts->receiving || sight->idle_since.ns == 0) {
-        sight->idle_since = boot_now();
+    if (!follows || facts->end != before.end || sight->idle_since.ns == 0) {
+        worker->notes.vain = 0;
+        sight->idle_since = boot_now(); /* a receiver that is there may end before anything came */
     }
     facts->idle_since = sight->idle_since;
     facts->log_asked = notes->log_asked;

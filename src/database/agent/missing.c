@@ -6,7 +6,8 @@
 #include "base/time.h"
 #include "database/agent/worker_internal.h"
 
-#define ASK_S 5 /* a change of the writer does not wait for it: it is broken off then */
+#define VAIN_MOST 3U /* answers that it has it, and yet nothing came */
+#define ASK_S 5      /* a change of the writer does not wait for it: it is broken off then */
 
 static int ask(const struct worker *worker, const struct view_group *group,
                const struct model_database_member *upstream, bool *ret_has, struct err *err)
@@ -37,6 +38,12 @@ void worker_ask_for_log(struct worker *worker, const struct view_group *group,
                  F("member", worker->member), F("upstream", upstream->id), F("reason", &err),
                  F("next", "it is asked again, as long as nothing comes from it"));
     }
+    if (rc == 0 && has && !worker->notes.remade && ++worker->notes.vain >= VAIN_MOST) {
+        /* Its log may end in a part of a record that the writer's goes on from without: PostgreSQL
+         * waits for the rest for ever. Once: should that not help, it is something else. */
+        worker->notes.remade = true;
+        has = false;
+    }
     if (rc != 0 || has == !worker->notes.log_gone) {
         return;
     }
@@ -46,8 +53,9 @@ void worker_ask_for_log(struct worker *worker, const struct view_group *group,
         log_warn("database.log_gone", F("group", worker->group), F("member", worker->member),
                  F("upstream", upstream->id), F("end", end),
                  F("next", "its data are copied from the writer anew"));
-        worker_tell(worker, &self->member, "notification",
-                    "The writer has not kept the log that this reader needs, which was away for "
-                    "too long: its data are copied from the writer anew.");
+        worker_tell(
+            worker, &self->member, "notification",
+            "This reader cannot go on with its log, because the writer has not kept what it "
+            "needs, or went on without it: its data are copied from the writer anew.");
     }
 }

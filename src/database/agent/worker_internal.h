@@ -35,6 +35,8 @@ struct worker_notes {
     bool rewind_failed;
     struct mono log_asked; /* and what `upstream` said: whether what comes next is gone there */
     bool log_gone;
+    unsigned vain; /* it said that it is there, and nothing came since */
+    bool remade;   /* for that, since this process began */
     int64_t reboot;
     int64_t rebuild;
     uint32_t timeline;   /* the highest that this reader's log was seen on: a receiver that ended

@@ -146,7 +146,7 @@ struct database_facts {
     int64_t lag_ms;       /* of a reader: age of its last transaction while behind; -1: not known */
     const char *upstream; /* member that it is configured to follow; "": nobody */
     bool receiving;       /* its receiver streams from there */
-    struct mono idle_since; /* of a reader: since when it follows that upstream and receives
+    struct mono idle_since; /* of a reader: since when it follows that upstream and gets
                              * nothing; it is not looked at while it receives */
     struct mono log_asked;  /* of a reader: when its writer was last asked whether it has the log
                              * that comes next here (COMPARE); 0: never */
