@@ -27,6 +27,7 @@ from process import free_port, wait_for
 MASTER, PASSWORD, DATABASE = "app", "app-secret-1234", "orders"
 GLOBAL = "orders"
 ENGINE = "aurora-postgresql"
+THEIRS = {"HOME": "/root", "PGSERVICE": "theirs", "PGSSLMODE": "verify-full"}  # of whoever starts the daemon: not for its connections
 
 
 class Region:
@@ -83,7 +84,7 @@ class Databases:
         at = self.sandbox.address()  # of its own: nobody's connection takes a port of it while the daemon is dead
         daemon = self.sandbox.add(Daemon(self.sandbox.folder / f"daemon-{names[0]}", *words, regions=names, name=f"leewardd-{names[0]}",
                                          api=f"{at}:0", dns=[f"{at}:0"],
-                                         environment={"LEEWARD_SEAL_KEY": self.key}))
+                                         environment={"LEEWARD_SEAL_KEY": self.key, **THEIRS}))
         for name in names:
             self.regions[name] = Region(name, daemon, self.folder / names[0], addresses[name], port)
 
