@@ -111,6 +111,7 @@ void sim_rewind(struct sim_server *server, const struct sim_server *writer)
     size_t fork =
         sim_timeline(server) == sim_timeline(writer) ? server->end : sim_fork(server, writer);
     server->end = MIN(server->end, fork);
+    server->kept = MIN(server->kept, server->end);
     cut_timelines(&server->timelines, server->end);
     while (server->timelines.count > 1 &&
            server->timelines.list[server->timelines.count - 1].begin == server->end &&

@@ -468,6 +468,15 @@ static void say_why_not_well(struct sim *sim)
         *end = ' ';
     }
     sim_note(sim, "%s", text);
+    for (int i = 0; i < (int)SIM_MEMBERS; i++) {
+        const struct sim_server *server = &sim->servers[i];
+        sim_note(sim,
+                 "%s: end %zu, acknowledged %zu, kept from %zu, %s, upstream %d, log gone %d, "
+                 "followed by %x",
+                 sim_ids[i], server->end, server->acknowledged, server->kept,
+                 server->receiving ? "receives" : "does not receive", server->upstream,
+                 server->log_gone, server->followed);
+    }
     sim_wrong(sim, "it does not come back to one writer and its readers: %.250s", text);
     arena_done(&arena);
 }
