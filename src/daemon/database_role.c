@@ -109,22 +109,23 @@ static int give_up_privileges(const struct role *role, struct err *err)
 }
 
 /* libpq takes settings from PG... and from files below HOME, which are those of whoever started the
- * daemon: they may not be for this user to read, and are not meant for its connections. */
+ * daemon: they may not be for this user to read, and are not meant for its connections. To be
+ * called before there are threads. */
 static int forget_environment(const struct config *config, struct err *err)
 {
     for (char **at = environ; *at != NULL;) {
         char name[64];
         size_t length = strcspn(*at, "=");
         bool other = !text_starts(*at, "PG") || text_copy_n(name, sizeof name, *at, length) != 0;
-        if (!other && unsetenv(name) == 0) {
-            at = environ; /* they have moved */
+        if (!other && unsetenv(name) == 0) { /* NOLINT(concurrency-mt-unsafe): one thread */
+            at = environ;                    /* they have moved */
         } else {
             at++;
         }
     }
-    return setenv("HOME", config->database_directory, 1) == 0
-               ? 0
-               : err_set_errno(err, errno, "setting HOME");
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
+    int rc = setenv("HOME", config->database_directory, 1);
+    return rc == 0 ? 0 : err_set_errno(err, errno, "setting HOME");
 }
 
 static void wait_for_end(void)
@@ -160,7 +161,7 @@ static int run(void *argument)
                                              .aside_count = config->database_aside_count,
                                              .stop_servers = config->database_stop_servers};
     gather_regions(config, &arena, &settings);
-    int rc = forget_environment(config, &err); /* before there are threads */
+    int rc = forget_environment(config, &err);
     rc = rc != 0 ? rc : open_seal(config, &seal, &err);
     rc = rc != 0 ? rc : open_store(config, config->etcd_timeout_ms, &store, &err);
     rc = rc != 0 ? rc

@@ -463,7 +463,7 @@ static void a_setting_of_a_member_can_be_taken_off(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rds_set_up, rds_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(numbers_have_the_bounds_of_aws),
         TEST(windows_are_judged_and_do_not_overlap),

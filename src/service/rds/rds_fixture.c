@@ -62,7 +62,7 @@ void refuses(const char *code, const char *region, const char *operation, json_t
     }
 }
 
-int set_up(void **state)
+int rds_set_up(void **state)
 {
     (void)state;
     f = (struct fixture){.store = store_memory_open(), .now_ms = 1763715600000};
@@ -74,7 +74,7 @@ int set_up(void **state)
     return 0;
 }
 
-int tear_down(void **state)
+int rds_tear_down(void **state)
 {
     (void)state;
     json_decref(f.out);

@@ -32,8 +32,8 @@ struct fixture {
 
 extern struct fixture f;
 
-int set_up(void **state);
-int tear_down(void **state);
+int rds_set_up(void **state);
+int rds_tear_down(void **state);
 
 /* Takes the request; the handler's code. */
 int ask(const char *region, const char *operation, json_t *take_in) MUST_CHECK;

@@ -565,7 +565,7 @@ static void new_identifiers_reach_everything_that_names_them(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rds_set_up, rds_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_verifier_is_what_scram_prescribes),
         TEST(a_password_is_stored_nowhere),
