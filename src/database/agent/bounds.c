@@ -153,17 +153,22 @@ static size_t list_folders(struct arena *arena, const char *aside,
     return count;
 }
 
-static void sweep_server(const struct database_agent *agent, const struct losses *losses,
-                         const char *member, struct wall now)
+struct sweep {
+    struct losses losses;
+    struct wall now;
+};
+
+static void sweep_server(const struct database_agent *agent, const char *member, void *context)
 {
+    const struct sweep *sweep = context;
     struct arena arena CLEANUP(arena_done);
     struct folder folders[FOLDERS_MOST];
     arena_init(&arena, 0);
     const char *aside = arena_printf(&arena, "%s/%s/aside", agent->config.directory, member);
     size_t count = list_folders(&arena, aside, folders);
-    int64_t oldest = now.ns - agent->config.aside_days * INT64_C(86400) * TIME_S;
+    int64_t oldest = sweep->now.ns - agent->config.aside_days * INT64_C(86400) * TIME_S;
     for (size_t i = 0; i < count; i++) {
-        const struct loss *loss = loss_of(losses, folders[i].path);
+        const struct loss *loss = loss_of(&sweep->losses, folders[i].path);
         /* one that is being made has no name yet that a record could have */
         bool begun = text_ends(folders[i].path, ".new");
         bool needed =
@@ -179,17 +184,17 @@ static void sweep_server(const struct database_agent *agent, const struct losses
 }
 
 /* Of our own servers, and of those whose records are gone. */
-static void
-for_each_server(const struct database_agent *agent, const struct losses *losses, struct wall now,
-                void (*deed)(const struct database_agent *agent, const struct losses *losses,
-                             const char *member, struct wall now))
+static void for_each_server(const struct database_agent *agent,
+                            void (*deed)(const struct database_agent *agent, const char *member,
+                                         void *context),
+                            void *context)
 {
     DIR *directory = opendir(agent->config.directory);
     struct dirent *entry = NULL;
     while (directory != NULL &&
            (entry = readdir(directory)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own */
         if (entry->d_name[0] != '.' && !text_equal(entry->d_name, "snapshots")) {
-            deed(agent, losses, entry->d_name, now);
+            deed(agent, entry->d_name, context);
         }
     }
     if (directory != NULL) {
@@ -200,26 +205,24 @@ for_each_server(const struct database_agent *agent, const struct losses *losses,
 void bounds_sweep_aside(const struct database_agent *agent, struct wall now)
 {
     struct arena arena CLEANUP(arena_done);
-    struct losses losses = {.count = 0};
+    struct sweep sweep = {.now = now};
     struct err err = ERR_INIT;
     arena_init(&arena, 0);
-    if (read_losses(agent, &arena, &losses, &err) == 0) { /* else an hour later */
-        for_each_server(agent, &losses, now, sweep_server);
+    if (read_losses(agent, &arena, &sweep.losses, &err) == 0) { /* else an hour later */
+        for_each_server(agent, sweep_server, &sweep);
     }
 }
 
 /* ---- logs ---- */
 
-static void turn_log(const struct database_agent *agent, const struct losses *losses,
-                     const char *member, struct wall now)
+static void turn_log(const struct database_agent *agent, const char *member, void *context)
 {
     struct err err = ERR_INIT;
     bool turned = false;
     char *directory CLEANUP(memory_cleanup) =
         memory_printf("%s/%s", agent->config.directory, member);
     const struct postgres server = {.directory = directory};
-    (void)losses;
-    (void)now;
+    (void)context;
     if (postgres_turn_log(&server, &turned, &err) != 0) {
         log_warn("database.log_not_turned_over", F("member", member), F("reason", &err),
                  F("next", "tried again in a minute"));
@@ -231,5 +234,5 @@ static void turn_log(const struct database_agent *agent, const struct losses *lo
 
 void bounds_turn_logs(const struct database_agent *agent)
 {
-    for_each_server(agent, NULL, (struct wall){.ns = 0}, turn_log);
+    for_each_server(agent, turn_log, NULL);
 }

@@ -1,6 +1,7 @@
 /* A reader to which nothing comes asks its writer whether that has the log which comes next. The
- * worker's thread. Logs when it has not, and writes an event. Invariant: only the writer's own word
- * makes a reader one that is made anew; who cannot be asked is asked again. */
+ * worker's thread. Logs when it has not, and writes an event. Invariant: a reader is made anew only
+ * after the writer has answered: that the log is gone, or time and again that it is there while
+ * nothing comes; who cannot be asked is asked again. */
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time.h"
