@@ -228,25 +228,17 @@ def test_an_endpoint_that_never_answers_costs_one_call(cluster, shells):
     silent.close()
 
 
-class Fake(http.server.ThreadingHTTPServer):
-    """Speaks HTTP and answers what it is told to; None: closes the connection after it has read the request."""
+class Http(http.server.ThreadingHTTPServer):
+    """Hands each POST with its body to post(handler, body) of whoever derives from it."""
 
-    def __init__(self, *answers):
-        self.replies = list(answers)
-        self.requests = []
-
+    def __init__(self):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.server.requests.append((self.path, body))
-                reply = self.server.replies[0] if len(self.server.replies) == 1 else self.server.replies.pop(0)
-                if reply is None:
-                    self.close_connection = True
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                status, text = reply
+                self.server.post(self, self.rfile.read(int(self.headers["Content-Length"])))
+
+            def answer(self, status, text):
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
@@ -258,6 +250,24 @@ class Fake(http.server.ThreadingHTTPServer):
         self.daemon_threads = True
         threading.Thread(target=self.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Fake(Http):
+    """Answers what it is told to; None: closes the connection after it has read the request."""
+
+    def __init__(self, *answers):
+        self.replies = list(answers)
+        self.requests = []
+        super().__init__()
+
+    def post(self, handler, body):
+        self.requests.append((handler.path, body))
+        reply = self.replies[0] if len(self.replies) == 1 else self.replies.pop(0)
+        if reply is None:
+            handler.close_connection = True
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            return
+        handler.answer(*reply)
 
 
 GOOD = (200, b'{"header":{"revision":"7"},"succeeded":true}')
@@ -295,7 +305,7 @@ def test_nonsense_is_an_error_and_no_more(shells, reply):
     fake.shutdown()
 
 
-class Gateway(http.server.ThreadingHTTPServer):
+class Gateway(Http):
     """Of etcd: a watch's stream that tells what `tell` is given, and ranges that are answered with what `answer` is given.
 
     `asked` is set by each range, before it waits for its answer.
@@ -303,31 +313,18 @@ class Gateway(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         self.answers, self.lines, self.asked = queue.Queue(), queue.Queue(), threading.Event()
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(200)
-                if self.path == "/v3/watch":
-                    self.send_header("Transfer-Encoding", "chunked")
-                    self.end_headers()
-                    while (line := self.server.lines.get()) is not None:
-                        self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
-                    return
-                self.server.asked.set()
-                text = b'{"header":{"revision":"%d"}}' % self.server.answers.get()
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.daemon_threads = True
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+    def post(self, handler, _):
+        if handler.path != "/v3/watch":
+            self.asked.set()
+            handler.answer(200, b'{"header":{"revision":"%d"}}' % self.answers.get())
+            return
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        while (line := self.lines.get()) is not None:
+            handler.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
 
     def tell(self, revision, **result):
         self.lines.put(json.dumps({"result": {"header": {"cluster_id": "1", "revision": str(revision)}, **result}}).encode() + b"\n")

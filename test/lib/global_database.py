@@ -113,6 +113,8 @@ class GlobalDatabase(Pair):
         for number in range(1, len(self.nodes)):
             self.make_cluster(number, GlobalClusterIdentifier=GLOBAL)
         self.wait_healthy()
+        length = f" for {self.lease_ms / 1000:.1f} s;"  # from the writer's next renewal on
+        wait_for(lambda: length in self.nodes[0].keeper.leeward("db", "explain").stdout, 60, "the lease has its length")
 
     def make_cluster(self, number, **more):
         """A DB cluster with one instance, once it is available; its ARN."""
